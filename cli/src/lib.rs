@@ -1,0 +1,2 @@
+//! Placeholder header: the stages of the heapshim command.
+pub mod model;

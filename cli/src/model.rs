@@ -1,0 +1,174 @@
+//! The values that flow between the stages: what a snapshot is once it has left the target.
+//!
+//! Made by `snapshot` (from a live ledger) and by `mark` (from a file); read by `symbolize`, `diff` and `render`.
+//! Everything here is owned and plain: no stage past `snapshot` touches the target's memory.
+//!
+//! Invariants, for a snapshot that `snapshot` or `mark` has handed out (they check them, so that no later stage has to):
+//!   `frames[0]` is the root; for every i > 0, `frames[i].parent < i` (the trie has no cycles: walking parents ends);
+//!   `frames[i].module`, where Some, indexes `modules`;
+//!   every `sites[i].frame` indexes `frames`; site and frame ids of one process never change their meaning.
+
+/// A point in time as the user named it, and how the process stood there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// `start`, `now`, `exit`, or the mark's name.
+    pub name: String,
+    /// Nanoseconds since the Unix epoch.
+    pub unix_ns: u64,
+    /// Resident set size in bytes; 0 where it could not be read (the process had ended).
+    pub rss_bytes: u64,
+    /// True where no event was in flight while the counters were copied: the snapshot is one instant.
+    pub exact: bool,
+    /// An upper bound of the events that the copy may have seen half.
+    pub in_flight: u64,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It returned this status.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+/// Who was traced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process id in the reader's pid namespace.
+    pub pid: u32,
+    /// Distinguishes two processes (or two exec images) that had the same pid: drawn at random by the shim at its start.
+    pub identity: u64,
+    /// `/proc/PID/comm`, or the base name of the executable.
+    pub name: String,
+    /// Absolute path of the executable.
+    pub exe: String,
+    /// Its arguments.
+    pub cmdline: Vec<String>,
+    /// How it ended, where that is known.
+    pub exit: Option<Exit>,
+    /// Nanoseconds since the Unix epoch at which the account begins.
+    pub start_unix_ns: u64,
+}
+
+/// A loaded object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// Absolute path as the loader had it; `[vdso]` for the kernel's.
+    pub path: String,
+    /// GNU build id; empty where there is none.
+    pub build_id: Vec<u8>,
+    /// Run-time address minus address in the file (AVMA − SVMA).
+    pub bias: u64,
+    /// First run-time address of the object.
+    pub start: u64,
+    /// First run-time address past the object.
+    pub end: u64,
+}
+
+/// What one node of the trie stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FrameKind {
+    /// The empty stack: node 0.
+    Root,
+    /// A return address, module-relative (SVMA): look up `value - 1`.
+    Native,
+    /// The exact interrupted address below a signal handler, module-relative: look up `value`.
+    NativeExact,
+    /// A return address that lies in no known module (JIT code): `value` is the run-time address.
+    Unknown,
+    /// Stands at the outer end of a stack whose walk stopped early; `value` is the reason (`ledger::layout::TruncatedReason`).
+    Truncated,
+    /// The overflow site's frame: frames, sites or modules were full.
+    Full,
+    /// Stands at the outer end of a stack of one frame: the event happened inside a hook.
+    Nested,
+}
+
+/// A node of the trie: the caller's node and this frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The caller's node (0 = the root: nothing further out).
+    pub parent: u32,
+    /// What `value` means.
+    pub kind: FrameKind,
+    /// Index into `Snapshot::modules` for `Native` and `NativeExact`.
+    pub module: Option<u32>,
+    /// An address, see `kind`.
+    pub value: u64,
+}
+
+/// The account of one site: monotonic, in bytes that the program asked for and in blocks.
+/// `live_* = allocated_* - freed_*`; signed, since a forked child frees blocks that its parent allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Bytes ever allocated.
+    pub allocated_bytes: u64,
+    /// Blocks ever allocated.
+    pub allocated_blocks: u64,
+    /// Bytes ever freed.
+    pub freed_bytes: u64,
+    /// Blocks ever freed.
+    pub freed_blocks: u64,
+}
+
+/// A stack that has allocated. The site's id is its index in `Snapshot::sites`; site 0 is unused, site 1 is the overflow site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The innermost frame's node: follow `Frame::parent` outwards.
+    pub frame: u32,
+    /// Its account.
+    pub counters: Counters,
+}
+
+/// What the shim could not account for as it should have; all are counts of events since the account began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Losses {
+    /// Events inside a hook (a signal handler, an allocator that calls itself): innermost frame only.
+    pub nested_events: u64,
+    /// Stacks walked that ended early.
+    pub truncated_stacks: u64,
+    /// Events charged to the overflow site.
+    pub overflow_events: u64,
+    /// Frees of blocks that were never seen.
+    pub foreign_frees: u64,
+    /// Stacks walked.
+    pub walks: u64,
+}
+
+/// Everything a mark holds: the account of one process at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Who.
+    pub process: Process,
+    /// When.
+    pub moment: Moment,
+    /// Loaded objects, by module id.
+    pub modules: Vec<Module>,
+    /// The trie, by node id.
+    pub frames: Vec<Frame>,
+    /// The account, by site id.
+    pub sites: Vec<Site>,
+    /// What is not in it.
+    pub losses: Losses,
+    /// Mean bytes between samples; None: every event counted.
+    pub sample_bytes: Option<u64>,
+}
+
+impl Counters {
+    /// Bytes allocated and not freed.
+    #[must_use]
+    pub fn live_bytes(&self) -> i64 {
+        self.allocated_bytes
+            .wrapping_sub(self.freed_bytes)
+            .cast_signed()
+    }
+
+    /// Blocks allocated and not freed.
+    #[must_use]
+    pub fn live_blocks(&self) -> i64 {
+        self.allocated_blocks
+            .wrapping_sub(self.freed_blocks)
+            .cast_signed()
+    }
+}
