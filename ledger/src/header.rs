@@ -1,0 +1,203 @@
+//! How large each section is, and where: the geometry of a ledger, chosen once at its start.
+//!
+//! Capacities shrink together with the memory that may be used (RLIMIT_FSIZE, RLIMIT_AS): a smaller ledger overflows
+//! earlier, and says so, but never fails.
+
+use crate::error::Error;
+use crate::extent::Region;
+use crate::layout::{
+    Cell, Header, INSIDE_MARKS, MAGIC, Mark, Module, Node, PAGE, READY, SECTIONS, SLOTS,
+    SectionKind, Shared, Site, Thread, VERSION,
+};
+use crate::sync::Word;
+use core::mem::size_of;
+
+/// Entries of each section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Loaded objects.
+    pub modules: u32,
+    /// Eight-byte words of strings.
+    pub string_words: u32,
+    /// Trie nodes.
+    pub frames: u32,
+    /// Sites.
+    pub sites: u32,
+    /// Thread entries, the shared one included.
+    pub threads: u32,
+}
+
+/// The largest: 2^18 sites of about eight frames of their own each. 229 MiB of addresses, resident only where written.
+pub const LARGEST: Geometry = Geometry {
+    modules: 4096,
+    string_words: 1 << 17,
+    frames: 1 << 21,
+    sites: 1 << 18,
+    threads: 4096,
+};
+/// How far the largest is halved at most. 2^9 leaves 512 sites and 4,096 frames.
+const HALVINGS: u32 = 9;
+
+impl Geometry {
+    /// The largest geometry whose ledger takes at most `max_bytes`; None where even the smallest does not fit.
+    #[must_use]
+    pub fn fit(max_bytes: u64) -> Option<Geometry> {
+        (0..=HALVINGS)
+            .map(Geometry::halved)
+            .find(|geometry| geometry.total_bytes() <= max_bytes)
+    }
+
+    fn halved(times: u32) -> Geometry {
+        Geometry {
+            modules: (LARGEST.modules >> times).max(64),
+            string_words: (LARGEST.string_words >> times).max(2048),
+            frames: LARGEST.frames >> times,
+            sites: LARGEST.sites >> times,
+            threads: (LARGEST.threads >> times).max(64),
+        }
+    }
+
+    /// Each section's kind, bytes of an entry, and entries; those that are reserved have none.
+    #[must_use]
+    pub fn sections(&self) -> [(SectionKind, u64, u64); 14] {
+        let sites = u64::from(self.sites);
+        [
+            (
+                SectionKind::Modules,
+                size_of::<Module>() as u64,
+                self.modules.into(),
+            ),
+            (SectionKind::Strings, 8, self.string_words.into()),
+            (
+                SectionKind::Frames,
+                size_of::<Node>() as u64,
+                self.frames.into(),
+            ),
+            (SectionKind::Sites, size_of::<Site>() as u64, sites),
+            (
+                SectionKind::Threads,
+                size_of::<Thread>() as u64,
+                self.threads.into(),
+            ),
+            (
+                SectionKind::Marks,
+                size_of::<Mark>() as u64,
+                INSIDE_MARKS.into(),
+            ),
+            (
+                SectionKind::Counters,
+                size_of::<Cell>() as u64,
+                sites * u64::from(SLOTS),
+            ),
+            (
+                SectionKind::MarkCounters,
+                size_of::<Cell>() as u64,
+                sites * u64::from(INSIDE_MARKS),
+            ),
+            (SectionKind::Cohorts, 0, 0),
+            (SectionKind::Peak, 0, 0),
+            (SectionKind::Temporaries, 0, 0),
+            (SectionKind::Rings, 0, 0),
+            (SectionKind::Python, 0, 0),
+            (SectionKind::Jit, 0, 0),
+        ]
+    }
+
+    /// Bytes of the whole ledger, a multiple of the page.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.sections()
+            .iter()
+            .fold(PAGE, |at, (_, bytes, entries)| {
+                at + (bytes * entries).next_multiple_of(PAGE)
+            })
+    }
+
+    /// Writes the section table.
+    pub(crate) fn write(&self, header: &Header) {
+        let mut at = PAGE;
+        for (place, (kind, bytes, entries)) in header.sections.iter().zip(self.sections()) {
+            place.kind.put(kind as u32);
+            place.entry_bytes.put(u32::try_from(bytes).unwrap_or(0));
+            place.offset.put(at);
+            place.entries.put(entries);
+            at += (bytes * entries).next_multiple_of(PAGE);
+        }
+        header
+            .sections_len
+            .put(u32::try_from(self.sections().len()).unwrap_or(0));
+    }
+}
+
+/// The header of a ledger that is ready and of this version.
+///
+/// # Errors
+/// `Short`, `Magic`, `Version`, `NotReady`.
+pub fn check<'a>(region: &Region<'a>) -> Result<&'a Header, Error> {
+    if region.bytes() < PAGE {
+        return Err(Error::Short {
+            have: region.bytes(),
+            need: PAGE,
+        });
+    }
+    let header: &Header = region.one(0, 0)?;
+    let (state, magic, version) = (
+        header.state.observe(),
+        header.magic.peek(),
+        header.version.peek(),
+    );
+    if magic != MAGIC {
+        return Err(Error::Magic { found: magic });
+    }
+    if version != VERSION {
+        return Err(Error::Version {
+            found: version,
+            expected: VERSION,
+        });
+    }
+    if state == READY {
+        Ok(header)
+    } else {
+        Err(Error::NotReady { state })
+    }
+}
+
+/// Finds a section by kind; its entry size must be ours.
+///
+/// # Errors
+/// `Missing` where it is not listed, `Value` where its entries have another size, `Section` where it lies outside.
+pub(crate) fn section<'a, T: Shared>(
+    region: &Region<'a>,
+    header: &Header,
+    kind: SectionKind,
+) -> Result<&'a [T], Error> {
+    let listed = (header.sections_len.peek() as usize).min(SECTIONS);
+    let number = kind as u32;
+    let (index, place) = (0u64..)
+        .zip(header.sections.iter().take(listed))
+        .find(|(_, place)| place.kind.peek() == number)
+        .ok_or(Error::Missing { kind: number })?;
+    let bytes = place.entry_bytes.peek();
+    if bytes as usize != size_of::<T>() {
+        return Err(Error::Value {
+            kind: number,
+            index,
+            found: bytes.into(),
+        });
+    }
+    region.table(number, place.offset.peek(), place.entries.peek())
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Check that geometries shrink with the limit, never exceed it, and that too small a limit gives none.
+    #[test]
+    fn fit() {
+        assert_eq!(Geometry::fit(u64::MAX), Some(LARGEST));
+        let small = Geometry::fit(2 << 20).expect("2 MiB is enough for the smallest");
+        assert!(small.total_bytes() <= 2 << 20 && small.sites >= 512);
+        assert_eq!(Geometry::fit(1000), None);
+    }
+}

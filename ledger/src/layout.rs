@@ -1,0 +1,396 @@
+//! The bytes of the ledger: every structure, pinned by const asserts. docs/LEDGER.md draws them; `cargo xtask tidy` compares.
+//!
+//! Every field is an atomic in native byte order: the ledger never leaves its machine as it is (mark files are little-endian copies).
+//! A change here changes [`VERSION`] and docs/LEDGER.md in the same commit.
+
+use crate::sync::{AtomicU32, AtomicU64};
+
+/// "HEAPSHIM" read as a little-endian word.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"HEAPSHIM");
+/// The layout's version: what this code writes and the only one that it reads.
+pub const VERSION: u32 = 1;
+/// `Header::state`: everything in the header is written.
+pub const READY: u32 = 1;
+/// Slots of counters that one thread leases alone. 16: a few more than the cores of a usual server process that allocates
+/// on every thread; 20,000 sites then cost 10 MiB. Further threads share one slot with atomic adds.
+pub const EXCLUSIVE_SLOTS: u32 = 16;
+/// The slot that all further threads share.
+pub const SHARED_SLOT: u32 = EXCLUSIVE_SLOTS;
+/// All slots.
+pub const SLOTS: u32 = EXCLUSIVE_SLOTS + 1;
+/// Marks that the target took itself and that are kept.
+pub const INSIDE_MARKS: u32 = 8;
+/// Bytes of an inside mark's name.
+pub const MARK_NAME: usize = 64;
+/// Places in the section table. 32: twice what is known today.
+pub const SECTIONS: usize = 32;
+/// Every section begins on a page.
+pub const PAGE: u64 = 4096;
+
+/// The overflow site: charged when frames, sites or modules are full.
+pub const OVERFLOW_SITE: u32 = 1;
+/// The overflow site's frame.
+pub const FULL_FRAME: u32 = 1;
+/// The outer end of every stack of a nested event.
+pub const NESTED_FRAME: u32 = 2;
+
+/// What a section holds. Those marked reserved have no entries yet: their place and number are fixed so that a ledger that
+/// has them is read by the same table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum SectionKind {
+    /// [`Module`] entries.
+    Modules = 1,
+    /// Bytes: paths, names.
+    Strings = 2,
+    /// [`Node`] entries.
+    Frames = 3,
+    /// [`Site`] entries.
+    Sites = 4,
+    /// [`Cell`] entries: `slot * sites + site`.
+    Counters = 5,
+    /// [`Thread`] entries.
+    Threads = 6,
+    /// [`Mark`] entries: the last marks that the target took itself.
+    Marks = 7,
+    /// [`Cell`] entries: `mark * sites + site`.
+    MarkCounters = 8,
+    /// Reserved: bytes freed by cohort of birth, for survivors.
+    Cohorts = 9,
+    /// Reserved: the counters at the highest moment.
+    Peak = 10,
+    /// Reserved: blocks freed by their thread's next operation.
+    Temporaries = 11,
+    /// Reserved: per-thread rings of events.
+    Rings = 12,
+    /// Reserved: code objects and lines of Python frames.
+    Python = 13,
+    /// Reserved: names of JIT code.
+    Jit = 14,
+}
+
+/// What a trie node stands for: the high 8 bits of [`Node::kind_module`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FrameKind {
+    /// Node 0 alone.
+    Root = 0,
+    /// `value` = return address − bias of the module.
+    Native = 1,
+    /// `value` = interrupted address − bias of the module (below a signal frame).
+    NativeExact = 2,
+    /// `value` = return address in no known module.
+    Unknown = 3,
+    /// Reserved: a Python code object and line.
+    Python = 4,
+    /// Reserved: named JIT code.
+    Jit = 5,
+    /// The walk stopped early; `value` is a [`TruncatedReason`].
+    Truncated = 16,
+    /// Node [`FULL_FRAME`] alone.
+    Full = 17,
+    /// Node [`NESTED_FRAME`] alone.
+    Nested = 18,
+}
+
+impl FrameKind {
+    /// The kind with this number.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<FrameKind> {
+        use FrameKind::{Full, Jit, Native, NativeExact, Nested, Python, Root, Truncated, Unknown};
+        [
+            Root,
+            Native,
+            NativeExact,
+            Unknown,
+            Python,
+            Jit,
+            Truncated,
+            Full,
+            Nested,
+        ]
+        .into_iter()
+        .find(|&kind| kind as u32 == number)
+    }
+}
+
+/// Why a walk stopped before the outermost frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TruncatedReason {
+    /// Deeper than the depth that was asked for.
+    Depth = 1,
+    /// Code without unwind information (JIT code, hand-written assembly).
+    NoRule = 2,
+    /// The next frame lies outside the mapped stack.
+    Unreadable = 3,
+    /// The frames do not form a stack.
+    Corrupt = 4,
+    /// Unwind information of a form that the walk does not know.
+    Unsupported = 5,
+}
+
+/// A structure that lives in the ledger.
+///
+/// # Safety
+/// The implementor promises: (1) `repr(C)`, no padding that matters; (2) only atomic fields, so that a shared reference allows
+/// concurrent change; (3) any bytes are a valid value.
+pub unsafe trait Shared {}
+
+macro_rules! shared {
+    ($($name:ident = $size:expr, align $align:expr;)*) => {$(
+        // SAFETY: repr(C), atomics alone (see its definition); any bytes are valid integers.
+        unsafe impl Shared for $name {}
+        #[cfg(not(loom))]
+        const _: () = assert!(core::mem::size_of::<$name>() == $size && core::mem::align_of::<$name>() == $align);
+    )*};
+}
+shared! {
+    Header = 4096, align 8;
+    Section = 32, align 8;
+    Module = 128, align 8;
+    Node = 16, align 8;
+    Site = 8, align 4;
+    Cell = 32, align 8;
+    Thread = 128, align 8;
+    Mark = 128, align 8;
+    ByteWord = 8, align 8;
+    Control = 4096, align 8;
+}
+
+/// The first page.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: AtomicU64,
+    /// [`VERSION`].
+    pub version: AtomicU32,
+    /// [`READY`] when all fields up to `sections` are written (Release by the shim, Acquire by the reader).
+    pub state: AtomicU32,
+    /// Bytes of the whole ledger.
+    pub total_bytes: AtomicU64,
+    /// Random: names this account among all.
+    pub identity: AtomicU64,
+    /// The target, in its own pid namespace.
+    pub pid: AtomicU32,
+    /// Its parent.
+    pub parent_pid: AtomicU32,
+    /// CLOCK_REALTIME at the start, in nanoseconds.
+    pub start_unix_ns: AtomicU64,
+    /// CLOCK_BOOTTIME at the start, in nanoseconds.
+    pub start_boot_ns: AtomicU64,
+    /// For a forked child, the identity of the account it was forked from; else 0.
+    pub forked_from: AtomicU64,
+    /// Entries of `sections` in use.
+    pub sections_len: AtomicU32,
+    /// log2 of the shadow's granule in bytes.
+    pub granule_shift: AtomicU32,
+    /// The executable's path, a [`text`].
+    pub exe: AtomicU64,
+    /// The arguments, each followed by a NUL, a [`text`].
+    pub cmdline: AtomicU64,
+    /// Frames kept of a stack.
+    pub depth: AtomicU32,
+    /// Bits of options that made no sense and were replaced by their defaults.
+    pub complaints: AtomicU32,
+    /// Mean bytes between samples, 0 = exact.
+    pub sample_bytes: AtomicU64,
+    /// st_ino of the control page's memfd.
+    pub control_inode: AtomicU64,
+    /// Resident bytes at the start.
+    pub start_rss_bytes: AtomicU64,
+    reserved: [AtomicU64; 1],
+    /// Entries of each append-only table: they only grow.
+    pub lens: Lens,
+    reserved_lens: [AtomicU64; 12],
+    /// Where everything is.
+    pub sections: [Section; SECTIONS],
+    reserved_end: [AtomicU64; 352],
+}
+
+/// The lengths of the append-only tables. Taken by `sync::take_index`; an entry below the length may not be published yet.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Lens {
+    /// Nodes.
+    pub frames: AtomicU32,
+    /// Sites.
+    pub sites: AtomicU32,
+    /// Modules.
+    pub modules: AtomicU32,
+    /// Bytes of strings.
+    pub strings: AtomicU32,
+    /// Thread entries ever leased (high-water mark).
+    pub threads: AtomicU32,
+    /// Inside marks ever begun; mark n lies in entry n % INSIDE_MARKS.
+    pub marks: AtomicU32,
+    reserved: [AtomicU32; 2],
+}
+
+/// One line of the section table.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Section {
+    /// [`SectionKind`].
+    pub kind: AtomicU32,
+    /// Bytes of an entry.
+    pub entry_bytes: AtomicU32,
+    /// Where it begins, a multiple of [`PAGE`].
+    pub offset: AtomicU64,
+    /// Entries that it has room for.
+    pub entries: AtomicU64,
+    reserved: AtomicU64,
+}
+
+/// A loaded object.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Module {
+    /// 0 = not published, 1 = published (Release; every other field was written before).
+    pub state: AtomicU32,
+    /// Bytes of the build id, at most 32; 0 = none.
+    pub build_id_len: AtomicU32,
+    /// Run-time address − address in the file.
+    pub bias: AtomicU64,
+    /// First run-time address.
+    pub start: AtomicU64,
+    /// First run-time address past it.
+    pub end: AtomicU64,
+    /// CLOCK_BOOTTIME when it was learnt.
+    pub from_ns: AtomicU64,
+    /// CLOCK_BOOTTIME when its address range was found to belong to another; 0 = still there as far as known.
+    pub until_ns: AtomicU64,
+    /// Its path, a [`text`].
+    pub path: AtomicU64,
+    /// GNU build id.
+    pub build_id: [AtomicU64; 4],
+    reserved: [AtomicU64; 5],
+}
+
+/// A node of the trie of frames: written whole before anything names it, never changed.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Node {
+    /// The caller's node; always a smaller id.
+    pub parent: AtomicU32,
+    /// [`FrameKind`] << 24 | module id.
+    pub kind_module: AtomicU32,
+    /// See [`FrameKind`].
+    pub value: AtomicU64,
+}
+
+/// A stack that has allocated.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Site {
+    /// The innermost frame's node; 0 = not published (Release store publishes the site).
+    pub frame: AtomicU32,
+    reserved: AtomicU32,
+}
+
+/// The account of one site in one slot; monotonic.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Cell {
+    /// Bytes ever allocated.
+    pub allocated_bytes: AtomicU64,
+    /// Blocks ever allocated.
+    pub allocated_blocks: AtomicU64,
+    /// Bytes ever freed.
+    pub freed_bytes: AtomicU64,
+    /// Blocks ever freed.
+    pub freed_blocks: AtomicU64,
+}
+
+/// One thread's entry: what it is in the middle of, and what it could not account for as it should.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Thread {
+    /// Stack pointer at the entry of the hook that this thread is in; 0 = in no hook.
+    pub in_hook: AtomicU64,
+    /// Kernel thread id of the last lease holder.
+    pub tid: AtomicU32,
+    reserved_tid: AtomicU32,
+    /// Events inside a hook: innermost frame only.
+    pub nested: AtomicU64,
+    /// Walks that ended early.
+    pub truncated: AtomicU64,
+    /// Events charged to the overflow site.
+    pub overflow: AtomicU64,
+    /// Frees of blocks that were never seen.
+    pub foreign_frees: AtomicU64,
+    /// Stacks walked.
+    pub walks: AtomicU64,
+    /// Walks that ended at a remembered frame.
+    pub memo_hits: AtomicU64,
+    /// Walks that went to the outermost frame by rules.
+    pub memo_misses: AtomicU64,
+    /// Blocks that the shadow has no room for (address out of its range, or no memory for it).
+    pub untracked: AtomicU64,
+    reserved: [AtomicU64; 6],
+}
+
+/// A mark that the target took itself: a sequence lock around it and its counters.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Mark {
+    /// Odd while it is being written; 0 = never written; (n + 1) * 2 after mark n was written (Release).
+    pub sequence: AtomicU32,
+    /// Sites whose counters it holds.
+    pub sites_len: AtomicU32,
+    /// CLOCK_REALTIME.
+    pub unix_ns: AtomicU64,
+    /// Resident bytes, 0 = not known.
+    pub rss_bytes: AtomicU64,
+    /// Events that may have been seen half; 0 = exact.
+    pub in_flight: AtomicU64,
+    /// The name, padded with NUL.
+    pub name: [AtomicU64; MARK_NAME / 8],
+    reserved: [AtomicU64; 4],
+}
+
+/// Eight bytes of the strings section.
+#[derive(Debug)]
+#[repr(C)]
+pub struct ByteWord(pub AtomicU64);
+
+/// The control page: the only memory of the target's that the command may write. The shim maps it read-only and trusts no
+/// value of it beyond its own range check.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Control {
+    /// [`MAGIC`].
+    pub magic: AtomicU64,
+    /// Identity of the ledger that it belongs to.
+    pub identity: AtomicU64,
+    /// Reserved: exact, sampling, off.
+    pub mode: AtomicU32,
+    /// Reserved: rings on.
+    pub rings: AtomicU32,
+    /// Reserved: mean bytes between samples.
+    pub sample_bytes: AtomicU64,
+    /// Reserved: the cohort that blocks are born into.
+    pub cohort: AtomicU64,
+    reserved: [AtomicU64; 507],
+}
+
+/// Packs a range of the strings section into one word: offset << 32 | length. 0 = no text.
+#[must_use]
+pub fn text(offset: u32, len: u32) -> u64 {
+    u64::from(offset) << 32 | u64::from(len)
+}
+
+#[cfg(not(loom))]
+const _: () = {
+    use core::mem::offset_of;
+    assert!(offset_of!(Header, state) == 12);
+    assert!(offset_of!(Header, identity) == 24);
+    assert!(offset_of!(Header, pid) == 32);
+    assert!(offset_of!(Header, lens) == 128);
+    assert!(offset_of!(Header, sections) == 256);
+    assert!(offset_of!(Module, build_id) == 56);
+    assert!(offset_of!(Node, value) == 8);
+    assert!(offset_of!(Thread, nested) == 16);
+    assert!(offset_of!(Mark, name) == 32);
+};

@@ -1,0 +1,189 @@
+//! Loaded objects: path, build id, bias, address range, and the strings that they need. Append-only; both halves.
+//!
+//! Writer: any thread fills an entry that only it has taken and publishes it by `state` (Release). A module that is gone keeps
+//! its entry, so that a stack from its time, or a dead process, can still be symbolized.
+
+use crate::error::Error;
+use crate::layout::{ByteWord, Module, SectionKind, text};
+use crate::sync::{AtomicU32, AtomicU64, Word, take_index};
+
+/// Longest text that the reader accepts, and that the writer stores: PATH_MAX for paths; command lines are cut at it.
+pub const MAX_TEXT: usize = 4096;
+const PUBLISHED: u32 = 1;
+
+/// A module's id: its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ModuleId(pub u32);
+
+/// A module by value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModuleInfo {
+    /// Run-time address − address in the file.
+    pub bias: u64,
+    /// First run-time address.
+    pub start: u64,
+    /// First run-time address past it.
+    pub end: u64,
+    /// CLOCK_BOOTTIME when it was learnt.
+    pub from_ns: u64,
+    /// CLOCK_BOOTTIME when it was found gone; 0 = not.
+    pub until_ns: u64,
+    /// Its path in the strings section.
+    pub path: u64,
+    /// GNU build id.
+    pub build_id: [u8; 32],
+    /// Bytes of it in use.
+    pub build_id_len: u32,
+}
+
+/// The strings section.
+#[derive(Clone, Copy, Debug)]
+pub struct Strings<'a> {
+    len: &'a AtomicU32,
+    words: &'a [ByteWord],
+}
+
+impl<'a> Strings<'a> {
+    pub(crate) fn new(len: &'a AtomicU32, words: &'a [ByteWord]) -> Strings<'a> {
+        Strings { len, words }
+    }
+
+    /// Stores a text (cut at [`MAX_TEXT`]); 0 when there is no room.
+    #[must_use]
+    pub fn append(&self, bytes: &[u8]) -> u64 {
+        let bytes = bytes.get(..MAX_TEXT).unwrap_or(bytes);
+        let words = bytes.len().div_ceil(8);
+        let (Ok(count), Ok(len)) = (u32::try_from(words), u32::try_from(bytes.len())) else {
+            return 0;
+        };
+        let capacity = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
+        let Some(first) = take_index(self.len, count, capacity) else {
+            return 0;
+        };
+        let places = self.words.iter().skip(first as usize);
+        for (place, chunk) in places.zip(bytes.chunks(8)) {
+            let mut word = [0u8; 8];
+            word.iter_mut()
+                .zip(chunk)
+                .for_each(|(to, from)| *to = *from);
+            place.0.put(u64::from_le_bytes(word));
+        }
+        text(first.wrapping_mul(8), len)
+    }
+
+    /// Words in use.
+    #[must_use]
+    pub fn used(&self) -> u32 {
+        self.len.observe()
+    }
+
+    /// Copies a text out and returns its length.
+    ///
+    /// # Errors
+    /// `Index` where it does not lie inside the section or is longer than [`MAX_TEXT`].
+    pub fn copy(&self, text: u64, out: &mut [u8; MAX_TEXT]) -> Result<usize, Error> {
+        let (offset, len) = ((text >> 32) as usize, (text & 0xffff_ffff) as usize);
+        let wrong = Error::Index {
+            kind: SectionKind::Strings as u32,
+            index: text,
+            len: self.words.len() as u64 * 8,
+        };
+        if len > MAX_TEXT || !offset.is_multiple_of(8) {
+            return Err(wrong);
+        }
+        let words = self
+            .words
+            .get(offset / 8..)
+            .and_then(|rest| rest.get(..len.div_ceil(8)))
+            .ok_or(wrong)?;
+        for (word, place) in words.iter().zip(out.chunks_mut(8)) {
+            place.copy_from_slice(&word.0.peek().to_le_bytes());
+        }
+        Ok(len)
+    }
+}
+
+/// The table of modules.
+#[derive(Clone, Copy, Debug)]
+pub struct Modules<'a> {
+    len: &'a AtomicU32,
+    modules: &'a [Module],
+}
+
+impl<'a> Modules<'a> {
+    pub(crate) fn new(len: &'a AtomicU32, modules: &'a [Module]) -> Modules<'a> {
+        Modules { len, modules }
+    }
+
+    /// Entries taken.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.len.observe().min(self.capacity())
+    }
+
+    /// True where no module is known yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Modules that there is room for.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
+        u32::try_from(self.modules.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Adds and publishes a module; None when the table is full.
+    pub fn append(&self, info: &ModuleInfo) -> Option<ModuleId> {
+        let id = take_index(self.len, 1, self.capacity())?;
+        let module = self.modules.get(id as usize)?;
+        module.bias.put(info.bias);
+        module.start.put(info.start);
+        module.end.put(info.end);
+        module.from_ns.put(info.from_ns);
+        module.until_ns.put(info.until_ns);
+        module.path.put(info.path);
+        module.build_id_len.put(info.build_id_len);
+        for (word, bytes) in module.build_id.iter().zip(info.build_id.as_chunks::<8>().0) {
+            word.put(u64::from_le_bytes(*bytes));
+        }
+        module.state.publish(PUBLISHED);
+        Some(ModuleId(id))
+    }
+
+    /// Notes that a module is gone.
+    pub fn retire(&self, id: ModuleId, now_ns: u64) {
+        if let Some(module) = self.modules.get(id.0 as usize) {
+            module.until_ns.put(now_ns);
+        }
+    }
+
+    /// Reads a published module.
+    #[must_use]
+    pub fn get(&self, id: ModuleId) -> Option<ModuleInfo> {
+        let module = self.modules.get(id.0 as usize)?;
+        if module.state.observe() != PUBLISHED {
+            return None;
+        }
+        let read = |word: &AtomicU64| word.peek();
+        let mut build_id = [0u8; 32];
+        for (bytes, word) in build_id
+            .as_chunks_mut::<8>()
+            .0
+            .iter_mut()
+            .zip(&module.build_id)
+        {
+            *bytes = read(word).to_le_bytes();
+        }
+        Some(ModuleInfo {
+            bias: read(&module.bias),
+            start: read(&module.start),
+            end: read(&module.end),
+            from_ns: read(&module.from_ns),
+            until_ns: read(&module.until_ns),
+            path: read(&module.path),
+            build_id,
+            build_id_len: module.build_id_len.peek().min(32),
+        })
+    }
+}

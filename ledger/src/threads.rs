@@ -1,0 +1,105 @@
+//! Thread entries: who is inside a hook, and what each thread could not account for. Both halves.
+//!
+//! Writer: entry t belongs to the thread that leases it (a robust mutex in the shim's private memory); the last entry is for all
+//! threads beyond the table and is added to atomically. Entries add up, so an entry is handed on as it is.
+
+use crate::layout::Thread;
+use crate::sync::{AtomicU32, AtomicU64, Word};
+
+/// What the account lacks, summed over the threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Losses {
+    /// Events inside a hook: innermost frame only.
+    pub nested: u64,
+    /// Walks that ended early.
+    pub truncated: u64,
+    /// Events charged to the overflow site.
+    pub overflow: u64,
+    /// Frees of blocks that were never seen.
+    pub foreign_frees: u64,
+    /// Stacks walked.
+    pub walks: u64,
+    /// Walks that ended at a remembered frame.
+    pub memo_hits: u64,
+    /// Walks by rules to the outermost frame.
+    pub memo_misses: u64,
+    /// Blocks that the shadow had no room for.
+    pub untracked: u64,
+    /// Threads that are inside a hook now.
+    pub in_hook: u64,
+}
+
+/// The table of threads.
+#[derive(Clone, Copy, Debug)]
+pub struct Threads<'a> {
+    len: &'a AtomicU32,
+    threads: &'a [Thread],
+}
+
+impl<'a> Threads<'a> {
+    pub(crate) fn new(len: &'a AtomicU32, threads: &'a [Thread]) -> Threads<'a> {
+        Threads { len, threads }
+    }
+
+    /// Entries that there are.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
+        u32::try_from(self.threads.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Entries ever leased, the shared one aside.
+    #[must_use]
+    pub fn used(&self) -> u32 {
+        self.len.observe().min(self.capacity())
+    }
+
+    /// One entry.
+    #[must_use]
+    pub fn entry(&self, index: u32) -> Option<&'a Thread> {
+        self.threads.get(index as usize)
+    }
+
+    /// The entry for all threads that found no other.
+    #[must_use]
+    pub fn shared(&self) -> Option<&'a Thread> {
+        self.threads.last()
+    }
+
+    /// Notes that entry `index` has been leased: raises the high-water mark before the thread's first event.
+    pub fn note_used(&self, index: u32) {
+        let want = index.saturating_add(1);
+        let mut now = self.len.observe();
+        while now < want {
+            match self.len.claim(now, want) {
+                Ok(_) => return,
+                Err(other) => now = other,
+            }
+        }
+    }
+
+    /// The sum over all entries.
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        let leased = self.threads.iter().take(self.used() as usize);
+        let mut sum = Losses::default();
+        leased
+            .chain(self.threads.last())
+            .for_each(|thread| add(&mut sum, thread));
+        sum
+    }
+}
+
+fn add(sum: &mut Losses, thread: &Thread) {
+    let read = |word: &AtomicU64| word.observe();
+    sum.nested = sum.nested.wrapping_add(read(&thread.nested));
+    sum.truncated = sum.truncated.wrapping_add(read(&thread.truncated));
+    sum.overflow = sum.overflow.wrapping_add(read(&thread.overflow));
+    sum.foreign_frees = sum.foreign_frees.wrapping_add(read(&thread.foreign_frees));
+    sum.walks = sum.walks.wrapping_add(read(&thread.walks));
+    sum.memo_hits = sum.memo_hits.wrapping_add(read(&thread.memo_hits));
+    sum.memo_misses = sum.memo_misses.wrapping_add(read(&thread.memo_misses));
+    sum.untracked = sum.untracked.wrapping_add(read(&thread.untracked));
+    sum.in_hook = sum
+        .in_hook
+        .wrapping_add(u64::from(read(&thread.in_hook) != 0));
+}
