@@ -2,7 +2,8 @@
 //!
 //! Writer: slot s < EXCLUSIVE_SLOTS belongs to the thread that leases it and is written with plain adds; the shared slot with
 //! locked ones. Reader: [`Counters::total`] reads all `freed` before all `allocated`. A block is freed after it was allocated,
-//! and the program's own hand-over orders the two across threads, so a sum read in this order is never below zero.
+//! and the program's own hand-over orders the two across threads, so a sum read in this order is never below zero. For the same
+//! reason the number of slots is asked again in between: the block may have been allocated in a slot that is new since.
 //! (Summing live counters slot by slot printed −97,329 blocks for a queue that never held more than 1,024.)
 
 use crate::layout::{Cell, SHARED_SLOT, SLOTS};
@@ -58,15 +59,16 @@ impl<'a> Counters<'a> {
         }
     }
 
-    /// The reader's half: one site's sum over the first `slots` exclusive slots and the shared one.
+    /// The reader's half: one site's sum over the first `slots()` exclusive slots and the shared one. `slots` is asked twice: a
+    /// slot that it does not count must not have been written when it was asked.
     #[must_use]
-    pub fn total(&self, site: SiteId, slots: u32) -> Total {
+    pub fn total(&self, site: SiteId, slots: impl Fn() -> u32) -> Total {
         let mut total = Total::default();
-        for cell in self.cells_of(site, slots) {
+        for cell in self.cells_of(site, slots()) {
             total.freed_bytes = total.freed_bytes.wrapping_add(cell.freed_bytes.observe());
             total.freed_blocks = total.freed_blocks.wrapping_add(cell.freed_blocks.observe());
         }
-        for cell in self.cells_of(site, slots) {
+        for cell in self.cells_of(site, slots()) {
             total.allocated_bytes = total
                 .allocated_bytes
                 .wrapping_add(cell.allocated_bytes.observe());

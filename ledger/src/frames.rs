@@ -71,7 +71,9 @@ impl<'a> Frames<'a> {
         self.len() == 0
     }
 
-    fn capacity(&self) -> u32 {
+    /// Nodes that there is room for.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
         u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)
     }
 
@@ -112,7 +114,8 @@ impl<'a> Frames<'a> {
     /// Reads a node.
     ///
     /// # Errors
-    /// `Index` where there is no such node, `Value` where its parent is not an older node or its kind is not known.
+    /// `Index` where there is no such node, `Value` where its parent is not an older node (the root's: itself) or its kind is
+    /// not known.
     pub fn get(&self, id: FrameId) -> Result<Frame, Error> {
         let kind = SectionKind::Frames as u32;
         let node = self.nodes.get(id.0 as usize).ok_or(Error::Index {
@@ -121,7 +124,7 @@ impl<'a> Frames<'a> {
             len: self.nodes.len() as u64,
         })?;
         let (parent, kind_module) = (node.parent.peek(), node.kind_module.peek());
-        if parent >= id.0 && id != ROOT {
+        if parent >= id.0.max(1) {
             return Err(Error::Value {
                 kind,
                 index: id.0.into(),

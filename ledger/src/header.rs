@@ -27,7 +27,7 @@ pub struct Geometry {
     pub threads: u32,
 }
 
-/// The largest: 2^18 sites of about eight frames of their own each. 229 MiB of addresses, resident only where written.
+/// The largest, also for the reader, whose work it bounds however large the file is: raising it raises [`VERSION`]. 2^18 sites of about eight frames of their own each. 229 MiB of addresses, resident only where written.
 pub const LARGEST: Geometry = Geometry {
     modules: 4096,
     string_words: 1 << 17,
@@ -103,6 +103,14 @@ impl Geometry {
         ]
     }
 
+    /// Entries of one section.
+    fn entries(&self, kind: SectionKind) -> u64 {
+        self.sections()
+            .iter()
+            .find(|section| section.0 == kind)
+            .map_or(0, |section| section.2)
+    }
+
     /// Bytes of the whole ledger, a multiple of the page.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
@@ -114,7 +122,7 @@ impl Geometry {
     }
 
     /// Writes the section table.
-    pub(crate) fn write(&self, header: &Header) {
+    fn write(&self, header: &Header) {
         let mut at = PAGE;
         for (place, (kind, bytes, entries)) in header.sections.iter().zip(self.sections()) {
             place.kind.put(kind as u32);
@@ -129,6 +137,19 @@ impl Geometry {
     }
 }
 
+/// Writes what a header says of its layout: everything but the identity, the lengths and the state.
+pub(crate) fn begin(header: &Header, geometry: &Geometry) {
+    geometry.write(header);
+    header.magic.put(MAGIC);
+    header.version.put(VERSION);
+    header.total_bytes.put(geometry.total_bytes());
+}
+
+/// Publishes the header (Release; `check` acquires): readers may come.
+pub(crate) fn publish(header: &Header) {
+    header.state.publish(READY);
+}
+
 /// The header of a ledger that is ready and of this version.
 ///
 /// # Errors
@@ -141,6 +162,10 @@ pub fn check<'a>(region: &Region<'a>) -> Result<&'a Header, Error> {
         });
     }
     let header: &Header = region.one(0, 0)?;
+    ready(header).map(|()| header)
+}
+
+fn ready(header: &Header) -> Result<(), Error> {
     let (state, magic, version) = (
         header.state.observe(),
         header.magic.peek(),
@@ -156,7 +181,7 @@ pub fn check<'a>(region: &Region<'a>) -> Result<&'a Header, Error> {
         });
     }
     if state == READY {
-        Ok(header)
+        Ok(())
     } else {
         Err(Error::NotReady { state })
     }
@@ -165,7 +190,8 @@ pub fn check<'a>(region: &Region<'a>) -> Result<&'a Header, Error> {
 /// Finds a section by kind; its entry size must be ours.
 ///
 /// # Errors
-/// `Missing` where it is not listed, `Value` where its entries have another size, `Section` where it lies outside.
+/// `Missing` where it is not listed, `Value` where its entries have another size or are more than the largest ledger has, `Section`
+/// where it lies outside.
 pub(crate) fn section<'a, T: Shared>(
     region: &Region<'a>,
     header: &Header,
@@ -177,15 +203,19 @@ pub(crate) fn section<'a, T: Shared>(
         .zip(header.sections.iter().take(listed))
         .find(|(_, place)| place.kind.peek() == number)
         .ok_or(Error::Missing { kind: number })?;
-    let bytes = place.entry_bytes.peek();
+    let (bytes, entries) = (place.entry_bytes.peek(), place.entries.peek());
+    let wrong = |found| Error::Value {
+        kind: number,
+        index,
+        found,
+    };
     if bytes as usize != size_of::<T>() {
-        return Err(Error::Value {
-            kind: number,
-            index,
-            found: bytes.into(),
-        });
+        return Err(wrong(bytes.into()));
     }
-    region.table(number, place.offset.peek(), place.entries.peek())
+    if entries > LARGEST.entries(kind) {
+        return Err(wrong(entries));
+    }
+    region.table(number, place.offset.peek(), entries)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -18,14 +18,16 @@ pub const EXCLUSIVE_SLOTS: u32 = 16;
 pub const SHARED_SLOT: u32 = EXCLUSIVE_SLOTS;
 /// All slots.
 pub const SLOTS: u32 = EXCLUSIVE_SLOTS + 1;
-/// Marks that the target took itself and that are kept.
-pub const INSIDE_MARKS: u32 = 8;
-/// Bytes of an inside mark's name.
-pub const MARK_NAME: usize = 64;
+/// Marks that the target took itself and that are kept. (One under loom: two writers then meet at it.)
+pub const INSIDE_MARKS: u32 = if cfg!(loom) { 1 } else { 8 };
+/// Bytes of an inside mark's name. (One word under loom, where each word multiplies the states.)
+pub const MARK_NAME: usize = if cfg!(loom) { 8 } else { 64 };
 /// Places in the section table. 32: twice what is known today.
 pub const SECTIONS: usize = 32;
 /// Every section begins on a page.
 pub const PAGE: u64 = 4096;
+/// Words that fill the header's page. (One under loom, whose atomics are large.)
+const HEADER_REST: usize = if cfg!(loom) { 1 } else { 352 };
 
 /// The overflow site: charged when frames, sites or modules are full.
 pub const OVERFLOW_SITE: u32 = 1;
@@ -41,7 +43,7 @@ pub const NESTED_FRAME: u32 = 2;
 pub enum SectionKind {
     /// [`Module`] entries.
     Modules = 1,
-    /// Bytes: paths, names.
+    /// [`ByteWord`] entries: paths, names.
     Strings = 2,
     /// [`Node`] entries.
     Frames = 3,
@@ -160,6 +162,7 @@ shared! {
 
 /// The first page.
 #[derive(Debug)]
+#[cfg_attr(loom, derive(Default))]
 #[repr(C)]
 pub struct Header {
     /// [`MAGIC`].
@@ -206,11 +209,12 @@ pub struct Header {
     reserved_lens: [AtomicU64; 12],
     /// Where everything is.
     pub sections: [Section; SECTIONS],
-    reserved_end: [AtomicU64; 352],
+    reserved_end: [AtomicU64; HEADER_REST],
 }
 
 /// The lengths of the append-only tables. Taken by `sync::take_index`; an entry below the length may not be published yet.
 #[derive(Debug)]
+#[cfg_attr(loom, derive(Default))]
 #[repr(C)]
 pub struct Lens {
     /// Nodes.
@@ -219,7 +223,7 @@ pub struct Lens {
     pub sites: AtomicU32,
     /// Modules.
     pub modules: AtomicU32,
-    /// Bytes of strings.
+    /// Eight-byte words of strings.
     pub strings: AtomicU32,
     /// Thread entries ever leased (high-water mark).
     pub threads: AtomicU32,
@@ -230,6 +234,7 @@ pub struct Lens {
 
 /// One line of the section table.
 #[derive(Debug)]
+#[cfg_attr(loom, derive(Default))]
 #[repr(C)]
 pub struct Section {
     /// [`SectionKind`].
@@ -245,6 +250,7 @@ pub struct Section {
 
 /// A loaded object.
 #[derive(Debug)]
+#[cfg_attr(loom, derive(Default))]
 #[repr(C)]
 pub struct Module {
     /// 0 = not published, 1 = published (Release; every other field was written before).
@@ -270,6 +276,7 @@ pub struct Module {
 
 /// A node of the trie of frames: written whole before anything names it, never changed.
 #[derive(Debug)]
+#[cfg_attr(loom, derive(Default))]
 #[repr(C)]
 pub struct Node {
     /// The caller's node; always a smaller id.
@@ -282,6 +289,7 @@ pub struct Node {
 
 /// A stack that has allocated.
 #[derive(Debug)]
+#[cfg_attr(loom, derive(Default))]
 #[repr(C)]
 pub struct Site {
     /// The innermost frame's node; 0 = not published (Release store publishes the site).
@@ -291,6 +299,7 @@ pub struct Site {
 
 /// The account of one site in one slot; monotonic.
 #[derive(Debug)]
+#[cfg_attr(loom, derive(Default))]
 #[repr(C)]
 pub struct Cell {
     /// Bytes ever allocated.
@@ -305,9 +314,11 @@ pub struct Cell {
 
 /// One thread's entry: what it is in the middle of, and what it could not account for as it should.
 #[derive(Debug)]
+#[cfg_attr(loom, derive(Default))]
 #[repr(C)]
 pub struct Thread {
-    /// Stack pointer at the entry of the hook that this thread is in; 0 = in no hook.
+    /// Stack pointer at the entry of the hook that this thread is in; 0 = in no hook. In the last entry, which many threads
+    /// share, their number: 1 is added at the entry of a hook and taken off at its end.
     pub in_hook: AtomicU64,
     /// Kernel thread id of the last lease holder.
     pub tid: AtomicU32,
@@ -333,6 +344,7 @@ pub struct Thread {
 
 /// A mark that the target took itself: a sequence lock around it and its counters.
 #[derive(Debug)]
+#[cfg_attr(loom, derive(Default))]
 #[repr(C)]
 pub struct Mark {
     /// Odd while it is being written; 0 = never written; (n + 1) * 2 after mark n was written (Release).
@@ -352,6 +364,7 @@ pub struct Mark {
 
 /// Eight bytes of the strings section.
 #[derive(Debug)]
+#[cfg_attr(loom, derive(Default))]
 #[repr(C)]
 pub struct ByteWord(pub AtomicU64);
 
@@ -381,16 +394,34 @@ pub fn text(offset: u32, len: u32) -> u64 {
     u64::from(offset) << 32 | u64::from(len)
 }
 
+/// Pins the offset of every field that has a meaning; docs/LEDGER.md prints the same numbers.
 #[cfg(not(loom))]
-const _: () = {
-    use core::mem::offset_of;
-    assert!(offset_of!(Header, state) == 12);
-    assert!(offset_of!(Header, identity) == 24);
-    assert!(offset_of!(Header, pid) == 32);
-    assert!(offset_of!(Header, lens) == 128);
-    assert!(offset_of!(Header, sections) == 256);
-    assert!(offset_of!(Module, build_id) == 56);
-    assert!(offset_of!(Node, value) == 8);
-    assert!(offset_of!(Thread, nested) == 16);
-    assert!(offset_of!(Mark, name) == 32);
-};
+macro_rules! offsets {
+    ($($name:ident { $($field:ident: $offset:expr,)* })*) => {$($(
+        const _: () = assert!(core::mem::offset_of!($name, $field) == $offset);
+    )*)*};
+}
+#[cfg(not(loom))]
+offsets! {
+    Header {
+        magic: 0, version: 8, state: 12, total_bytes: 16, identity: 24, pid: 32, parent_pid: 36, start_unix_ns: 40,
+        start_boot_ns: 48, forked_from: 56, sections_len: 64, granule_shift: 68, exe: 72, cmdline: 80, depth: 88,
+        complaints: 92, sample_bytes: 96, control_inode: 104, start_rss_bytes: 112, reserved: 120, lens: 128,
+        reserved_lens: 160, sections: 256, reserved_end: 1280,
+    }
+    Lens { frames: 0, sites: 4, modules: 8, strings: 12, threads: 16, marks: 20, reserved: 24, }
+    Section { kind: 0, entry_bytes: 4, offset: 8, entries: 16, reserved: 24, }
+    Module {
+        state: 0, build_id_len: 4, bias: 8, start: 16, end: 24, from_ns: 32, until_ns: 40, path: 48, build_id: 56,
+        reserved: 88,
+    }
+    Node { parent: 0, kind_module: 4, value: 8, }
+    Site { frame: 0, reserved: 4, }
+    Cell { allocated_bytes: 0, allocated_blocks: 8, freed_bytes: 16, freed_blocks: 24, }
+    Thread {
+        in_hook: 0, tid: 8, reserved_tid: 12, nested: 16, truncated: 24, overflow: 32, foreign_frees: 40, walks: 48,
+        memo_hits: 56, memo_misses: 64, untracked: 72, reserved: 80,
+    }
+    Mark { sequence: 0, sites_len: 4, unix_ns: 8, rss_bytes: 16, in_flight: 24, name: 32, reserved: 96, }
+    Control { magic: 0, identity: 8, mode: 16, rings: 20, sample_bytes: 24, cohort: 32, reserved: 40, }
+}

@@ -1,13 +1,15 @@
 //! Inside marks: marks that the target takes of itself with `heapshim_mark`, kept in the ledger (the last eight). Both halves.
 //!
-//! Writer: the thread that takes number n owns entry n % 8 as soon as it has turned the sequence odd; a thread that finds it odd (nine
-//! marks at once) gives up rather than wait. Reader: copies between two reads of the same even sequence (a sequence lock, Boehm,
+//! Writer: the thread that takes number n owns entry n % 8 as soon as it has turned the sequence odd; a thread that finds it odd, or
+//! finds a newer mark there (nine marks at once), gives up rather than wait. A thread that dies in between leaves its entry odd: that
+//! entry holds no further mark, the other seven do. Reader: copies between two reads of the same even sequence (a sequence lock, Boehm,
 //! "Can seqlocks get along with programming language memory models?", MSPC 2012).
 
 use crate::counters::{Counters, Total};
 use crate::layout::{Cell, INSIDE_MARKS, MARK_NAME, Mark};
 use crate::sites::SiteId;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Word};
+use core::ops::Range;
 
 /// An inside mark's head, by value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,15 +47,24 @@ impl<'a> Marks<'a> {
         self.len.observe()
     }
 
-    /// Writes a mark; `totals` gives each site's sum. False where the entry is being written by another thread.
+    /// Numbers of the marks that may still be there, oldest first: at most [`INSIDE_MARKS`], whatever the memory says.
+    #[must_use]
+    pub fn kept(&self) -> Range<u32> {
+        let begun = self.begun();
+        begun.saturating_sub(INSIDE_MARKS)..begun
+    }
+
+    /// Writes a mark; `totals` gives each site's sum. False where the entry is being written by another thread, or has been
+    /// given to a newer mark already.
     pub fn write(&self, info: &MarkInfo, totals: impl Fn(SiteId) -> Total) -> bool {
         let number = self.len.add_shared(1);
         let entry = number % INSIDE_MARKS;
         let Some(mark) = self.marks.get(entry as usize) else {
             return false;
         };
-        let before = mark.sequence.observe();
-        if before & 1 == 1 || mark.sequence.claim(before, before | 1).is_err() {
+        let (before, after) = (mark.sequence.observe(), sequence_of(number));
+        let older = after.wrapping_sub(before) < 1 << 31;
+        if before & 1 == 1 || !older || mark.sequence.claim(before, before | 1).is_err() {
             return false;
         }
         crate::sync::fence_between_sequence_and_data();
@@ -67,8 +78,7 @@ impl<'a> Marks<'a> {
         for (site, cell) in (0..info.sites_len).zip(self.cells.row(entry)) {
             put(cell, totals(SiteId(site)));
         }
-        mark.sequence
-            .publish(number.wrapping_add(1).wrapping_mul(2));
+        mark.sequence.publish(after);
         true
     }
 
@@ -77,8 +87,8 @@ impl<'a> Marks<'a> {
     pub fn read(&self, number: u32, mut each: impl FnMut(SiteId, Total)) -> Option<MarkInfo> {
         let entry = number % INSIDE_MARKS;
         let mark = self.marks.get(entry as usize)?;
-        let expected = number.wrapping_add(1).wrapping_mul(2);
-        if mark.sequence.observe() != expected {
+        let expected = sequence_of(number);
+        if expected == 0 || mark.sequence.observe() != expected {
             return None;
         }
         let mut name = [0u8; MARK_NAME];
@@ -105,6 +115,11 @@ impl<'a> Marks<'a> {
         crate::sync::fence_between_data_and_sequence();
         (mark.sequence.load(Ordering::Relaxed) == expected).then_some(info)
     }
+}
+
+/// The sequence word after mark `number` was written. It comes round after 2^31 marks; 0 then reads as 'never written'.
+fn sequence_of(number: u32) -> u32 {
+    number.wrapping_add(1).wrapping_mul(2)
 }
 
 fn put(cell: &Cell, total: Total) {

@@ -56,8 +56,7 @@ impl<'a> Strings<'a> {
         let (Ok(count), Ok(len)) = (u32::try_from(words), u32::try_from(bytes.len())) else {
             return 0;
         };
-        let capacity = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
-        let Some(first) = take_index(self.len, count, capacity) else {
+        let Some(first) = take_index(self.len, count, self.capacity()) else {
             return 0;
         };
         let places = self.words.iter().skip(first as usize);
@@ -74,7 +73,13 @@ impl<'a> Strings<'a> {
     /// Words in use.
     #[must_use]
     pub fn used(&self) -> u32 {
-        self.len.observe()
+        self.len.observe().min(self.capacity())
+    }
+
+    /// Words that there are.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
+        u32::try_from(self.words.len()).unwrap_or(u32::MAX)
     }
 
     /// Copies a text out and returns its length.
@@ -149,6 +154,11 @@ impl<'a> Modules<'a> {
         }
         module.state.publish(PUBLISHED);
         Some(ModuleId(id))
+    }
+
+    /// Takes an id that stays unpublished: keeps the place of a module that a forked child's parent was adding at the fork.
+    pub(crate) fn skip(&self) -> Option<ModuleId> {
+        take_index(self.len, 1, self.capacity()).map(ModuleId)
     }
 
     /// Notes that a module is gone.

@@ -6,7 +6,7 @@ use crate::counters::Total;
 use crate::error::Error;
 use crate::extent::Region;
 use crate::header::check;
-use crate::layout::{Header, SHARED_SLOT};
+use crate::layout::Header;
 use crate::sites::SiteId;
 use crate::writer::Tables;
 
@@ -47,17 +47,6 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Exclusive slots that have been leased so far.
-    fn slots(&self) -> u32 {
-        self.tables.threads.used().min(SHARED_SLOT)
-    }
-
-    /// One site's account now.
-    #[must_use]
-    pub fn total(&self, site: SiteId) -> Total {
-        self.tables.counters.total(site, self.slots())
-    }
-
     /// Copies every site's account: `put(site, total)` is called once or more for each site, and returns what it held before, so
     /// that two equal passes in a row are recognised. The last call for a site counts.
     ///
@@ -72,11 +61,10 @@ impl<'a> Reader<'a> {
             changed = (0..sites_len).fold(0, |sum, id| {
                 let now = self.total(SiteId(id));
                 let before = put(SiteId(id), now);
-                let blocks = now.allocated_blocks.wrapping_sub(before.allocated_blocks);
-                sum + blocks.wrapping_add(now.freed_blocks.wrapping_sub(before.freed_blocks))
-                    + u64::from(now != before)
+                changes(&before, &now).saturating_add(sum)
             });
-            changed += busy.max(self.tables.threads.losses().in_hook);
+            let busy = busy.max(self.tables.threads.losses().in_hook);
+            changed = busy.saturating_add(changed);
             if pass > 0 && changed == 0 {
                 break;
             }
@@ -86,4 +74,13 @@ impl<'a> Reader<'a> {
             in_flight: changed,
         }
     }
+}
+
+/// Events between two readings of one site, an upper bound; 0 only where they are equal.
+fn changes(before: &Total, now: &Total) -> u64 {
+    let allocated = now.allocated_blocks.wrapping_sub(before.allocated_blocks);
+    let freed = now.freed_blocks.wrapping_sub(before.freed_blocks);
+    allocated
+        .saturating_add(freed)
+        .saturating_add(u64::from(now != before))
 }

@@ -50,7 +50,7 @@ impl<'a> Threads<'a> {
     /// Entries ever leased, the shared one aside.
     #[must_use]
     pub fn used(&self) -> u32 {
-        self.len.observe().min(self.capacity())
+        self.len.observe().min(self.capacity().saturating_sub(1))
     }
 
     /// One entry.
@@ -82,9 +82,14 @@ impl<'a> Threads<'a> {
     pub fn losses(&self) -> Losses {
         let leased = self.threads.iter().take(self.used() as usize);
         let mut sum = Losses::default();
-        leased
-            .chain(self.threads.last())
-            .for_each(|thread| add(&mut sum, thread));
+        for thread in leased {
+            add(&mut sum, thread);
+            sum.in_hook += u64::from(thread.in_hook.observe() != 0);
+        }
+        if let Some(shared) = self.shared() {
+            add(&mut sum, shared);
+            sum.in_hook = sum.in_hook.saturating_add(shared.in_hook.observe());
+        }
         sum
     }
 }
@@ -99,7 +104,4 @@ fn add(sum: &mut Losses, thread: &Thread) {
     sum.memo_hits = sum.memo_hits.wrapping_add(read(&thread.memo_hits));
     sum.memo_misses = sum.memo_misses.wrapping_add(read(&thread.memo_misses));
     sum.untracked = sum.untracked.wrapping_add(read(&thread.untracked));
-    sum.in_hook = sum
-        .in_hook
-        .wrapping_add(u64::from(read(&thread.in_hook) != 0));
 }

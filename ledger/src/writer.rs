@@ -1,11 +1,11 @@
 //! The writer's half, composed: makes a ledger in zeroed memory and hands out its tables. Used by the shim.
 
-use crate::counters::Counters;
+use crate::counters::{Counters, Total};
 use crate::error::Error;
 use crate::extent::Region;
 use crate::frames::{Frame, FrameId, Frames};
 use crate::header::{Geometry, section};
-use crate::layout::{Header, MAGIC, READY, SectionKind, VERSION};
+use crate::layout::{Cell, Header, INSIDE_MARKS, SHARED_SLOT, SLOTS, SectionKind};
 use crate::marks::Marks;
 use crate::modules::{ModuleId, Modules, Strings};
 use crate::sites::{SiteId, Sites};
@@ -39,12 +39,7 @@ impl<'a> Tables<'a> {
             &header.lens.sites,
             section(region, header, SectionKind::Sites)?,
         );
-        let cells = |kind| {
-            Ok(Counters::new(
-                section(region, header, kind)?,
-                sites.capacity(),
-            ))
-        };
+        let cells = |kind, rows| counters(section(region, header, kind)?, &sites, kind, rows);
         Ok(Tables {
             header,
             frames: Frames::new(
@@ -52,7 +47,7 @@ impl<'a> Tables<'a> {
                 section(region, header, SectionKind::Frames)?,
             ),
             sites,
-            counters: cells(SectionKind::Counters)?,
+            counters: cells(SectionKind::Counters, SLOTS)?,
             modules: Modules::new(
                 &header.lens.modules,
                 section(region, header, SectionKind::Modules)?,
@@ -68,10 +63,38 @@ impl<'a> Tables<'a> {
             marks: Marks::new(
                 &header.lens.marks,
                 section(region, header, SectionKind::Marks)?,
-                cells(SectionKind::MarkCounters)?,
+                cells(SectionKind::MarkCounters, INSIDE_MARKS)?,
             ),
         })
     }
+
+    /// One site's account now.
+    #[must_use]
+    pub fn total(&self, site: SiteId) -> Total {
+        let slots = || self.threads.used().min(SHARED_SLOT);
+        self.counters.total(site, slots)
+    }
+}
+
+/// The cells of `rows` rows, if there is one for every site: no loop over sites then exceeds the memory.
+fn counters<'a>(
+    cells: &'a [Cell],
+    sites: &Sites<'_>,
+    kind: SectionKind,
+    rows: u32,
+) -> Result<Counters<'a>, Error> {
+    let (len, need) = (
+        cells.len() as u64,
+        u64::from(rows) * u64::from(sites.capacity()),
+    );
+    if len < need {
+        return Err(Error::Index {
+            kind: kind as u32,
+            index: need - 1,
+            len,
+        });
+    }
+    Ok(Counters::new(cells, sites.capacity()))
 }
 
 /// What the shim knows when it makes a ledger.
@@ -145,7 +168,9 @@ impl<'a> Writer<'a> {
         parent: &Tables<'_>,
     ) -> Result<Writer<'a>, Error> {
         let writer = Writer::lay_out(region, geometry, identity)?;
-        if writer.copy_frames(parent) && writer.copy_sites(parent) && writer.copy_modules(parent) {
+        // The parent goes on meanwhile: sites before the frames that they name, frames before the modules that they name, so
+        // that whatever a copy names is older than the length at which the next copy stops.
+        if writer.copy_sites(parent) && writer.copy_frames(parent) && writer.copy_modules(parent) {
             Ok(writer)
         } else {
             Err(writer.short(region))
@@ -164,10 +189,7 @@ impl<'a> Writer<'a> {
             });
         }
         let header: &Header = region.one(0, 0)?;
-        geometry.write(header);
-        header.magic.put(MAGIC);
-        header.version.put(VERSION);
-        header.total_bytes.put(geometry.total_bytes());
+        crate::header::begin(header, geometry);
         write_identity(header, identity);
         Ok(Writer {
             tables: Tables::open(region, header)?,
@@ -183,7 +205,7 @@ impl<'a> Writer<'a> {
 
     fn copy_frames(&self, parent: &Tables<'_>) -> bool {
         (0..parent.frames.len()).all(|id| {
-            // A node that the parent was writing at the fork is named by nothing of ours: any node keeps its place.
+            // A node that the parent is writing is named by nothing of ours: any node keeps its place.
             let empty = Frame {
                 parent: FrameId(0),
                 kind: crate::layout::FrameKind::Root,
@@ -207,7 +229,8 @@ impl<'a> Writer<'a> {
         let mut text = [0u8; crate::modules::MAX_TEXT];
         (0..parent.modules.len()).all(|id| {
             let Some(mut info) = parent.modules.get(ModuleId(id)) else {
-                return false;
+                // Being added by another thread of the parent: nothing of ours names it.
+                return self.modules.skip() == Some(ModuleId(id));
             };
             let len = parent.strings.copy(info.path, &mut text).unwrap_or(0);
             info.path = self.strings.append(text.get(..len).unwrap_or(&[]));
@@ -217,7 +240,7 @@ impl<'a> Writer<'a> {
 
     /// Publishes the header: readers may come.
     pub fn ready(&self) {
-        self.header.state.publish(READY);
+        crate::header::publish(self.header);
     }
 }
 
