@@ -1,1 +1,41 @@
-//! Placeholder.
+//! The stack walk: from the registers of a function's caller to the addresses of all its callers.
+//!
+//! **Our part**: to turn the bytes of a module's `.eh_frame_hdr` and `.eh_frame` into a [`Rule`] for one address
+//! ([`Section::rule`]); to apply a rule ([`Rule::step`]); to walk ([`walk`]); and to remember a thread's last walk, so that
+//! the next one looks at the frames that are new and only compares the rest with memory ([`Memo`]).
+//!
+//! **Your part**: to know which modules there are and where, to keep the rules (a [`Rule`] is two words, [`Rule::to_words`]),
+//! to say what memory may be read ([`Memory`]), and to forget memo and rules when a module goes ([`Memo::clear`]).
+//!
+//! **Not for**: exceptions (no landing pads are run), other processes' stacks without care (a rule trusts the values that it
+//! reads), symbols, or code without unwind tables.
+//!
+//! Everything here may run in a signal handler, inside malloc: no allocation, no lock, no system call, no panic, no unsafe
+//! code, bounded loops. `Section::rule`, the deepest user of stack, stays below 2 KiB (a test paints the stack to know).
+#![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(test), forbid(unsafe_code))]
+
+#[cfg(test)]
+mod calls;
+mod compile;
+mod memo;
+mod row;
+mod section;
+#[cfg(test)]
+mod testing;
+mod walk;
+#[cfg(test)]
+mod worlds;
+
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64/mod.rs"]
+mod arch;
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!(
+    "heapshim-unwind knows x86_64 only: another architecture is a folder with the same files"
+);
+
+pub use arch::{Registers, Rule, SAVED};
+pub use memo::Memo;
+pub use section::{RuleError, Section};
+pub use walk::{End, Frame, Memory, Rules, Step, WalkError, Walked, walk};

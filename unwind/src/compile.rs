@@ -1,0 +1,191 @@
+//! Runs a function's call frame instructions up to one address: the row there.
+//!
+//! Called by `section` once per address that is new to the shim's table. gimli decodes the instructions; the rows are ours,
+//! since gimli's `UnwindContext` is too large for a hook's stack. No allocation, and at most one turn of the loop per byte of
+//! instructions. It deliberately does not judge rows: `arch::rule_of_row` does.
+
+use gimli::{
+    BaseAddresses, CallFrameInstruction, CallFrameInstructionIter, EhFrame, EndianSlice,
+    FrameDescriptionEntry, NativeEndian, UnwindExpression,
+};
+
+use crate::arch::{cfa_expression, place_expression};
+use crate::row::{Cfa, Place, Row};
+use crate::section::RuleError;
+
+pub(crate) type Bytes<'a> = EndianSlice<'a, NativeEndian>;
+
+/// How deep `DW_CFA_remember_state` nests. Compilers write 1; gimli allows 4.
+const REMEMBERED: usize = 4;
+
+/// The row of `fde` at `pc`, which must lie in it.
+pub(crate) fn row_at<'a>(
+    frame: &EhFrame<Bytes<'a>>,
+    bases: &BaseAddresses,
+    fde: &FrameDescriptionEntry<Bytes<'a>>,
+    pc: u64,
+) -> Result<Row, RuleError> {
+    let mut program = Program {
+        frame,
+        row: Row::EMPTY,
+        initial: Row::EMPTY,
+        remembered: [Row::EMPTY; REMEMBERED],
+        depth: 0,
+        location: fde.initial_address(),
+        code_factor: fde.cie().code_alignment_factor(),
+        data_factor: fde.cie().data_alignment_factor(),
+    };
+    program.run(fde.cie().instructions(frame, bases), pc)?;
+    program.initial = program.row;
+    program.location = fde.initial_address();
+    program.run(fde.instructions(frame, bases), pc)?;
+    Ok(program.row)
+}
+
+/// The state of a run. `depth <= REMEMBERED`; `remembered[..depth]` are the remembered rows.
+struct Program<'a, 'f> {
+    frame: &'f EhFrame<Bytes<'a>>,
+    row: Row,
+    /// The row after the CIE's instructions, for `DW_CFA_restore`.
+    initial: Row,
+    remembered: [Row; REMEMBERED],
+    depth: usize,
+    location: u64,
+    code_factor: u64,
+    data_factor: i64,
+}
+
+impl<'a> Program<'a, '_> {
+    /// Runs until the instructions end or speak of what is behind `pc`.
+    fn run(
+        &mut self,
+        mut instructions: CallFrameInstructionIter<'_, Bytes<'a>>,
+        pc: u64,
+    ) -> Result<(), RuleError> {
+        while let Some(instruction) = instructions.next()? {
+            let next = match instruction {
+                CallFrameInstruction::SetLoc { address } => Some(address),
+                CallFrameInstruction::AdvanceLoc { delta } => {
+                    let delta = u64::from(delta).wrapping_mul(self.code_factor);
+                    Some(
+                        self.location
+                            .checked_add(delta)
+                            .ok_or(RuleError::Malformed)?,
+                    )
+                }
+                _ => None,
+            };
+            match next {
+                Some(next) if next < self.location => return Err(RuleError::Malformed),
+                Some(next) if next > pc => return Ok(()),
+                Some(next) => self.location = next,
+                None => self.execute(instruction)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, instruction: CallFrameInstruction<usize>) -> Result<(), RuleError> {
+        use CallFrameInstruction as I;
+        match instruction {
+            I::DefCfa { .. }
+            | I::DefCfaSf { .. }
+            | I::DefCfaRegister { .. }
+            | I::DefCfaOffset { .. }
+            | I::DefCfaOffsetSf { .. }
+            | I::DefCfaExpression { .. } => self.row.cfa = self.cfa(instruction)?,
+            I::RememberState => self.remember()?,
+            I::RestoreState => self.recall()?,
+            I::Nop | I::ArgsSize { .. } => (),
+            _ => self.define(instruction)?,
+        }
+        Ok(())
+    }
+
+    fn cfa(&self, instruction: CallFrameInstruction<usize>) -> Result<Cfa, RuleError> {
+        use CallFrameInstruction as I;
+        let current = match self.row.cfa {
+            Cfa::Register { register, offset } => Ok((register, i64::from(offset))),
+            _ => Err(RuleError::Malformed),
+        };
+        let (register, offset) = match instruction {
+            I::DefCfa { register, offset } => (register.0, offset.cast_signed()),
+            I::DefCfaSf {
+                register,
+                factored_offset,
+            } => (register.0, self.factored(factored_offset)),
+            I::DefCfaRegister { register } => (register.0, current?.1),
+            I::DefCfaOffset { offset } => (current?.0, offset.cast_signed()),
+            I::DefCfaOffsetSf { factored_offset } => (current?.0, self.factored(factored_offset)),
+            I::DefCfaExpression { expression } => {
+                return Ok(cfa_expression(self.bytes(expression)?));
+            }
+            _ => return Ok(Cfa::Unknown),
+        };
+        // Not `Unknown` when too large: a later instruction may keep the register and give another offset.
+        let offset = i32::try_from(offset).map_err(|_| RuleError::Unsupported)?;
+        Ok(Cfa::Register { register, offset })
+    }
+
+    fn define(&mut self, instruction: CallFrameInstruction<usize>) -> Result<(), RuleError> {
+        use CallFrameInstruction as I;
+        let (register, place) = match instruction {
+            I::Undefined { register } => (register, Place::Undefined),
+            I::SameValue { register } => (register, Place::Same),
+            I::Offset {
+                register,
+                factored_offset,
+            } => {
+                let offset = self.factored(factored_offset.cast_signed());
+                (register, Place::from_cfa(offset))
+            }
+            I::OffsetExtendedSf {
+                register,
+                factored_offset,
+            } => (register, Place::from_cfa(self.factored(factored_offset))),
+            I::Expression {
+                register,
+                expression,
+            } => (register, place_expression(self.bytes(expression)?)),
+            I::Restore { register } => (
+                register,
+                self.initial.place(register.0).unwrap_or(Place::Same),
+            ),
+            I::Register {
+                dest_register: register,
+                ..
+            }
+            | I::ValOffset { register, .. }
+            | I::ValOffsetSf { register, .. }
+            | I::ValExpression { register, .. } => (register, Place::Unknown),
+            _ => return Err(RuleError::Unsupported),
+        };
+        self.row.set(register.0, place);
+        Ok(())
+    }
+
+    fn remember(&mut self) -> Result<(), RuleError> {
+        let row = self
+            .remembered
+            .get_mut(self.depth)
+            .ok_or(RuleError::Unsupported)?;
+        *row = self.row;
+        self.depth = self.depth.wrapping_add(1);
+        Ok(())
+    }
+
+    fn recall(&mut self) -> Result<(), RuleError> {
+        let depth = self.depth.checked_sub(1).ok_or(RuleError::Malformed)?;
+        self.row = *self.remembered.get(depth).ok_or(RuleError::Malformed)?;
+        self.depth = depth;
+        Ok(())
+    }
+
+    fn factored(&self, offset: i64) -> i64 {
+        offset.wrapping_mul(self.data_factor)
+    }
+
+    fn bytes(&self, expression: UnwindExpression<usize>) -> Result<Bytes<'a>, RuleError> {
+        Ok(expression.get(self.frame)?.0)
+    }
+}
