@@ -1,0 +1,254 @@
+//! Directories of our own, and files that are there whole or not at all.
+//!
+//! Used by `library` (whose file is preloaded into the user's programs) and `store` (whose files tell what a program does).
+//! A directory is used through its descriptor, so that what was checked is what is written to. Invariants: a [`Private`] is a
+//! real directory, owned by the effective user, writable by nobody else; a file in it appears by rename, synced and complete.
+//! Not here: what lies in the files.
+
+use crate::error::{Error, Kind};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use std::env;
+use std::fs::{DirBuilder, File};
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A directory that only we can write to.
+#[derive(Debug)]
+pub struct Private {
+    path: PathBuf,
+    fd: OwnedFd,
+}
+
+/// `$variable/heapshim` where the variable is an absolute path (the XDG base directory specification ignores others), else
+/// `$HOME/default/heapshim`; None without either.
+#[must_use]
+pub fn xdg(variable: &str, default: &str) -> Option<PathBuf> {
+    let absolute = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(default)))?;
+    Some(base.join("heapshim"))
+}
+
+impl Private {
+    /// Opens the directory, and makes it (with those above it) where it is not there.
+    ///
+    /// # Errors
+    /// `Denied` where somebody else owns it or could write to it, or it is a link; else what the system said.
+    pub fn open_or_make(path: &Path) -> Result<Private, Error> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|error| Error::io(path.display(), "directory not made", error))?;
+        Private::open(path)
+    }
+
+    /// Opens the directory where it is there.
+    ///
+    /// # Errors
+    /// As [`Private::open_or_make`].
+    pub fn open(path: &Path) -> Result<Private, Error> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
+            Errno::NOTDIR | Errno::LOOP => insecure(path, "not a directory of its own"),
+            _ => Error::io(path.display(), "directory not opened", errno),
+        })?;
+        let stat = rustix::fs::fstat(&fd)
+            .map_err(|errno| Error::io(path.display(), "directory not read", errno))?;
+        if stat.st_uid != rustix::process::geteuid().as_raw() {
+            return Err(insecure(path, "it belongs to another user"));
+        }
+        if others_write(&stat) {
+            return Err(insecure(path, "others can write to it"));
+        }
+        let path = path.to_path_buf();
+        Ok(Private { path, fd })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The descriptor, for questions about the file system.
+    #[must_use]
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// Reads a regular file of ours; None where there is none of that name that could be trusted.
+    #[must_use]
+    pub fn read(&self, name: &str, max_bytes: u64) -> Option<Vec<u8>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).ok()?;
+        let stat = rustix::fs::fstat(&fd).ok()?;
+        let size = u64::try_from(stat.st_size).ok()?;
+        let ours = stat.st_uid == rustix::process::geteuid().as_raw() && !others_write(&stat);
+        if !ours || size > max_bytes || stat.st_mode & libc::S_IFMT != libc::S_IFREG {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        File::from(fd)
+            .take(max_bytes)
+            .read_to_end(&mut bytes)
+            .ok()?;
+        Some(bytes)
+    }
+
+    /// Writes a file: whole under its name, or not there (an older one of that name then stays).
+    ///
+    /// # Errors
+    /// What the system said, with the path.
+    pub fn write(&self, name: &str, bytes: &[u8], mode: Mode) -> Result<(), Error> {
+        let temporary = temporary_name(name);
+        let result = self.write_new(&temporary, bytes, mode).and_then(|()| {
+            rustix::fs::renameat(&self.fd, temporary.as_str(), &self.fd, name)
+                .map_err(std::io::Error::from)
+        });
+        result.map_err(|error| {
+            let _gone = rustix::fs::unlinkat(&self.fd, temporary.as_str(), AtFlags::empty());
+            full(Error::io(
+                self.path.join(name).display(),
+                "not written",
+                error,
+            ))
+        })
+    }
+
+    fn write_new(&self, name: &str, bytes: &[u8], mode: Mode) -> std::io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mut file = File::from(rustix::fs::openat(&self.fd, name, flags, mode)?);
+        file.write_all(bytes)?;
+        file.sync_all()
+    }
+}
+
+/// Writes a file anywhere, owner-only: whole under its name, or not there. What is no regular file (a pipe, a device) is
+/// written to as it is.
+///
+/// # Errors
+/// What the system said, with the path.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let failed = |error: std::io::Error| full(Error::io(path.display(), "not written", error));
+    if path.metadata().is_ok_and(|found| !found.is_file()) {
+        let mut file = File::options().write(true).open(path).map_err(failed)?;
+        return file.write_all(bytes).map_err(failed);
+    }
+    let name = path.file_name().ok_or_else(|| {
+        Error::new(Kind::Usage, path.display(), "not a file name").next("name a file to write to")
+    })?;
+    let temporary = path.with_file_name(temporary_name(&name.to_string_lossy()));
+    let written = write_synced(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
+    written.map_err(|error| {
+        let _gone = std::fs::remove_file(&temporary);
+        failed(error)
+    })
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// A name that no other writer uses at this moment: ours by pid, and among our threads by number.
+fn temporary_name(name: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!(".{name}.{}-{number}.new", std::process::id())
+}
+
+fn others_write(stat: &Stat) -> bool {
+    stat.st_mode & 0o022 != 0
+}
+
+fn insecure(path: &Path, why: &str) -> Error {
+    Error::new(Kind::Denied, path.display(), format!("not used: {why}"))
+        .next("remove it, or make it a directory of your own with mode 0700")
+}
+
+/// Adds the next step where the disk is full.
+fn full(error: Error) -> Error {
+    use std::error::Error as _;
+    let cause = error
+        .source()
+        .and_then(|source| source.downcast_ref::<std::io::Error>());
+    let code = cause.and_then(std::io::Error::raw_os_error);
+    if matches!(code, Some(libc::ENOSPC | libc::EDQUOT)) {
+        return error.next("nothing was kept; make room, or write elsewhere with -o");
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn scratch(name: &str) -> PathBuf {
+        let path =
+            env::temp_dir().join(format!("heapshim-directory-{name}-{}", std::process::id()));
+        let _old = fs::remove_dir_all(&path);
+        fs::create_dir(&path).expect("scratch directory");
+        path
+    }
+
+    /// Check that a directory that others can write to, a link and a file are refused, each with the next step.
+    #[test]
+    fn refused() {
+        let base = scratch("refused");
+        let wide = base.join("wide");
+        fs::create_dir(&wide).expect("made");
+        fs::set_permissions(&wide, fs::Permissions::from_mode(0o777)).expect("chmod");
+        let link = base.join("link");
+        symlink(&base, &link).expect("link");
+        fs::write(base.join("file"), b"").expect("file");
+        for path in [wide, link] {
+            let error = Private::open_or_make(&path).expect_err("refused");
+            assert_eq!(error.kind(), Kind::Denied);
+            assert!(error.to_string().contains("mode 0700"), "{error}");
+        }
+        assert!(Private::open_or_make(&base.join("file")).is_err());
+        fs::remove_dir_all(&base).expect("removed");
+    }
+
+    /// Check that a file is written whole, owner-only, replaces an older one, and leaves no temporary behind.
+    #[test]
+    fn whole_files() {
+        let base = scratch("whole");
+        let private = Private::open_or_make(&base.join("a/b")).expect("made");
+        for bytes in [&b"one"[..], b"two"] {
+            private
+                .write("name", bytes, Mode::from_raw_mode(0o600))
+                .expect("written");
+            assert_eq!(private.read("name", 100).as_deref(), Some(bytes));
+        }
+        assert_eq!(private.read("name", 2), None);
+        assert_eq!(private.read("other", 2), None);
+        let path = base.join("a/b/name");
+        write_file(&path, b"three").expect("written");
+        assert_eq!(fs::read(&path).expect("read"), b"three");
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(base.join("a/b")).expect("listed").count(), 1);
+        fs::remove_dir_all(&base).expect("removed");
+    }
+
+    /// Check that a full disk gives an error with the next step.
+    #[test]
+    fn disk_full() {
+        let error = write_file(Path::new("/dev/full"), b"x").expect_err("full");
+        assert!(error.to_string().contains("make room"), "{error}");
+    }
+}
