@@ -1,0 +1,173 @@
+//! What /proc says of one process. Read by `session`, `snapshot` and `run`; every answer may be missing, since processes end.
+//!
+//! Deliberately not here: anything about its ledger, and any judgement of who may look.
+
+use crate::model::Process;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Resident memory, by what it is backed with; zeros where it could not be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// All of it (VmRSS).
+    pub rss_bytes: u64,
+    /// Anonymous maps: heap, stacks (RssAnon).
+    pub anon_bytes: u64,
+    /// Files (RssFile).
+    pub file_bytes: u64,
+    /// Shared memory, the ledger included (RssShmem).
+    pub shmem_bytes: u64,
+}
+
+fn read(pid: u32, file: &str) -> Option<String> {
+    let bytes = fs::read(path(pid, file)).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// `/proc/PID/FILE`.
+#[must_use]
+pub fn path(pid: u32, file: &str) -> PathBuf {
+    Path::new("/proc").join(pid.to_string()).join(file)
+}
+
+/// Every process that is there.
+#[must_use]
+pub fn all() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut pids: Vec<u32> = entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// Clock ticks from boot to its start: with the pid, this names a process among all since boot.
+#[must_use]
+pub fn start_ticks(pid: u32) -> Option<u64> {
+    let stat = read(pid, "stat")?;
+    // The name stands in parentheses and may hold spaces and parentheses itself: count from the last one.
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// `/proc/PID/comm`.
+#[must_use]
+pub fn comm(pid: u32) -> Option<String> {
+    let name = read(pid, "comm")?.trim_end_matches('\n').to_owned();
+    (!name.is_empty()).then_some(name)
+}
+
+/// The executable's path.
+#[must_use]
+pub fn exe(pid: u32) -> Option<String> {
+    let link: OsString = fs::read_link(path(pid, "exe")).ok()?.into();
+    Some(link.to_string_lossy().into_owned())
+}
+
+/// Its arguments.
+#[must_use]
+pub fn cmdline(pid: u32) -> Option<Vec<String>> {
+    let bytes = fs::read(path(pid, "cmdline")).ok()?;
+    (!bytes.is_empty()).then(|| split_arguments(&bytes))
+}
+
+/// Arguments that each end with a NUL.
+#[must_use]
+pub fn split_arguments(bytes: &[u8]) -> Vec<String> {
+    let whole = bytes.strip_suffix(b"\0").unwrap_or(bytes);
+    let text = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
+    whole.split(|&byte| byte == 0).map(text).collect()
+}
+
+/// Its pid as it knows it itself: in the innermost of its pid namespaces.
+#[must_use]
+pub fn own_pid(pid: u32) -> Option<u32> {
+    let status = read(pid, "status")?;
+    field(&status, "NSpid:")?
+        .split_ascii_whitespace()
+        .last()?
+        .parse()
+        .ok()
+}
+
+/// Resident memory now.
+#[must_use]
+pub fn memory(pid: u32) -> Memory {
+    read(pid, "status").map_or_else(Memory::default, |status| parse_memory(&status))
+}
+
+fn parse_memory(status: &str) -> Memory {
+    let bytes = |name| {
+        let number = field(status, name)?.split_ascii_whitespace().next()?;
+        number.parse::<u64>().ok()?.checked_mul(1024)
+    };
+    Memory {
+        rss_bytes: bytes("VmRSS:").unwrap_or(0),
+        anon_bytes: bytes("RssAnon:").unwrap_or(0),
+        file_bytes: bytes("RssFile:").unwrap_or(0),
+        shmem_bytes: bytes("RssShmem:").unwrap_or(0),
+    }
+}
+
+fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(name))
+}
+
+/// Nanoseconds since the Unix epoch.
+#[must_use]
+pub fn now_unix_ns() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
+}
+
+/// Fills in what the ledger left open, from /proc: its own words stand where /proc has none (any more).
+#[must_use]
+pub fn describe(pid: u32, ledger: Process) -> Process {
+    let exe = exe(pid).unwrap_or(ledger.exe);
+    let base = Path::new(&exe).file_name().map(OsStrExt::as_bytes);
+    let base = base.map(|name| String::from_utf8_lossy(name).into_owned());
+    Process {
+        pid,
+        name: comm(pid).or(base).unwrap_or(ledger.name),
+        cmdline: cmdline(pid).unwrap_or(ledger.cmdline),
+        exe,
+        ..ledger
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that this very process is described.
+    #[test]
+    fn this_process() {
+        let pid = std::process::id();
+        assert!(all().contains(&pid));
+        assert!(start_ticks(pid).is_some());
+        assert_eq!(own_pid(pid), Some(pid));
+        assert!(comm(pid).is_some());
+        assert!(exe(pid).is_some_and(|exe| exe.starts_with('/')));
+        assert!(cmdline(pid).is_some());
+        assert!(memory(pid).rss_bytes > 0);
+    }
+
+    /// Check that the sizes of a status file are read, and that missing or absurd ones count as zero.
+    #[test]
+    fn status() {
+        let memory =
+            parse_memory("VmRSS:\t  12 kB\nRssAnon:\t4 kB\nRssFile: 99999999999999999999 kB\n");
+        assert_eq!((memory.rss_bytes, memory.anon_bytes), (12288, 4096));
+        assert_eq!((memory.file_bytes, memory.shmem_bytes), (0, 0));
+    }
+
+    /// Check that arguments are told apart, empty ones included.
+    #[test]
+    fn arguments() {
+        assert_eq!(split_arguments(b"a\0\0b c\0"), ["a", "", "b c"]);
+    }
+}

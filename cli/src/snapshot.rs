@@ -1,0 +1,399 @@
+//! A ledger copied into the model's values, checked on the way.
+//!
+//! Called by the commands with a `session`'s reader. Order matters: sites, then nodes, then modules, since each is published after what it
+//! names; what was taken but not yet published is an empty entry here (its counters are still zero). Every invariant of
+//! `model` is established here, against a hostile writer: a snapshot that comes out can be walked without checks.
+
+use crate::error::{Error, Kind};
+use crate::model::{Counters, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot};
+use crate::process::{Memory, now_unix_ns};
+use heapshim_ledger::counters::Total;
+use heapshim_ledger::frames::FrameId;
+use heapshim_ledger::header::LARGEST;
+use heapshim_ledger::layout::{FrameKind as Kinds, INSIDE_MARKS, MARK_NAME};
+use heapshim_ledger::marks::MarkInfo;
+use heapshim_ledger::modules::{MAX_TEXT, ModuleId, ModuleInfo};
+use heapshim_ledger::sites::SiteId;
+use heapshim_ledger::sync::Word;
+use heapshim_ledger::{Error as LedgerError, Reader};
+
+/// How much larger than today's largest a ledger's tables may be before they are taken for hostile.
+const ROOM: u32 = 4;
+
+/// Copies the account as it is now.
+///
+/// # Errors
+/// `Damaged` where the ledger breaks an invariant.
+pub fn take(
+    reader: &Reader<'_>,
+    process: Process,
+    name: &str,
+    memory: Memory,
+) -> Result<Snapshot, Error> {
+    check_size(reader, &process)?;
+    let mut totals: Vec<Total> = Vec::new();
+    let exactness = reader.copy_totals(|site, total| {
+        let index = site.0 as usize;
+        if totals.len() <= index {
+            totals.resize(index + 1, Total::default());
+        }
+        totals
+            .get_mut(index)
+            .map_or(total, |place| std::mem::replace(place, total))
+    });
+    totals.truncate(exactness.sites_len as usize);
+    let moment = Moment {
+        name: name.to_owned(),
+        unix_ns: now_unix_ns(),
+        rss_bytes: memory.rss_bytes,
+        exact: exactness.in_flight == 0,
+        in_flight: exactness.in_flight,
+    };
+    assemble(reader, process, moment, &totals)
+}
+
+/// The names of the marks that the target took itself and that are still there, oldest first, by number.
+#[must_use]
+pub fn inside_marks(reader: &Reader<'_>) -> Vec<(u32, Moment)> {
+    let begun = reader.marks.begun();
+    let numbers = begun.saturating_sub(INSIDE_MARKS)..begun;
+    let read = |number| Some((number, moment(&reader.marks.read(number, |_, _| ())?)));
+    numbers.filter_map(read).collect()
+}
+
+/// Copies the account as it was when the target took its mark `number`; None where that is no longer kept.
+///
+/// # Errors
+/// `Damaged` where the ledger breaks an invariant.
+pub fn inside(
+    reader: &Reader<'_>,
+    process: Process,
+    number: u32,
+) -> Result<Option<Snapshot>, Error> {
+    check_size(reader, &process)?;
+    let mut totals: Vec<Total> = Vec::new();
+    let Some(info) = reader.marks.read(number, |_, total| totals.push(total)) else {
+        return Ok(None);
+    };
+    assemble(reader, process, moment(&info), &totals).map(Some)
+}
+
+/// The whole account's bytes and blocks now, without its stacks.
+#[must_use]
+pub fn totals(reader: &Reader<'_>) -> Counters {
+    (0..reader.sites.len()).fold(Counters::default(), |sum, site| {
+        let one = reader.total(SiteId(site));
+        Counters {
+            allocated_bytes: sum.allocated_bytes.wrapping_add(one.allocated_bytes),
+            allocated_blocks: sum.allocated_blocks.wrapping_add(one.allocated_blocks),
+            freed_bytes: sum.freed_bytes.wrapping_add(one.freed_bytes),
+            freed_blocks: sum.freed_blocks.wrapping_add(one.freed_blocks),
+        }
+    })
+}
+
+fn moment(info: &MarkInfo) -> Moment {
+    let end = info
+        .name
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(MARK_NAME);
+    Moment {
+        name: String::from_utf8_lossy(info.name.get(..end).unwrap_or(&[])).into_owned(),
+        unix_ns: info.unix_ns,
+        rss_bytes: info.rss_bytes,
+        exact: info.in_flight == 0,
+        in_flight: info.in_flight,
+    }
+}
+
+fn assemble(
+    reader: &Reader<'_>,
+    process: Process,
+    moment: Moment,
+    totals: &[Total],
+) -> Result<Snapshot, Error> {
+    let damaged = damaged(&process);
+    let ids = (0..reader.sites.len()).map(SiteId);
+    let sites: Vec<Site> = ids
+        .zip(totals)
+        .map(|(id, total)| site(reader, id, *total))
+        .collect();
+    let ids = (0..reader.frames.len()).map(FrameId);
+    let copied: Result<Vec<_>, LedgerError> = ids.map(|id| reader.frames.get(id)).collect();
+    let copied = copied.map_err(&damaged)?;
+    let ids = (0..reader.modules.len()).map(ModuleId);
+    let modules: Vec<Module> = ids.map(|id| module(reader, id)).collect();
+    let frames: Vec<Frame> = copied
+        .iter()
+        .map(|node| frame(node, modules.len()))
+        .collect();
+    if let Some(site) = sites
+        .iter()
+        .find(|site| site.frame as usize >= frames.len())
+    {
+        let (index, len) = (site.frame.into(), frames.len() as u64);
+        return Err(damaged(LedgerError::Index {
+            kind: 3,
+            index,
+            len,
+        }));
+    }
+    let losses = losses(reader);
+    let sample_bytes = Some(reader.header.sample_bytes.peek()).filter(|&bytes| bytes != 0);
+    Ok(Snapshot {
+        process,
+        moment,
+        modules,
+        frames,
+        sites,
+        losses,
+        sample_bytes,
+    })
+}
+
+fn check_size(reader: &Reader<'_>, process: &Process) -> Result<(), Error> {
+    let len = u64::from(reader.frames.len());
+    if len > u64::from(LARGEST.frames * ROOM) || reader.sites.capacity() > LARGEST.sites * ROOM {
+        return Err(damaged(process)(LedgerError::Value {
+            kind: 3,
+            index: 0,
+            found: len,
+        }));
+    }
+    Ok(())
+}
+
+fn damaged(process: &Process) -> impl Fn(LedgerError) -> Error + use<> {
+    let object = format!("pid {}", process.pid);
+    move |error| Error::new(Kind::Damaged, &object, "ledger not readable").because(error)
+}
+
+fn site(reader: &Reader<'_>, id: SiteId, total: Total) -> Site {
+    let counters = Counters {
+        allocated_bytes: total.allocated_bytes,
+        allocated_blocks: total.allocated_blocks,
+        freed_bytes: total.freed_bytes,
+        freed_blocks: total.freed_blocks,
+    };
+    // Frame 0: not published, then nothing has been charged to it yet.
+    let frame = reader.sites.frame(id).map_or(0, |frame| frame.0);
+    Site { frame, counters }
+}
+
+fn frame(node: &heapshim_ledger::frames::Frame, modules: usize) -> Frame {
+    let known = (node.module as usize) < modules;
+    let (kind, module) = match node.kind {
+        Kinds::Native if known => (FrameKind::Native, Some(node.module)),
+        Kinds::NativeExact if known => (FrameKind::NativeExact, Some(node.module)),
+        Kinds::Native | Kinds::NativeExact | Kinds::Unknown | Kinds::Python | Kinds::Jit => {
+            (FrameKind::Unknown, None)
+        }
+        Kinds::Root => (FrameKind::Root, None),
+        Kinds::Truncated => (FrameKind::Truncated, None),
+        Kinds::Full => (FrameKind::Full, None),
+        Kinds::Nested => (FrameKind::Nested, None),
+    };
+    Frame {
+        parent: node.parent.0,
+        kind,
+        module,
+        value: node.value,
+    }
+}
+
+/// A module; one without a path where it is not published (no node of ours can name it then).
+fn module(reader: &Reader<'_>, id: ModuleId) -> Module {
+    let path = |info: &ModuleInfo| {
+        let mut text = [0; MAX_TEXT];
+        let len = reader.strings.copy(info.path, &mut text).unwrap_or(0);
+        String::from_utf8_lossy(text.get(..len).unwrap_or(&[])).into_owned()
+    };
+    let Some(info) = reader.modules.get(id) else {
+        return Module {
+            path: String::new(),
+            build_id: Vec::new(),
+            bias: 0,
+            start: 0,
+            end: 0,
+        };
+    };
+    let build_id = info
+        .build_id
+        .get(..info.build_id_len as usize)
+        .unwrap_or(&[]);
+    Module {
+        path: path(&info),
+        build_id: build_id.to_vec(),
+        bias: info.bias,
+        start: info.start,
+        end: info.end,
+    }
+}
+
+fn losses(reader: &Reader<'_>) -> Losses {
+    let losses = reader.threads.losses();
+    Losses {
+        nested_events: losses.nested,
+        truncated_stacks: losses.truncated,
+        overflow_events: losses.overflow,
+        foreign_frees: losses.foreign_frees,
+        walks: losses.walks,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping::Mapping;
+    use heapshim_ledger::header::Geometry;
+    use heapshim_ledger::writer::{Identity, Writer};
+    use heapshim_ledger::{Region, frames, modules};
+    use rustix::fs::{MemfdFlags, SealFlags};
+    use rustix::mm::{MapFlags, ProtFlags, mmap};
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::FileExt;
+
+    fn process() -> Process {
+        let name = || "test".to_owned();
+        Process {
+            pid: 7,
+            identity: 1,
+            name: name(),
+            exe: name(),
+            cmdline: vec![],
+            exit: None,
+            start_unix_ns: 0,
+        }
+    }
+
+    /// A small ledger: one module, one stack of one frame, one block of 33 bytes live and one of 44 freed, an inside mark.
+    fn ledger() -> OwnedFd {
+        let geometry = Geometry::fit(2 << 20).expect("the smallest fits");
+        let fd = rustix::fs::memfd_create("test", MemfdFlags::ALLOW_SEALING).expect("memfd");
+        rustix::fs::ftruncate(&fd, geometry.total_bytes()).expect("sized");
+        let len = usize::try_from(geometry.total_bytes()).expect("fits");
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: no address is asked for; the memory is used through `Region` alone and never unmapped.
+        let base = unsafe { mmap(std::ptr::null_mut(), len, access, MapFlags::SHARED, &fd, 0) }
+            .expect("mapped");
+        // SAFETY: just mapped, page-aligned, and the file is not shrunk: the next line seals it.
+        let region = unsafe { Region::new(base.cast_const().cast(), geometry.total_bytes()) };
+        rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW).expect("sealed");
+        let writer = Writer::create(&region, &geometry, &Identity::default()).expect("made");
+        let path = writer.strings.append(b"/bin/x");
+        let module = writer
+            .modules
+            .append(&modules::ModuleInfo {
+                bias: 0x1000,
+                start: 0x1000,
+                end: 0x2000,
+                from_ns: 1,
+                until_ns: 0,
+                path,
+                build_id: [9; 32],
+                build_id_len: 20,
+            })
+            .expect("room");
+        let node = frames::Frame {
+            parent: frames::ROOT,
+            kind: Kinds::Native,
+            module: module.0,
+            value: 0x123,
+        };
+        let site = writer
+            .sites
+            .append(writer.frames.append(node).expect("room"))
+            .expect("room");
+        for bytes in [33, 44] {
+            writer.counters.slot(16).allocated(site, bytes);
+        }
+        writer.counters.slot(16).freed(site, 44);
+        let mut name = [0; MARK_NAME];
+        name[..4].copy_from_slice(b"warm");
+        let info = MarkInfo {
+            number: 0,
+            sites_len: site.0 + 1,
+            unix_ns: 5,
+            rss_bytes: 6,
+            in_flight: 0,
+            name,
+        };
+        assert!(
+            writer
+                .marks
+                .write(&info, |site| writer.total(site))
+        );
+        writer.ready();
+        fd
+    }
+
+    /// Check that module, frame, site, counters and inside marks come over as they were written.
+    #[test]
+    fn copied() {
+        let mapping = Mapping::new(ledger(), "pid 7").expect("mapped");
+        let reader = mapping.reader("pid 7").expect("ready");
+        let snapshot = take(&reader, process(), "now", Memory::default()).expect("taken");
+        assert!(snapshot.moment.exact);
+        assert_eq!(snapshot.modules[0].path, "/bin/x");
+        assert_eq!(snapshot.modules[0].build_id, [9; 20]);
+        let site = snapshot.sites.last().expect("one site");
+        assert_eq!(
+            (site.counters.live_bytes(), site.counters.live_blocks()),
+            (33, 1)
+        );
+        let frame = snapshot.frames[site.frame as usize];
+        assert_eq!(
+            (frame.kind, frame.module, frame.value),
+            (FrameKind::Native, Some(0), 0x123)
+        );
+        assert_eq!(totals(&reader).allocated_bytes, 77);
+        let marks = inside_marks(&reader);
+        assert_eq!(
+            marks
+                .iter()
+                .map(|(_, m)| m.name.as_str())
+                .collect::<Vec<_>>(),
+            ["warm"]
+        );
+        let inside = inside(&reader, process(), 0).expect("sound").expect("kept");
+        assert_eq!(inside.sites, snapshot.sites);
+        assert_eq!((inside.moment.unix_ns, inside.moment.rss_bytes), (5, 6));
+    }
+
+    /// Check that a ledger damaged at any word of its head, its tables' first entries, or with every bit set gives an error or
+    /// a snapshot that keeps the model's invariants, never a panic.
+    #[test]
+    fn hostile() {
+        let fd = File::from(ledger());
+        let size = fd.metadata().expect("size").len();
+        let pages = (0..size)
+            .step_by(4096)
+            .flat_map(|page| (page..page + 160).step_by(4));
+        for (offset, value) in pages.flat_map(|at| [(at, u32::MAX), (at, 0x7fff_fff0), (at, 3)]) {
+            let mut before = [0; 4];
+            fd.read_exact_at(&mut before, offset).expect("read");
+            fd.write_all_at(&value.to_le_bytes(), offset)
+                .expect("written");
+            let mapping = Mapping::new(&fd, "pid 7").expect("mapped");
+            if let Ok(snapshot) = mapping.reader("pid 7").and_then(|reader| {
+                let _heads = inside_marks(&reader);
+                take(&reader, process(), "now", Memory::default())
+            }) {
+                assert!(
+                    (1..)
+                        .zip(&snapshot.frames[1..])
+                        .all(|(id, frame)| frame.parent < id)
+                );
+                assert!(
+                    snapshot
+                        .sites
+                        .iter()
+                        .all(|site| (site.frame as usize) < snapshot.frames.len())
+                );
+            }
+            fd.write_all_at(&before, offset).expect("restored");
+        }
+    }
+}
