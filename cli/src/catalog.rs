@@ -1,0 +1,283 @@
+//! All marks of one process, wherever they lie: now, its start, the files that were kept, and those that it took itself.
+//!
+//! Called by the commands `mark`, `marks` and `diff`; it alone knows what a MARK word means. A process that has ended is still there
+//! by the marks that were kept of it.
+
+use crate::error::{Error, Kind};
+use crate::mark::Mark;
+use crate::model::{Moment, Snapshot};
+use crate::process::{self, Memory};
+use crate::session::{self, Session};
+use crate::snapshot;
+use crate::store::{self, Store};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// What a MARK word means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// The empty account.
+    Start,
+    /// The account as it is.
+    Now,
+    /// The newest mark.
+    Last,
+    /// The mark of that name, `exit` included.
+    Named(String),
+    /// A mark file.
+    File(PathBuf),
+}
+
+impl FromStr for Word {
+    type Err = std::convert::Infallible;
+    fn from_str(text: &str) -> Result<Word, Self::Err> {
+        Ok(match text {
+            "start" => Word::Start,
+            "now" => Word::Now,
+            "last" => Word::Last,
+            _ if text.ends_with(".heapmark") => Word::File(text.into()),
+            _ => Word::Named(text.to_owned()),
+        })
+    }
+}
+
+/// A mark without its stacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Name, time, RSS.
+    pub moment: Moment,
+    /// Bytes allocated and not freed then.
+    pub live_bytes: i64,
+    /// Blocks allocated and not freed then.
+    pub live_blocks: i64,
+    /// Taken by the target itself, with this number; None: a file.
+    pub inside: Option<u32>,
+}
+
+/// The marks of one process.
+#[derive(Debug)]
+pub struct Catalog {
+    session: Option<Session>,
+    store: Store,
+    object: String,
+}
+
+impl Catalog {
+    /// The marks of the process that the user means; of one that has ended, where some were kept.
+    ///
+    /// # Errors
+    /// As `session::resolve`.
+    pub fn of(target: Option<&str>) -> Result<Catalog, Error> {
+        let error = match session::resolve(target) {
+            Ok(session) => return Catalog::live(session),
+            Err(error) => error,
+        };
+        let pid = target.and_then(|target| target.parse().ok());
+        let ended = pid.filter(|&pid| process::start_ticks(pid).is_none());
+        match ended.map(Store::of_ended).transpose()?.flatten() {
+            Some(store) => {
+                let object = format!("pid {}", pid.unwrap_or(0));
+                Ok(Catalog {
+                    session: None,
+                    store,
+                    object,
+                })
+            }
+            None => Err(error),
+        }
+    }
+
+    fn live(session: Session) -> Result<Catalog, Error> {
+        let object = session.object();
+        let ticks = process::start_ticks(session.pid())
+            .ok_or_else(|| Error::new(Kind::Missing, &object, "it has just ended"))?;
+        let store = Store::new(session.pid(), ticks)?;
+        Ok(Catalog {
+            session: Some(session),
+            store,
+            object,
+        })
+    }
+
+    /// Where its marks are kept.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Takes a mark, which is not kept yet.
+    ///
+    /// # Errors
+    /// `Missing` where the process has ended.
+    pub fn take(&self, name: &str) -> Result<Mark, Error> {
+        let session = self.session.as_ref().ok_or_else(|| {
+            Error::new(
+                Kind::Missing,
+                &self.object,
+                "it has ended: there is no 'now'",
+            )
+            .next("name two of its marks; `heapshim marks` lists them")
+        })?;
+        let memory = process::memory(session.pid());
+        let snapshot = snapshot::take(&session.reader()?, session.process()?, name, memory)?;
+        Ok(Mark { snapshot, memory })
+    }
+
+    /// Every mark that is kept, oldest first. What cannot be read, or is of an earlier image, is left out.
+    #[must_use]
+    pub fn list(&self) -> Vec<Listed> {
+        let names = self.store.names();
+        let kept = names.iter().filter_map(|name| self.kept(name).ok());
+        let mut list: Vec<Listed> = kept.map(|mark| listed(&mark.snapshot, None)).collect();
+        for number in self.inside_numbers() {
+            list.extend(
+                self.inside(number)
+                    .map(|mark| listed(&mark.snapshot, Some(number))),
+            );
+        }
+        list.sort_by_key(|mark| mark.moment.unix_ns);
+        list
+    }
+
+    /// The mark that a word means; None for `start`.
+    ///
+    /// # Errors
+    /// `Missing` where there is none, with the next step.
+    pub fn get(&self, word: &Word) -> Result<Option<Mark>, Error> {
+        match word {
+            Word::Start => Ok(None),
+            Word::Now => self.take("now").map(Some),
+            Word::File(path) => store::read_file(path).map(Some),
+            Word::Last => match self.list().pop() {
+                Some(last) => self.fetch(&last).map(Some),
+                None => Err(self.missing("last")),
+            },
+            Word::Named(name) => {
+                let newest = self
+                    .list()
+                    .into_iter()
+                    .rfind(|mark| mark.moment.name == *name);
+                newest.map_or_else(
+                    || Err(self.missing(name)),
+                    |found| self.fetch(&found).map(Some),
+                )
+            }
+        }
+    }
+
+    /// The newest mark, or None (the start) where there is none: what `diff` begins with when nothing is said.
+    ///
+    /// # Errors
+    /// `Missing` where it has gone meanwhile.
+    pub fn last_or_start(&self) -> Result<Option<Mark>, Error> {
+        self.list().pop().map(|last| self.fetch(&last)).transpose()
+    }
+
+    /// A name that no mark has: `mark-1`, `mark-2` …
+    #[must_use]
+    pub fn free_name(&self) -> String {
+        let names: Vec<String> = self
+            .list()
+            .into_iter()
+            .map(|mark| mark.moment.name)
+            .collect();
+        let mut free = (1u32..).map(|number| format!("mark-{number}"));
+        free.find(|name| !names.contains(name)).unwrap_or_default()
+    }
+
+    fn fetch(&self, listed: &Listed) -> Result<Mark, Error> {
+        let name = &listed.moment.name;
+        match listed.inside {
+            Some(number) => self.inside(number).ok_or_else(|| self.missing(name)),
+            None => self.kept(name),
+        }
+    }
+
+    /// A kept mark, if it is of the image that runs now.
+    fn kept(&self, name: &str) -> Result<Mark, Error> {
+        let mark = self.store.load(name)?;
+        let identity = self.session.as_ref().map(Session::process).transpose()?;
+        if identity.is_some_and(|now| now.identity != mark.snapshot.process.identity) {
+            return Err(self.missing(name));
+        }
+        Ok(mark)
+    }
+
+    fn inside_numbers(&self) -> Vec<u32> {
+        let reader = self
+            .session
+            .as_ref()
+            .and_then(|session| session.reader().ok());
+        reader.map_or_else(Vec::new, |reader| {
+            snapshot::inside_marks(&reader)
+                .into_iter()
+                .map(|(number, _)| number)
+                .collect()
+        })
+    }
+
+    fn inside(&self, number: u32) -> Option<Mark> {
+        let session = self.session.as_ref()?;
+        let (reader, process) = (session.reader().ok()?, session.process().ok()?);
+        let snapshot = snapshot::inside(&reader, process, number).ok()??;
+        let memory = Memory {
+            rss_bytes: snapshot.moment.rss_bytes,
+            ..Memory::default()
+        };
+        Some(Mark { snapshot, memory })
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        let names: Vec<String> = self
+            .list()
+            .into_iter()
+            .map(|mark| mark.moment.name)
+            .collect();
+        let next = match names.is_empty() {
+            true if name == "last" => "take one with `heapshim mark`".to_owned(),
+            true => format!("take one with `heapshim mark {name}`"),
+            false => format!("there are: start, {}, now", names.join(", ")),
+        };
+        Error::new(Kind::Missing, &self.object, format!("no mark '{name}'")).next(next)
+    }
+}
+
+fn listed(snapshot: &Snapshot, inside: Option<u32>) -> Listed {
+    let sum = |value: fn(&crate::model::Counters) -> i64| {
+        snapshot
+            .sites
+            .iter()
+            .fold(0i64, |sum, site| sum.wrapping_add(value(&site.counters)))
+    };
+    Listed {
+        moment: snapshot.moment.clone(),
+        live_bytes: sum(crate::model::Counters::live_bytes),
+        live_blocks: sum(crate::model::Counters::live_blocks),
+        inside,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check what each word means.
+    #[test]
+    fn words() {
+        let word = |text: &str| text.parse::<Word>().expect("any text is a word");
+        assert_eq!(word("start"), Word::Start);
+        assert_eq!(word("now"), Word::Now);
+        assert_eq!(word("last"), Word::Last);
+        assert_eq!(word("exit"), Word::Named("exit".into()));
+        assert_eq!(word("dir/a.heapmark"), Word::File("dir/a.heapmark".into()));
+        assert_eq!(word("warm"), Word::Named("warm".into()));
+    }
+
+    /// Check that the marks of a process that is not traced are an error that says so.
+    #[test]
+    fn not_traced() {
+        let pid = std::process::id().to_string();
+        let error = Catalog::of(Some(&pid)).expect_err("not traced");
+        assert!(error.to_string().contains("not traced"), "{error}");
+    }
+}

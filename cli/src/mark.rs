@@ -1,0 +1,304 @@
+//! A mark as bytes: the format of `*.heapmark` files.
+//!
+//! Written by `mark` and `run --save`, read by `diff` and `marks`, perhaps on another machine and by a later version. All numbers are
+//! little-endian. Every byte lies under a checksum, and every length is checked before anything is allocated for it: what is
+//! damaged, cut or hostile gives an error. Invariants of `model::Snapshot` are checked by `decode`. Sections that this version
+//! does not know are passed over.
+//!
+//! ```text
+//! magic "HEAPMARK" | version u32 | sections u32 | file bytes u64
+//! per section: kind u32 | CRC-32 u32 | bytes u64                  (the sections follow each other in this order)
+//! CRC-32 of all the above u32
+//! section bytes …
+//! ```
+
+use crate::error::{Error, Kind};
+use crate::model::Snapshot;
+use crate::process::Memory;
+use std::fmt;
+
+mod bytes;
+mod sections;
+
+use bytes::{Reader, Short, Writer};
+
+const MAGIC: &[u8; 8] = b"HEAPMARK";
+const VERSION: u32 = 1;
+/// Most sections of a file: eight times what is known today.
+const MAX_SECTIONS: u32 = 64;
+/// Largest file that is read: a ledger of the largest geometry makes one of 53 MiB.
+pub const MAX_BYTES: u64 = 1 << 30;
+
+/// A named snapshot with what else is kept of its moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The account.
+    pub snapshot: Snapshot,
+    /// Resident memory then.
+    pub memory: Memory,
+}
+
+/// Why bytes are no mark.
+#[derive(Debug, PartialEq, Eq)]
+enum Damage {
+    Magic,
+    Version(u32),
+    Length,
+    Checksum,
+    Missing(u32),
+    Value(&'static str),
+}
+
+impl From<Short> for Damage {
+    fn from(Short: Short) -> Damage {
+        Damage::Length
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Damage::Magic => f.write_str("not a mark"),
+            Damage::Version(found) => write!(
+                f,
+                "a mark of version {found}, this heapshim reads version {VERSION}"
+            ),
+            Damage::Length => f.write_str("damaged: its length is wrong"),
+            Damage::Checksum => f.write_str("damaged: a checksum is wrong"),
+            Damage::Missing(kind) => write!(f, "damaged: section {kind} is missing"),
+            Damage::Value(what) => write!(f, "damaged: {what}"),
+        }
+    }
+}
+
+/// The mark as bytes.
+#[must_use]
+pub fn encode(mark: &Mark) -> Vec<u8> {
+    let sections = sections::encode(mark);
+    let body: usize = sections.iter().map(|(_, bytes)| bytes.len()).sum();
+    let head = 24 + 16 * sections.len() + 4;
+    let mut out = Writer::default();
+    out.bytes(MAGIC);
+    out.u32(VERSION);
+    out.len(sections.len());
+    out.u64((head + body) as u64);
+    for (kind, bytes) in &sections {
+        out.u32(*kind);
+        out.u32(crc32fast::hash(bytes));
+        out.u64(bytes.len() as u64);
+    }
+    let sum = crc32fast::hash(out.as_slice());
+    out.u32(sum);
+    sections.iter().for_each(|(_, bytes)| out.bytes(bytes));
+    out.into_vec()
+}
+
+/// The mark that these bytes hold; `object` names them in the error.
+///
+/// # Errors
+/// `Damaged` for whatever `encode` could not have written.
+pub fn decode(bytes: &[u8], object: impl fmt::Display) -> Result<Mark, Error> {
+    let sections = split(bytes).and_then(|sections| sections::decode(&sections));
+    sections.map_err(|damage| {
+        Error::new(Kind::Damaged, object, damage.to_string()).next("take the mark again")
+    })
+}
+
+/// The sections, each with its bytes, every checksum checked.
+fn split(bytes: &[u8]) -> Result<Vec<(u32, &[u8])>, Damage> {
+    let mut head = Reader::new(bytes);
+    if head.bytes(MAGIC.len()).map_err(|Short| Damage::Magic)? != MAGIC {
+        return Err(Damage::Magic);
+    }
+    let (version, count, total) = (head.u32()?, head.u32()?, head.u64()?);
+    if version != VERSION {
+        return Err(Damage::Version(version));
+    }
+    if total != bytes.len() as u64 || count > MAX_SECTIONS {
+        return Err(Damage::Length);
+    }
+    let mut table = Vec::new();
+    for _ in 0..count {
+        table.push((head.u32()?, head.u32()?, head.u64()?));
+    }
+    let end = bytes.len() - head.left();
+    let sum = crc32fast::hash(bytes.get(..end).ok_or(Damage::Length)?);
+    if head.u32()? != sum {
+        return Err(Damage::Checksum);
+    }
+    let mut sections = Vec::new();
+    for (kind, sum, len) in table {
+        let section = head.bytes(usize::try_from(len).map_err(|_| Damage::Length)?)?;
+        if crc32fast::hash(section) != sum {
+            return Err(Damage::Checksum);
+        }
+        sections.push((kind, section));
+    }
+    if head.left() == 0 {
+        Ok(sections)
+    } else {
+        Err(Damage::Length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Site};
+
+    fn mark() -> Mark {
+        let node = |parent, kind, module, value| Frame {
+            parent,
+            kind,
+            module,
+            value,
+        };
+        let counters = |n| Counters {
+            allocated_bytes: n * 7,
+            allocated_blocks: n,
+            freed_bytes: 7,
+            freed_blocks: 1,
+        };
+        let process = Process {
+            pid: 4242,
+            identity: u64::MAX - 1,
+            name: "sérver".into(),
+            exe: "/bin/server".into(),
+            cmdline: vec!["server".into(), String::new()],
+            exit: Some(Exit::Signal(9)),
+            start_unix_ns: 5,
+        };
+        let snapshot = Snapshot {
+            process,
+            moment: Moment {
+                name: "warm".into(),
+                unix_ns: 6,
+                rss_bytes: 4096,
+                exact: false,
+                in_flight: 3,
+            },
+            modules: vec![Module {
+                path: "/lib/a.so".into(),
+                build_id: vec![1; 20],
+                bias: 1,
+                start: 2,
+                end: 3,
+            }],
+            frames: vec![
+                node(0, FrameKind::Root, None, 0),
+                node(0, FrameKind::Full, None, 0),
+                node(0, FrameKind::Truncated, None, 2),
+                node(2, FrameKind::Native, Some(0), 0x1234),
+                node(3, FrameKind::Unknown, None, u64::MAX),
+            ],
+            sites: vec![
+                Site {
+                    frame: 0,
+                    counters: Counters::default(),
+                },
+                Site {
+                    frame: 4,
+                    counters: counters(9),
+                },
+            ],
+            losses: Losses {
+                nested_events: 1,
+                truncated_stacks: 2,
+                overflow_events: 3,
+                foreign_frees: 4,
+                walks: 5,
+            },
+            sample_bytes: None,
+        };
+        Mark {
+            snapshot,
+            memory: Memory {
+                rss_bytes: 4096,
+                anon_bytes: 1,
+                file_bytes: 2,
+                shmem_bytes: 3,
+            },
+        }
+    }
+
+    /// Check that a mark comes back as it went.
+    #[test]
+    fn round_trip() {
+        let mut mark = mark();
+        assert_eq!(decode(&encode(&mark), "x").expect("sound"), mark);
+        mark.snapshot.sample_bytes = Some(524_288);
+        mark.snapshot.process.exit = Some(Exit::Code(-1));
+        assert_eq!(decode(&encode(&mark), "x").expect("sound"), mark);
+    }
+
+    /// Check that every flipped bit and every truncation, and anything appended, is an error.
+    #[test]
+    fn damaged() {
+        let whole = encode(&mark());
+        for at in 0..whole.len() {
+            assert!(decode(&whole[..at], "x").is_err(), "cut at {at}");
+            for bit in 0..8 {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 1 << bit;
+                assert!(decode(&bytes, "x").is_err(), "bit {bit} of byte {at}");
+            }
+        }
+        let mut longer = whole.clone();
+        longer.push(0);
+        assert!(decode(&longer, "x").is_err());
+    }
+
+    /// Check that what passes the checksums is checked too: each byte of each section changed, under a new checksum, never
+    /// panics, and what is accepted keeps the model's invariants.
+    #[test]
+    fn hostile() {
+        let sections = sections::encode(&mark());
+        for (index, (_, bytes)) in sections.iter().enumerate() {
+            for at in 0..bytes.len() {
+                for value in [0, 1, 0x7f, 0xff] {
+                    let mut changed = sections.clone();
+                    changed[index].1[at] = value;
+                    let views: Vec<(u32, &[u8])> = changed
+                        .iter()
+                        .map(|(kind, bytes)| (*kind, bytes.as_slice()))
+                        .collect();
+                    let Ok(mark) = sections::decode(&views) else {
+                        continue;
+                    };
+                    let frames = &mark.snapshot.frames;
+                    assert!((1..).zip(&frames[1..]).all(|(id, frame)| frame.parent < id));
+                    assert!(
+                        mark.snapshot
+                            .sites
+                            .iter()
+                            .all(|site| (site.frame as usize) < frames.len())
+                    );
+                    assert!(
+                        frames
+                            .iter()
+                            .all(|frame| frame.module.is_none_or(|module| module == 0))
+                    );
+                }
+            }
+        }
+    }
+
+    /// Check that noise, with and without a good beginning, is an error and never a panic.
+    #[test]
+    fn noise() {
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[0]
+        };
+        for len in 0..600 {
+            let mut bytes: Vec<u8> = (0..len).map(|_| next()).collect();
+            assert!(decode(&bytes, "x").is_err());
+            let start = encode(&mark());
+            bytes.splice(0..0, start.iter().take(usize::from(next())).copied());
+            assert!(decode(&bytes, "x").is_err());
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What each section of a mark file holds. Used by `mark` alone.
+//!
+//! Kinds are never given another meaning; a section that needs other contents gets another kind. Optional values are written as a
+//! number that the value cannot have, which stands beside each.
+
+use super::bytes::{Reader, Writer};
+use super::{Damage, Mark};
+use crate::model::{
+    Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
+};
+use crate::process::Memory;
+
+const PROCESS: u32 = 1;
+const MOMENT: u32 = 2;
+const LOSSES: u32 = 3;
+const MODULES: u32 = 4;
+const FRAMES: u32 = 5;
+const SITES: u32 = 6;
+const MEMORY: u32 = 7;
+
+/// `Frame::module`: none.
+const NO_MODULE: u32 = u32::MAX;
+
+/// The number of each kind of frame is its place here.
+const KINDS: [FrameKind; 7] = [
+    FrameKind::Root,
+    FrameKind::Native,
+    FrameKind::NativeExact,
+    FrameKind::Unknown,
+    FrameKind::Truncated,
+    FrameKind::Full,
+    FrameKind::Nested,
+];
+
+/// Every section of a mark, in the order in which they are written.
+pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
+    let Snapshot {
+        process,
+        moment,
+        modules,
+        frames,
+        sites,
+        losses,
+        sample_bytes,
+    } = &mark.snapshot;
+    let section = |kind, write: &dyn Fn(&mut Writer)| {
+        let mut out = Writer::default();
+        write(&mut out);
+        (kind, out.into_vec())
+    };
+    vec![
+        section(PROCESS, &|out| write_process(out, process)),
+        section(MOMENT, &|out| {
+            write_moment(out, moment);
+            out.u64(sample_bytes.unwrap_or(0)); // 0: every event counted
+        }),
+        section(LOSSES, &|out| write_losses(out, losses)),
+        section(MODULES, &|out| {
+            out.len(modules.len());
+            modules.iter().for_each(|module| write_module(out, module));
+        }),
+        section(FRAMES, &|out| {
+            out.len(frames.len());
+            frames.iter().for_each(|frame| write_frame(out, frame));
+        }),
+        section(SITES, &|out| {
+            out.len(sites.len());
+            sites.iter().for_each(|site| write_site(out, site));
+        }),
+        section(MEMORY, &|out| write_memory(out, &mark.memory)),
+    ]
+}
+
+/// The mark that these sections make.
+pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
+    let find = |kind| {
+        let found = sections.iter().find(|(number, _)| *number == kind);
+        found.map_or(Err(Damage::Missing(kind)), |(_, bytes)| {
+            Ok(Reader::new(bytes))
+        })
+    };
+    let process = read_process(&mut find(PROCESS)?)?;
+    let mut moment_bytes = find(MOMENT)?;
+    let moment = read_moment(&mut moment_bytes)?;
+    let sample_bytes = Some(moment_bytes.u64()?).filter(|&bytes| bytes != 0);
+    let modules = read_list(find(MODULES)?, 32, |bytes, _| read_module(bytes))?;
+    let frames = read_list(find(FRAMES)?, 20, |bytes, id| {
+        read_frame(bytes, id, modules.len())
+    })?;
+    if frames.is_empty() {
+        return Err(Damage::Value("it has no root frame"));
+    }
+    let sites = read_list(find(SITES)?, 36, |bytes, _| read_site(bytes, frames.len()))?;
+    let losses = read_losses(&mut find(LOSSES)?)?;
+    let memory = read_memory(&mut find(MEMORY)?)?;
+    let snapshot = Snapshot {
+        process,
+        moment,
+        modules,
+        frames,
+        sites,
+        losses,
+        sample_bytes,
+    };
+    Ok(Mark { snapshot, memory })
+}
+
+/// A count, then as many entries of at least `entry_bytes`, then nothing.
+fn read_list<T>(
+    mut bytes: Reader<'_>,
+    entry_bytes: usize,
+    mut read: impl FnMut(&mut Reader<'_>, usize) -> Result<T, Damage>,
+) -> Result<Vec<T>, Damage> {
+    let count = bytes.count(entry_bytes)?;
+    let entries: Result<Vec<T>, Damage> = (0..count).map(|id| read(&mut bytes, id)).collect();
+    match bytes.left() {
+        0 => entries,
+        _ => entries.and(Err(Damage::Length)),
+    }
+}
+
+fn write_process(out: &mut Writer, process: &Process) {
+    out.u32(process.pid);
+    out.u64(process.identity);
+    out.u64(process.start_unix_ns);
+    let (kind, value) = match process.exit {
+        None => (0, 0),
+        Some(Exit::Code(code)) => (1, code),
+        Some(Exit::Signal(signal)) => (2, signal),
+    };
+    out.u32(kind);
+    out.u32(value.cast_unsigned());
+    out.blob(process.name.as_bytes());
+    out.blob(process.exe.as_bytes());
+    out.len(process.cmdline.len());
+    for word in &process.cmdline {
+        out.blob(word.as_bytes());
+    }
+}
+
+fn read_process(bytes: &mut Reader<'_>) -> Result<Process, Damage> {
+    let (pid, identity, start_unix_ns) = (bytes.u32()?, bytes.u64()?, bytes.u64()?);
+    let exit = match (bytes.u32()?, bytes.u32()?.cast_signed()) {
+        (0, _) => None,
+        (1, code) => Some(Exit::Code(code)),
+        (2, signal) => Some(Exit::Signal(signal)),
+        _ => return Err(Damage::Value("it ended in no known way")),
+    };
+    let (name, exe) = (bytes.text()?, bytes.text()?);
+    let words = bytes.count(4)?;
+    let cmdline: Result<Vec<String>, _> = (0..words).map(|_| bytes.text()).collect();
+    let cmdline = cmdline?;
+    Ok(Process {
+        pid,
+        identity,
+        name,
+        exe,
+        cmdline,
+        exit,
+        start_unix_ns,
+    })
+}
+
+fn write_moment(out: &mut Writer, moment: &Moment) {
+    out.u64(moment.unix_ns);
+    out.u64(moment.rss_bytes);
+    out.u32(moment.exact.into());
+    out.u64(moment.in_flight);
+    out.blob(moment.name.as_bytes());
+}
+
+fn read_moment(bytes: &mut Reader<'_>) -> Result<Moment, Damage> {
+    Ok(Moment {
+        unix_ns: bytes.u64()?,
+        rss_bytes: bytes.u64()?,
+        exact: bytes.u32()? != 0,
+        in_flight: bytes.u64()?,
+        name: bytes.text()?,
+    })
+}
+
+fn write_losses(out: &mut Writer, losses: &Losses) {
+    out.u64(losses.nested_events);
+    out.u64(losses.truncated_stacks);
+    out.u64(losses.overflow_events);
+    out.u64(losses.foreign_frees);
+    out.u64(losses.walks);
+}
+
+fn read_losses(bytes: &mut Reader<'_>) -> Result<Losses, Damage> {
+    Ok(Losses {
+        nested_events: bytes.u64()?,
+        truncated_stacks: bytes.u64()?,
+        overflow_events: bytes.u64()?,
+        foreign_frees: bytes.u64()?,
+        walks: bytes.u64()?,
+    })
+}
+
+fn write_module(out: &mut Writer, module: &Module) {
+    out.u64(module.bias);
+    out.u64(module.start);
+    out.u64(module.end);
+    out.blob(module.path.as_bytes());
+    out.blob(&module.build_id);
+}
+
+fn read_module(bytes: &mut Reader<'_>) -> Result<Module, Damage> {
+    Ok(Module {
+        bias: bytes.u64()?,
+        start: bytes.u64()?,
+        end: bytes.u64()?,
+        path: bytes.text()?,
+        build_id: bytes.blob()?.to_vec(),
+    })
+}
+
+fn write_frame(out: &mut Writer, frame: &Frame) {
+    let kind = KINDS.iter().position(|&kind| kind == frame.kind);
+    out.u32(frame.parent);
+    out.len(kind.unwrap_or(KINDS.len()));
+    out.u32(frame.module.unwrap_or(NO_MODULE));
+    out.u64(frame.value);
+}
+
+fn read_frame(bytes: &mut Reader<'_>, id: usize, modules: usize) -> Result<Frame, Damage> {
+    let (parent, kind) = (bytes.u32()?, bytes.u32()? as usize);
+    let (module, value) = (bytes.u32()?, bytes.u64()?);
+    let kind = *KINDS
+        .get(kind)
+        .ok_or(Damage::Value("a frame of no known kind"))?;
+    if parent as usize >= id && id > 0 || parent > 0 && id == 0 {
+        return Err(Damage::Value("a frame's caller is not an older frame"));
+    }
+    let module = Some(module).filter(|&module| module != NO_MODULE);
+    if module.is_some_and(|module| module as usize >= modules) {
+        return Err(Damage::Value("a frame's module is not there"));
+    }
+    if matches!(kind, FrameKind::Native | FrameKind::NativeExact) != module.is_some() {
+        return Err(Damage::Value("a frame's kind and its module disagree"));
+    }
+    Ok(Frame {
+        parent,
+        kind,
+        module,
+        value,
+    })
+}
+
+fn write_site(out: &mut Writer, site: &Site) {
+    out.u32(site.frame);
+    out.u64(site.counters.allocated_bytes);
+    out.u64(site.counters.allocated_blocks);
+    out.u64(site.counters.freed_bytes);
+    out.u64(site.counters.freed_blocks);
+}
+
+fn read_site(bytes: &mut Reader<'_>, frames: usize) -> Result<Site, Damage> {
+    let frame = bytes.u32()?;
+    let counters = Counters {
+        allocated_bytes: bytes.u64()?,
+        allocated_blocks: bytes.u64()?,
+        freed_bytes: bytes.u64()?,
+        freed_blocks: bytes.u64()?,
+    };
+    if frame as usize >= frames {
+        return Err(Damage::Value("a site's frame is not there"));
+    }
+    Ok(Site { frame, counters })
+}
+
+fn write_memory(out: &mut Writer, memory: &Memory) {
+    out.u64(memory.rss_bytes);
+    out.u64(memory.anon_bytes);
+    out.u64(memory.file_bytes);
+    out.u64(memory.shmem_bytes);
+}
+
+fn read_memory(bytes: &mut Reader<'_>) -> Result<Memory, Damage> {
+    Ok(Memory {
+        rss_bytes: bytes.u64()?,
+        anon_bytes: bytes.u64()?,
+        file_bytes: bytes.u64()?,
+        shmem_bytes: bytes.u64()?,
+    })
+}

@@ -1,0 +1,305 @@
+//! Where marks of processes are kept between two commands: one directory per process under the user's state directory.
+//!
+//! Used by `catalog` and `run`. The directory's name is pid and start time, so that a pid used again never finds another's marks; a
+//! mark taken before an exec has another identity inside and is passed over likewise. Files are owner-only and appear whole. Not
+//! here: marks that the target keeps in its ledger.
+
+use crate::directory::{Private, xdg};
+use crate::error::{Error, Kind};
+use crate::mark::{self, Mark};
+use crate::process;
+use rustix::fs::Mode;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// How long the marks of a process that has ended are kept.
+pub const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// What a mark file's name ends in.
+pub const EXTENSION: &str = "heapmark";
+/// Longest name of a mark: as in the ledger.
+const MAX_NAME: usize = heapshim_ledger::layout::MARK_NAME;
+/// Words that mean a moment of their own.
+const RESERVED: [&str; 4] = ["start", "now", "exit", "last"];
+
+/// The marks of one process.
+#[derive(Debug)]
+pub struct Store {
+    directory: PathBuf,
+}
+
+impl Store {
+    /// The place for the marks of the process with this pid and start time; nothing is made yet.
+    ///
+    /// # Errors
+    /// `Failed` where there is neither a state directory nor a home.
+    pub fn new(pid: u32, start_ticks: u64) -> Result<Store, Error> {
+        let directory = root()?.join(format!("{pid}-{start_ticks}"));
+        Ok(Store { directory })
+    }
+
+    /// The marks of a process that has ended: the newest that had this pid.
+    ///
+    /// # Errors
+    /// `Failed` as for [`Store::new`].
+    pub fn of_ended(pid: u32) -> Result<Option<Store>, Error> {
+        let newest = processes(&root()?)
+            .into_iter()
+            .filter(|(owner, _, _)| *owner == pid)
+            .max_by_key(|(_, _, path)| changed(path));
+        Ok(newest.map(|(_, _, directory)| Store { directory }))
+    }
+
+    /// True where a mark has been kept for this process.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.directory.is_dir()
+    }
+
+    /// Keeps a mark under its name; one of the same name is replaced only with `force`, or where it is of another image of the
+    /// process (before an exec). `exit` is a name here: `run` gives it.
+    ///
+    /// # Errors
+    /// `Failed` where the name is taken or cannot be one, else what the system said.
+    pub fn save(&self, mark: &Mark, force: bool) -> Result<PathBuf, Error> {
+        let name = &mark.snapshot.moment.name;
+        let taken = self
+            .load(name)
+            .is_ok_and(|old| old.snapshot.process.identity == mark.snapshot.process.identity);
+        if taken && !force {
+            let problem = format!("pid {} has a mark of that name", mark.snapshot.process.pid);
+            return Err(Error::new(Kind::Failed, name, problem)
+                .next("take another name, or replace it with --force"));
+        }
+        let private = Private::open_or_make(&self.directory)?;
+        let file = file_name(name);
+        private.write(&file, &mark::encode(mark), Mode::from_raw_mode(0o600))?;
+        Ok(private.path().join(file))
+    }
+
+    /// Reads the mark of that name.
+    ///
+    /// # Errors
+    /// `Missing` where there is none, `Damaged` where it is none.
+    pub fn load(&self, name: &str) -> Result<Mark, Error> {
+        let path = self.directory.join(file_name(name));
+        let missing = || Error::new(Kind::Missing, name, "no such mark");
+        let private = Private::open(&self.directory).map_err(|_| missing())?;
+        let bytes = private
+            .read(&file_name(name), mark::MAX_BYTES)
+            .ok_or_else(missing)?;
+        mark::decode(&bytes, path.display())
+    }
+
+    /// The names that are kept, in no order.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.directory)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let name = |path: PathBuf| {
+            let is_mark = path
+                .extension()
+                .is_some_and(|extension| extension == EXTENSION);
+            is_mark.then(|| Some(path.file_stem()?.to_str()?.to_owned()))?
+        };
+        let names = entries.filter_map(|entry| name(entry.path()));
+        names.filter(|name| !name.starts_with('.')).collect()
+    }
+}
+
+/// Reads a mark file from anywhere.
+///
+/// # Errors
+/// What the system said; `Damaged` where it holds no mark.
+pub fn read_file(path: &Path) -> Result<Mark, Error> {
+    use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
+    let failed = |error| Error::io(path.display(), "not read", error);
+    let mut options = fs::File::options();
+    // Without O_NONBLOCK the open of a named pipe would wait for a writer.
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    let file = options.open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() || metadata.len() > mark::MAX_BYTES {
+        let problem = "not a mark: no regular file of a mark's size";
+        return Err(Error::new(Kind::Damaged, path.display(), problem));
+    }
+    let mut bytes = Vec::new();
+    file.take(mark::MAX_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    mark::decode(&bytes, path.display())
+}
+
+/// Removes the marks of processes that ended more than [`KEPT`] ago, by the last change of their directory; how many.
+///
+/// # Errors
+/// `Failed` as for [`Store::new`].
+pub fn prune(now: SystemTime) -> Result<usize, Error> {
+    let old = |path: &Path| {
+        changed(path).is_some_and(|then| now.duration_since(then).is_ok_and(|age| age > KEPT))
+    };
+    let ended = |pid: u32, ticks: u64| process::start_ticks(pid) != Some(ticks);
+    let gone = processes(&root()?)
+        .into_iter()
+        .filter(|(pid, ticks, path)| ended(*pid, *ticks) && old(path));
+    Ok(gone
+        .filter(|(_, _, path)| fs::remove_dir_all(path).is_ok())
+        .count())
+}
+
+/// Says why a word cannot be the name of a mark.
+///
+/// # Errors
+/// `Usage`, with the rule that it breaks.
+pub fn check_name(name: &str) -> Result<(), Error> {
+    let problem = if RESERVED.contains(&name) {
+        "this word means a moment of its own"
+    } else if name.is_empty() || name.len() > MAX_NAME {
+        "a mark's name has 1 to 64 bytes"
+    } else if name.contains(|c: char| c == '/' || c.is_control()) || name.starts_with(['.', '-']) {
+        "a mark's name holds no '/' or control character and does not begin with '.' or '-'"
+    } else if name.ends_with(".heapmark") {
+        "a name is not a file: write to a file with -o FILE"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(Kind::Usage, format!("mark '{name}'"), problem).next("choose another name"))
+}
+
+fn file_name(name: &str) -> String {
+    format!("{name}.{EXTENSION}")
+}
+
+fn root() -> Result<PathBuf, Error> {
+    xdg("XDG_STATE_HOME", ".local/state").ok_or_else(|| {
+        Error::new(
+            Kind::Failed,
+            "heapshim",
+            "no place for marks: HOME is not set",
+        )
+        .next("set XDG_STATE_HOME, or write to a file with -o")
+    })
+}
+
+/// The directories of all processes: pid, start time, path.
+fn processes(root: &Path) -> Vec<(u32, u64, PathBuf)> {
+    let entries = fs::read_dir(root).into_iter().flatten().flatten();
+    let parse = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        let (pid, ticks) = name.to_str()?.split_once('-')?;
+        Some((pid.parse().ok()?, ticks.parse().ok()?, entry.path()))
+    };
+    entries.filter_map(parse).collect()
+}
+
+fn changed(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Frame, FrameKind, Losses, Moment, Process, Snapshot};
+    use crate::process::Memory;
+
+    fn mark(name: &str, identity: u64) -> Mark {
+        let text = || "x".to_owned();
+        let process = Process {
+            pid: 1,
+            identity,
+            name: text(),
+            exe: text(),
+            cmdline: vec![],
+            exit: None,
+            start_unix_ns: 0,
+        };
+        let moment = Moment {
+            name: name.to_owned(),
+            unix_ns: 1,
+            rss_bytes: 0,
+            exact: true,
+            in_flight: 0,
+        };
+        let root = Frame {
+            parent: 0,
+            kind: FrameKind::Root,
+            module: None,
+            value: 0,
+        };
+        let snapshot = Snapshot {
+            process,
+            moment,
+            modules: vec![],
+            frames: vec![root],
+            sites: vec![],
+            losses: Losses::default(),
+            sample_bytes: None,
+        };
+        Mark {
+            snapshot,
+            memory: Memory::default(),
+        }
+    }
+
+    fn scratch(name: &str) -> Store {
+        let name = format!("heapshim-store-{name}-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        Store { directory }
+    }
+
+    /// Check that a mark is kept and found, that a second of its name needs `force`, and that one of an earlier image does not.
+    #[test]
+    fn same_name() {
+        let store = scratch("same");
+        assert!(!store.exists() && store.load("a").is_err());
+        let path = store.save(&mark("a", 1), false).expect("saved");
+        assert_eq!(store.load("a").expect("loaded"), mark("a", 1));
+        assert_eq!(read_file(&path).expect("read"), mark("a", 1));
+        let error = store.save(&mark("a", 1), false).expect_err("taken");
+        assert!(error.to_string().contains("--force"), "{error}");
+        store.save(&mark("a", 1), true).expect("forced");
+        store.save(&mark("a", 2), false).expect("another image");
+        assert_eq!(store.names(), ["a"]);
+        fs::remove_dir_all(&store.directory).expect("removed");
+    }
+
+    /// Check that reserved words, paths and file names are no names of marks.
+    #[test]
+    fn names() {
+        for name in [
+            "start",
+            "now",
+            "exit",
+            "last",
+            "",
+            "a/b",
+            ".a",
+            "-a",
+            "a\n",
+            "a.heapmark",
+            &"x".repeat(65),
+        ] {
+            assert_eq!(
+                check_name(name).map_err(|error| error.kind()),
+                Err(Kind::Usage),
+                "{name}"
+            );
+        }
+        for name in ["warm", "after 1,000", "ä", "v1.2"] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+    }
+
+    /// Check that a directory, a device and a missing file are errors, and none of them hangs.
+    #[test]
+    fn no_files() {
+        for path in ["/", "/dev/zero", "/no/such"] {
+            assert!(read_file(Path::new(path)).is_err());
+        }
+    }
+}
