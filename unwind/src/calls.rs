@@ -143,3 +143,39 @@ global_asm!(
     "ret",
     ".cfi_endproc",
 );
+
+unsafe extern "C" {
+    fn heapshim_unwind_call_on(callee: Callee, argument: *mut c_void, top: *mut u8);
+}
+
+global_asm!(
+    ".globl heapshim_unwind_call_on",
+    "heapshim_unwind_call_on:",
+    ".cfi_startproc",
+    "push rbp",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset rbp, -16",
+    "mov rbp, rsp",
+    ".cfi_def_cfa_register rbp",
+    "mov rsp, rdx",
+    "mov rax, rdi",
+    "mov rdi, rsi",
+    "call rax",
+    "leave",
+    ".cfi_def_cfa rsp, 8",
+    "ret",
+    ".cfi_endproc",
+);
+
+/// Calls `callee(argument)` on a stack of its own, and returns how many bytes of it were written to.
+pub(crate) fn on_stack(callee: Callee, argument: *mut c_void) -> usize {
+    const PAINT: u64 = 0xa5a5_5a5a_a5a5_5a5a;
+    let mut stack = vec![PAINT; 1 << 15];
+    let top = stack.as_mut_ptr_range().end.cast::<u8>();
+    let top = top.map_addr(|address| address & !15);
+    // SAFETY: the callee runs on memory that is ours and large enough, and returns.
+    unsafe { heapshim_unwind_call_on(callee, argument, top) };
+    let untouched = stack.iter().take_while(|word| **word == PAINT).count();
+    assert!(untouched > 0, "the stack overflowed");
+    8 * (stack.len() - untouched)
+}

@@ -189,3 +189,92 @@ impl<'a> Program<'a, '_> {
         Ok(expression.get(self.frame)?.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gimli::{
+        CfaRule, CieOrFde, RegisterRule, UnwindContext, UnwindContextStorage, UnwindSection,
+        UnwindTableRow,
+    };
+
+    use super::*;
+    use crate::arch::{RETURN_ADDRESS, SAVED, STACK_POINTER, rule_of_row, saved_index};
+    use crate::testing::Process;
+
+    /// gimli's own rows, with all the room that it likes to have.
+    struct Large;
+
+    impl UnwindContextStorage<usize> for Large {
+        type Rules = [(gimli::Register, RegisterRule<usize>); 192];
+        type Stack = [UnwindTableRow<usize, Self>; 8];
+    }
+
+    /// gimli's row as ours.
+    fn row_of(theirs: &UnwindTableRow<usize, Large>, frame: &EhFrame<Bytes<'_>>) -> Row {
+        let mut row = Row::EMPTY;
+        row.cfa = match theirs.cfa() {
+            CfaRule::RegisterAndOffset { register, offset } => Cfa::Register {
+                register: register.0,
+                offset: i32::try_from(*offset).unwrap(),
+            },
+            CfaRule::Expression(expression) => cfa_expression(expression.get(frame).unwrap().0),
+        };
+        for (register, rule) in theirs.registers() {
+            let place = match rule {
+                RegisterRule::Undefined => Place::Undefined,
+                RegisterRule::SameValue => Place::Same,
+                RegisterRule::Offset(offset) => Place::from_cfa(*offset),
+                RegisterRule::Expression(expression) => {
+                    place_expression(expression.get(frame).unwrap().0)
+                }
+                _ => Place::Unknown,
+            };
+            row.set(register.0, place);
+        }
+        row
+    }
+
+    /// Compares all rows of all functions in one module; returns how many.
+    fn compare(bytes: &[u8], address: u64) -> usize {
+        let section = crate::Section::new(bytes, address).unwrap();
+        let (frame, bases) = (section.eh_frame().unwrap(), section.bases());
+        let mut context = Box::new(UnwindContext::<usize, Large>::new_in());
+        let mut entries = frame.entries(&bases);
+        let mut rows = 0;
+        while let Some(entry) = entries.next().unwrap() {
+            let CieOrFde::Fde(partial) = entry else {
+                continue;
+            };
+            let fde = partial.parse(EhFrame::cie_from_offset).unwrap();
+            let mut table = fde.rows(&frame, &bases, &mut context).unwrap();
+            while let Some(theirs) = table.next_row().unwrap() {
+                if theirs.start_address() == theirs.end_address() {
+                    continue;
+                }
+                let expected = row_of(theirs, &frame);
+                for pc in [theirs.start_address(), theirs.end_address() - 1] {
+                    let row = row_at(&frame, &bases, &fde, pc).unwrap();
+                    assert_eq!(rule_of_row(&row), rule_of_row(&expected), "{pc:#x}");
+                }
+                rows += 1;
+            }
+        }
+        rows
+    }
+
+    /// Check that every row of every module in this process, libc among them, makes the rule that gimli's own row makes.
+    #[test]
+    fn rows_are_gimlis() {
+        let modules = Process::new().modules;
+        let rows: usize = modules
+            .iter()
+            .map(|module| compare(module.bytes, module.address))
+            .sum();
+        assert!(rows > 20_000, "{rows}");
+        assert_eq!(
+            (saved_index(6), saved_index(15)),
+            (Some(0), Some(SAVED - 1))
+        );
+        assert_eq!((RETURN_ADDRESS, STACK_POINTER), (16, 7));
+    }
+}

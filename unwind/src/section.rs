@@ -110,14 +110,14 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn bases(&self) -> BaseAddresses {
+    pub(crate) fn bases(&self) -> BaseAddresses {
         let frame = self.address.wrapping_add(self.frame as u64);
         BaseAddresses::default()
             .set_eh_frame_hdr(self.address)
             .set_eh_frame(frame)
     }
 
-    fn eh_frame(&self) -> Result<EhFrame<Bytes<'a>>, RuleError> {
+    pub(crate) fn eh_frame(&self) -> Result<EhFrame<Bytes<'a>>, RuleError> {
         let bytes = self.bytes.get(self.frame..).ok_or(RuleError::Malformed)?;
         let mut frame = EhFrame::new(bytes, NativeEndian);
         frame.set_address_size(8);
@@ -191,4 +191,168 @@ fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
 
 fn read_i32(bytes: &[u8], at: usize) -> Option<i32> {
     read_u32(bytes, at).map(u32::cast_signed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::c_void;
+
+    use super::*;
+    use crate::calls::on_stack;
+    use crate::testing::{Module, Process, Random};
+
+    fn modules() -> Vec<Module> {
+        Process::new().modules
+    }
+
+    /// Where the functions in a module's table begin.
+    fn table(module: &Module) -> Vec<u64> {
+        let count = read_u32(module.bytes, 8).unwrap() as usize;
+        let begin = |index| read_i32(module.bytes, TABLE + index * TABLE_ENTRY).unwrap();
+        (0..count)
+            .map(|index| module.address.wrapping_add_signed(begin(index).into()))
+            .collect()
+    }
+
+    /// Check that every function of every module of this process has a rule at its entry, at its first call and in its middle,
+    /// but for a few that are known to be odd.
+    #[test]
+    fn every_function_has_rules() {
+        let (mut asked, mut refused) = (0, 0);
+        for module in modules() {
+            let section = Section::new(module.bytes, module.address).unwrap();
+            for begin in table(&module) {
+                for pc in [begin, begin + 6, begin + 40] {
+                    asked += 1;
+                    refused += usize::from(section.rule(pc) == Err(RuleError::Unsupported));
+                    assert_ne!(section.rule(pc), Err(RuleError::Malformed), "{pc:#x}");
+                }
+            }
+        }
+        assert!(
+            asked > 10_000 && refused * 100 < asked,
+            "{refused} of {asked}"
+        );
+    }
+
+    /// Check that a search without the table finds the same.
+    #[test]
+    fn scan_is_search() {
+        let module = modules()[0];
+        let searched = Section::new(module.bytes, module.address).unwrap();
+        let scanned = Section {
+            has_table: false,
+            ..searched
+        };
+        for pc in table(&module).into_iter().step_by(97) {
+            assert_eq!(scanned.rule(pc), searched.rule(pc), "{pc:#x}");
+        }
+    }
+
+    /// Check that a header without a table is taken, and its entries found.
+    #[test]
+    fn header_without_table() {
+        let module = modules()[0];
+        let mut bytes = module.bytes.to_vec();
+        bytes[2] = 0xff;
+        bytes[3] = 0xff;
+        let section = Section::new(&bytes, module.address).unwrap();
+        assert!(!section.has_table);
+        let pc = table(&module)[100];
+        assert_eq!(
+            section.rule(pc),
+            Section::new(module.bytes, module.address).unwrap().rule(pc)
+        );
+    }
+
+    /// Check that addresses that no function covers have no rule.
+    #[test]
+    fn outside() {
+        for module in modules() {
+            let section = Section::new(module.bytes, module.address).unwrap();
+            for pc in [0, 1, module.address, u64::MAX, u64::MAX / 2] {
+                assert_eq!(section.rule(pc), Err(RuleError::NoRule), "{pc:#x}");
+            }
+        }
+    }
+
+    /// Check that a header that is cut off, or points out of its bytes, is refused.
+    #[test]
+    fn bad_headers() {
+        let module = modules()[0];
+        assert!((0..12).all(|len| Section::new(&module.bytes[..len], module.address).is_none()));
+        let mut bytes = module.bytes[..4096].to_vec();
+        for pointer in [i32::MIN, -5, 4096, i32::MAX] {
+            bytes[4..8].copy_from_slice(&pointer.to_ne_bytes());
+            assert!(Section::new(&bytes, module.address).is_none(), "{pointer}");
+        }
+    }
+
+    /// Check that damaged tables never make a rule's search panic or hang: bytes are flipped in the header, in the table, in
+    /// the entry that is asked for, and in its neighbours.
+    #[test]
+    fn damaged_bytes() {
+        let module = modules()[0];
+        let entries = table(&module);
+        let mut bytes = module.bytes.to_vec();
+        let mut random = Random(3);
+        let mut wrong = 0;
+        for _ in 0..60_000 {
+            let pc = entries[random.below(entries.len())] + random.below(32) as u64;
+            let intact = Section::new(module.bytes, module.address).unwrap();
+            let fde = intact.frame + intact.search(pc).unwrap();
+            let near = [0, TABLE, intact.frame, fde, fde][random.below(5)];
+            let places: Vec<usize> = (0..=random.below(4))
+                .map(|_| (near + random.below(48)).min(bytes.len() - 1))
+                .collect();
+            for &place in &places {
+                bytes[place] ^= 1 << random.below(8);
+            }
+            let damaged = Section::new(&bytes, module.address).ok_or(RuleError::Malformed);
+            wrong += usize::from(damaged.and_then(|section| section.rule(pc)) != intact.rule(pc));
+            for place in places {
+                bytes[place] = module.bytes[place];
+            }
+        }
+        assert!(wrong > 6_000, "only {wrong} noticed");
+    }
+
+    /// Check that bytes cut off anywhere are refused without a panic.
+    #[test]
+    fn cut_off() {
+        let module = modules()[0];
+        let entries = table(&module);
+        let mut random = Random(4);
+        for _ in 0..2_000 {
+            let bytes = &module.bytes[..random.below(module.bytes.len())];
+            if let Some(section) = Section::new(bytes, module.address) {
+                let _ = section.rule(entries[random.below(entries.len())]);
+            }
+        }
+    }
+
+    /// Check how much stack the search for a rule takes, over every function of libc: hooks run on stacks of 16 KiB.
+    #[test]
+    fn stack_use() {
+        extern "C" fn ask(module: *mut c_void) {
+            // SAFETY: the test passes its module.
+            let module = unsafe { *module.cast::<Module>() };
+            let section = Section::new(module.bytes, module.address).unwrap();
+            let count = read_u32(module.bytes, 8).unwrap();
+            for index in 0..count as usize {
+                let begin = read_i32(module.bytes, TABLE + index * TABLE_ENTRY).unwrap();
+                let _ = section.rule(module.address.wrapping_add_signed(begin.into()) + 40);
+            }
+        }
+        let limit = if cfg!(debug_assertions) {
+            16 << 10
+        } else {
+            2 << 10
+        };
+        for mut module in modules() {
+            let used = on_stack(ask, (&raw mut module).cast());
+            assert!(used <= limit, "{used} bytes");
+            assert!(used > 256, "it was not measured");
+        }
+    }
 }

@@ -175,3 +175,130 @@ fn register_kind(register: u16) -> Option<Kind> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cfa(bytes: &[u8]) -> Cfa {
+        cfa_expression(EndianSlice::new(bytes, NativeEndian))
+    }
+
+    fn place(bytes: &[u8]) -> Place {
+        place_expression(EndianSlice::new(bytes, NativeEndian))
+    }
+
+    /// Check the CFA expressions that gcc, OpenSSL and linkers write.
+    #[test]
+    fn known_cfas() {
+        let rbp = Cfa::Loaded {
+            register: RBP,
+            offset: -8,
+            add: 0,
+        };
+        assert_eq!(cfa(&[0x76, 0x78, 0x06]), rbp);
+        let rsp = Cfa::Loaded {
+            register: STACK_POINTER,
+            offset: 152,
+            add: 8,
+        };
+        assert_eq!(cfa(&[0x77, 0x98, 0x01, 0x06, 0x23, 0x08]), rsp);
+        let plt = [0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x22];
+        assert_eq!(cfa(&plt), Cfa::Plt { threshold: 11 });
+    }
+
+    /// Check that every other expression, and every one cut off, is unknown.
+    #[test]
+    fn unknown_expressions() {
+        let rsp = [0x77, 0x98, 0x01, 0x06, 0x23, 0x08];
+        let cut = (0..6).filter(|&len| len != 4).map(|len| &rsp[..len]);
+        assert!(cut.into_iter().all(|bytes| cfa(bytes) == Cfa::Unknown));
+        assert_eq!(cfa(&[0x76, 0x78, 0x06, 0x06]), Cfa::Unknown);
+        assert_eq!(place(&[0x76, 0x78, 0x06]), Place::Unknown);
+        assert_eq!(place(&[]), Place::Unknown);
+        assert_eq!(
+            place(&[0x76, 0x70]),
+            Place::FromRegister {
+                register: RBP,
+                offset: -16
+            }
+        );
+    }
+
+    fn row(cfa: Cfa) -> Row {
+        Row {
+            cfa,
+            return_address: Place::FromCfa(-8),
+            ..Row::EMPTY
+        }
+    }
+
+    /// Check that a row becomes the rule that it says.
+    #[test]
+    fn rows() {
+        let mut usual = row(Cfa::Register {
+            register: RBP,
+            offset: 16,
+        });
+        usual.set(RBP, Place::FromCfa(-16));
+        let rule = Rule::new(Kind::Rbp, 16, 0).saving(0, false, -16);
+        assert_eq!(Some(rule_of_row(&usual)), rule);
+        usual.set(
+            RBX,
+            Place::FromRegister {
+                register: RBP,
+                offset: -8,
+            },
+        );
+        let rule = rule.and_then(|rule| rule.saving(1, true, -8));
+        assert_eq!(Some(rule_of_row(&usual)), rule);
+        usual.set(RETURN_ADDRESS, Place::Undefined);
+        assert_eq!(rule_of_row(&usual), Rule::OUTERMOST);
+    }
+
+    /// Check that what no rule can say is unsupported, not guessed.
+    #[test]
+    fn unsupported_rows() {
+        let usual = row(Cfa::Register {
+            register: RBP,
+            offset: 16,
+        });
+        let with = |register, place| {
+            let mut row = usual;
+            row.set(register, place);
+            rule_of_row(&row)
+        };
+        assert_ne!(rule_of_row(&usual), Rule::UNSUPPORTED);
+        assert_eq!(with(RETURN_ADDRESS, Place::Same), Rule::UNSUPPORTED);
+        assert_eq!(with(RETURN_ADDRESS, Place::FromCfa(-16)), Rule::UNSUPPORTED);
+        assert_eq!(with(STACK_POINTER, Place::FromCfa(160)), Rule::UNSUPPORTED);
+        assert_eq!(with(RBX, Place::Unknown), Rule::UNSUPPORTED);
+        assert_eq!(with(RBX, Place::FromCfa(-8192)), Rule::UNSUPPORTED);
+        assert_eq!(
+            with(
+                RBX,
+                Place::FromRegister {
+                    register: RBX,
+                    offset: 0
+                }
+            ),
+            Rule::UNSUPPORTED
+        );
+        assert_eq!(
+            rule_of_row(&row(Cfa::Register {
+                register: 0,
+                offset: 8
+            })),
+            Rule::UNSUPPORTED
+        );
+        assert_eq!(
+            rule_of_row(&row(Cfa::Loaded {
+                register: RBP,
+                offset: 0,
+                add: 4
+            })),
+            Rule::UNSUPPORTED
+        );
+        assert_eq!(rule_of_row(&row(Cfa::Unknown)), Rule::UNSUPPORTED);
+    }
+}
