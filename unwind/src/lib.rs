@@ -11,7 +11,8 @@
 //! reads), symbols, or code without unwind tables.
 //!
 //! Everything here may run in a signal handler, inside malloc: no allocation, no lock, no system call, no panic, no unsafe
-//! code, bounded loops. `Section::rule`, the deepest user of stack, stays below 2 KiB (a test paints the stack to know).
+//! code, bounded loops. `Section::rule`, the deepest user of stack, stays below 2 KiB, a walk below 896 bytes (tests paint
+//! the stack to know). A walk of 29 frames takes about 500 ns by rules and 75 ns from the memo, with rules in a small table.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(not(test), forbid(unsafe_code))]
 
@@ -23,6 +24,8 @@ mod row;
 mod section;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod trees;
 mod walk;
 #[cfg(test)]
 mod worlds;

@@ -348,104 +348,11 @@ mod tests {
     use std::ffi::c_void;
 
     use super::*;
-    use crate::calls::CALLERS;
-    use crate::testing::{Process, Random, Stack, capture};
+    use crate::calls::on_stack;
     use crate::worlds::{BASE, WORDS, World};
     use crate::{RuleError, walk};
 
     const DEPTH: usize = 96;
-
-    /// A random tree of calls, walked in both ways at its leaves.
-    struct Tree {
-        random: Random,
-        level: u64,
-        process: Process,
-        stack: Stack,
-        memo: Box<Memo<DEPTH>>,
-        previous: Vec<Frame>,
-        checks: u64,
-        shared: u64,
-    }
-
-    extern "C" fn grow(tree: *mut c_void) {
-        let pointer = tree.cast::<Tree>();
-        // SAFETY: the test passes its tree, and no reference to it lives across a call of `grow`.
-        let tree = unsafe { &mut *pointer };
-        if tree.level == 0 || tree.random.below(8) == 0 {
-            for _ in 0..=tree.random.below(2) {
-                check(tree);
-            }
-            return;
-        }
-        tree.level -= 1;
-        for _ in 0..=tree.random.below(3) {
-            // SAFETY: as above.
-            let random = unsafe { &mut (*pointer).random };
-            let caller = CALLERS[random.below(CALLERS.len())];
-            let gap = 16 * random.below(4) as u64;
-            // SAFETY: these functions only call what they are given.
-            unsafe { caller(grow, pointer.cast(), gap) };
-        }
-        // SAFETY: as above.
-        unsafe { (*pointer).level += 1 };
-    }
-
-    #[inline(never)]
-    fn check(tree: &mut Tree) {
-        let registers = capture();
-        let limit = if tree.random.below(50) == 0 {
-            tree.random.below(64)
-        } else {
-            DEPTH + 8
-        };
-        let mut full = [Frame::default(); DEPTH + 8];
-        let full = &mut full[..limit];
-        let expected = walk(registers, &mut tree.process, &mut tree.stack, full);
-        let mut out = [Frame::default(); DEPTH + 8];
-        let out = &mut out[..limit];
-        let walked = tree
-            .memo
-            .walk(registers, &mut tree.process, &mut tree.stack, out);
-        assert_eq!(walked.end, expected.end);
-        assert_eq!(walked.len + walked.shared, expected.len);
-        assert_eq!(out[..walked.len], full[..walked.len]);
-        let previous = &tree.previous[tree.previous.len() - walked.shared..];
-        assert_eq!(previous, &full[walked.len..expected.len]);
-        tree.previous.clear();
-        tree.previous.extend_from_slice(&full[..expected.len]);
-        tree.checks += 1;
-        tree.shared += walked.shared as u64;
-    }
-
-    /// Check that, in random trees of calls through frames of every kind, each walk with a memo is the full walk.
-    #[test]
-    fn random_call_trees() {
-        let mut tree = Tree {
-            random: Random(1),
-            level: 0,
-            process: Process::new(),
-            stack: Stack::of_this_thread(),
-            memo: Box::new(Memo::EMPTY),
-            previous: Vec::new(),
-            checks: 0,
-            shared: 0,
-        };
-        let wanted = if cfg!(debug_assertions) {
-            40_000
-        } else {
-            400_000
-        };
-        while tree.checks < wanted {
-            tree.level = 2 + tree.random.below(8) as u64;
-            grow((&raw mut tree).cast());
-        }
-        assert!(
-            tree.shared > 10 * tree.checks,
-            "{} shared in {}",
-            tree.shared,
-            tree.checks
-        );
-    }
 
     /// A rule on rsp, or on rbp, with rbp saved below the return address.
     fn saving_rbp(kind: u64, offset: u64) -> Result<Rule, RuleError> {
@@ -581,5 +488,30 @@ mod tests {
         let from = Registers::new(1, BASE, [BASE + 48, 0, 0, 0, 0, 0]);
         assert_eq!(both(&mut three(), &mut memo, from).0.shared, 0);
         assert_eq!(both(&mut three(), &mut memo, from).0.shared, 3);
+    }
+
+    /// Check how much stack a walk takes, whatever it meets; a hook's whole budget is 1 KiB on the usual path.
+    #[test]
+    fn stack_use() {
+        extern "C" fn ask(argument: *mut c_void) {
+            // SAFETY: the test passes these.
+            let (world, memo, out) =
+                unsafe { &mut *argument.cast::<(World, Memo<DEPTH>, [Frame; DEPTH])>() };
+            let from = Registers::new(1, BASE, [BASE + 48, 0, 0, 0, 0, 0]);
+            for change in 0..WORDS {
+                memo.walk(from, &mut world.rules, &mut &world.words, out);
+                world.words[change] ^= 8;
+            }
+        }
+        let limit = if cfg!(debug_assertions) { 8192 } else { 896 };
+        for seed in 0..64 {
+            let mut all = Box::new((
+                World::new(seed),
+                Memo::<DEPTH>::EMPTY,
+                [Frame::default(); DEPTH],
+            ));
+            let used = on_stack(ask, (&raw mut *all).cast());
+            assert!(used > 64 && used <= limit, "{used} bytes");
+        }
     }
 }
