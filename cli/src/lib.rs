@@ -2,6 +2,7 @@
 pub mod catalog;
 pub mod directory;
 pub mod error;
+pub mod launch;
 pub mod library;
 pub mod mapping;
 pub mod mark;

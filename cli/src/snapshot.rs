@@ -320,11 +320,7 @@ mod tests {
             in_flight: 0,
             name,
         };
-        assert!(
-            writer
-                .marks
-                .write(&info, |site| writer.total(site))
-        );
+        assert!(writer.marks.write(&info, |site| writer.total(site)));
         writer.ready();
         fd
     }

@@ -1,0 +1,277 @@
+//! The ledgers of a traced tree, received from each process at its start and held until it ends.
+//!
+//! Called by `child`. The shim connects to an abstract socket whose name stands in its environment and sends one message: 16 bytes
+//! (magic, version, pid, parent's pid: little-endian u32) with the descriptors of ledger and control page. So an account outlives
+//! its process, however that ends. Only our own user (and root) is listened to; whose ledger it is says the kernel, not the
+//! message. Invariants: one `Held` per pid, that of its last exec image; nothing here blocks; a peer that never speaks costs one of
+//! [`MAX_SILENT`] places.
+
+use crate::error::Error;
+use crate::mapping::Mapping;
+use crate::model::Process;
+use crate::process;
+use crate::session::Session;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix,
+    SocketFlags, SocketType,
+};
+use rustix::process::{Pid, PidfdFlags};
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// First word of the message: "HSM1" as the shim writes it.
+const MAGIC: u32 = 0x4853_4d31;
+/// The message's version.
+const VERSION: u32 = 1;
+/// Connections that are waiting to be told something. More than a fork bomb's worth of processes at one instant on a small machine.
+const MAX_SILENT: usize = 1024;
+/// Processes that may be waiting to be accepted: what the kernel allows at most.
+const BACKLOG: i32 = 4096;
+
+/// A process whose ledger we hold.
+#[derive(Debug)]
+pub struct Held {
+    /// Its ledger.
+    pub session: Session,
+    /// Who it was when it registered.
+    pub process: Process,
+    /// Its start time, None where it had ended by then.
+    pub start_ticks: Option<u64>,
+    /// Readable when it has ended; None where it had ended by then.
+    pidfd: Option<OwnedFd>,
+}
+
+/// The listening end.
+#[derive(Debug)]
+pub struct Gather {
+    name: String,
+    listener: OwnedFd,
+    silent: Vec<(OwnedFd, u32)>,
+    held: Vec<Held>,
+}
+
+impl Gather {
+    /// Begins to listen, under a name that nobody can foresee.
+    ///
+    /// # Errors
+    /// `Failed`, with what the system said.
+    pub fn listen() -> Result<Gather, Error> {
+        let mut random = [0u8; 16];
+        let failed = |errno| Error::io("heapshim run", "no socket to listen on", errno);
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+            .map_err(failed)?;
+        let name = format!("heapshim-{:032x}", u128::from_le_bytes(random));
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let listener =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+                .map_err(failed)?;
+        let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).map_err(failed)?;
+        rustix::net::bind(&listener, &address).map_err(failed)?;
+        rustix::net::listen(&listener, BACKLOG).map_err(failed)?;
+        Ok(Gather {
+            name,
+            listener,
+            silent: Vec::new(),
+            held: Vec::new(),
+        })
+    }
+
+    /// The socket's name, without the NUL that an abstract name begins with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Every descriptor that poll(2) is to watch for input.
+    pub fn watched(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let silent = self.silent.iter().map(|(fd, _)| fd.as_fd());
+        let ends = self
+            .held
+            .iter()
+            .filter_map(|held| held.pidfd.as_ref().map(AsFd::as_fd));
+        std::iter::once(self.listener.as_fd())
+            .chain(silent)
+            .chain(ends)
+    }
+
+    /// Takes in whatever has arrived, without waiting.
+    pub fn receive(&mut self) {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        while let Ok(connection) = rustix::net::accept_with(&self.listener, flags) {
+            if let Some(pid) = trusted_peer(&connection)
+                && self.silent.len() < MAX_SILENT
+            {
+                self.silent.push((connection, pid));
+            }
+        }
+        let mut still = Vec::new();
+        for (connection, pid) in std::mem::take(&mut self.silent) {
+            match message(&connection) {
+                Message::None => still.push((connection, pid)),
+                Message::Ledger(ledger) => self.hold(pid, &ledger),
+                Message::Other => {}
+            }
+        }
+        self.silent = still;
+    }
+
+    /// Gives up the processes that have ended, `except` one (0: none).
+    pub fn take_ended(&mut self, except: u32) -> Vec<Held> {
+        let ended = |held: &mut Held| held.session.pid() != except && held.has_ended();
+        self.held.extract_if(.., ended).collect()
+    }
+
+    /// Gives up every process.
+    pub fn take_all(&mut self) -> Vec<Held> {
+        std::mem::take(&mut self.held)
+    }
+
+    fn hold(&mut self, pid: u32, ledger: &OwnedFd) {
+        let Ok(mapping) = Mapping::new(ledger, format!("pid {pid}")) else {
+            return;
+        };
+        let session = Session::new(pid, mapping);
+        let Ok(process) = session.process() else {
+            return;
+        };
+        // The image before an exec is gone, and its heap with it.
+        self.held.retain(|held| held.session.pid() != pid);
+        let start_ticks = process::start_ticks(pid);
+        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let pidfd = raw.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        self.held.push(Held {
+            session,
+            process,
+            start_ticks,
+            pidfd,
+        });
+    }
+}
+
+impl Held {
+    fn has_ended(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let Some(pidfd) = &self.pidfd else {
+            return true;
+        };
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+}
+
+enum Message {
+    /// Not sent yet.
+    None,
+    /// The ledger; the control page is not needed here.
+    Ledger(OwnedFd),
+    /// Nothing that a shim would send, or the end of the connection.
+    Other,
+}
+
+fn message(connection: &OwnedFd) -> Message {
+    let mut head = [0u8; 17];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let received = rustix::net::recvmsg(
+        connection,
+        &mut [IoSliceMut::new(&mut head)],
+        &mut control,
+        flags,
+    );
+    let bytes = match received {
+        Ok(received) => received.bytes,
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Message::None,
+        Err(_) => return Message::Other,
+    };
+    let mut fds = control.drain().flat_map(|part| match part {
+        RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
+        _ => Vec::new(),
+    });
+    let ledger = fds.next();
+    let word = |at: usize| {
+        head.get(at..at + 4)?
+            .try_into()
+            .ok()
+            .map(u32::from_ne_bytes)
+    };
+    match ledger {
+        Some(ledger) if bytes == 16 && word(0) == Some(MAGIC) && word(4) == Some(VERSION) => {
+            Message::Ledger(ledger)
+        }
+        _ => Message::Other,
+    }
+}
+
+/// The peer's pid where it runs as our user or as root. Not rustix's: a peer outside our pid namespace has pid 0, which its type
+/// cannot hold.
+fn trusted_peer(connection: &OwnedFd) -> Option<u32> {
+    let mut peer = libc::ucred {
+        pid: 0,
+        uid: u32::MAX,
+        gid: u32::MAX,
+    };
+    let mut len = libc::socklen_t::try_from(size_of::<libc::ucred>()).ok()?;
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+    // SAFETY: `peer` has room for the `len` bytes that the kernel is told of, and is plain integers.
+    let failed = unsafe {
+        libc::getsockopt(
+            connection.as_raw_fd(),
+            level,
+            option,
+            (&raw mut peer).cast(),
+            &raw mut len,
+        )
+    };
+    let ours = peer.uid == rustix::process::geteuid().as_raw() || peer.uid == 0;
+    (failed == 0 && ours && peer.pid > 0).then(|| peer.pid.cast_unsigned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+    use std::io::IoSlice;
+
+    fn connect(name: &str) -> OwnedFd {
+        let kind = SocketType::SEQPACKET;
+        let socket =
+            rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None);
+        let socket = socket.expect("socket");
+        let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).expect("name");
+        rustix::net::connect(&socket, &address).expect("connected");
+        socket
+    }
+
+    /// Check that peers that say nothing, nonsense, or send a file instead of a ledger are passed over and cost nothing.
+    #[test]
+    fn nonsense() {
+        let mut gather = Gather::listen().expect("listening");
+        let silent = connect(gather.name());
+        let other = connect(gather.name());
+        rustix::net::send(&other, b"hello", SendFlags::empty()).expect("sent");
+        let file = std::fs::File::open("/dev/null").expect("opened");
+        let third = connect(gather.name());
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let fds = [file.as_fd()];
+        assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
+        let words = [MAGIC, VERSION, 1, 1].map(u32::to_ne_bytes).concat();
+        rustix::net::sendmsg(
+            &third,
+            &[IoSlice::new(&words)],
+            &mut control,
+            SendFlags::empty(),
+        )
+        .expect("sent");
+        gather.receive();
+        assert_eq!((gather.silent.len(), gather.held.len()), (1, 0));
+        drop(silent);
+        gather.receive();
+        assert_eq!(gather.silent.len(), 0);
+    }
+}

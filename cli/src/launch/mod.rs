@@ -1,0 +1,17 @@
+//! Starting a program under the shim and holding what it and its children account for, until they end.
+//!
+//! Called by the commands `run` and `demo`. `executable` says beforehand what cannot be traced; `command` starts it; `gather` receives
+//! the ledgers of the whole tree over a socket; `signals` keeps the terminal's signals from ending us before our report. All of it is
+//! one thread around one poll(2): nothing here waits for the target, and the target never waits for us.
+
+mod child;
+mod command;
+mod executable;
+mod gather;
+mod signals;
+
+pub use child::{Child, Ended};
+pub use command::{Settings, command};
+pub use executable::{Refusal, check};
+pub use gather::{Gather, Held};
+pub use signals::inherited_sigpipe;
