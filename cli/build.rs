@@ -66,7 +66,7 @@ fn build(workspace: &Path) -> PathBuf {
     }
     cargo
         .current_dir(workspace)
-        .args(["build", "--release", "--locked", "--lib"])
+        .args(["build", "--profile", "shim", "--locked", "--lib"])
         .args(["--manifest-path", "shim/Cargo.toml"])
         .args(["--target", &target])
         .arg("--target-dir")
@@ -75,7 +75,7 @@ fn build(workspace: &Path) -> PathBuf {
     assert!(status.success(), "libheapshim.so was not built: {cargo:?}");
     directory
         .join(target)
-        .join("release")
+        .join("shim")
         .join("libheapshim.so")
 }
 

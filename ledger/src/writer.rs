@@ -177,6 +177,14 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Opens a ledger that `create_forked` has made in memory that is now mapped at another place.
+    ///
+    /// # Errors
+    /// As the reader's: the section table is checked again.
+    pub fn reopen(region: &Region<'a>) -> Result<Writer<'a>, Error> {
+        Ok(Writer { tables: Tables::open(region, region.one(0, 0)?)? })
+    }
+
     fn lay_out(
         region: &Region<'a>,
         geometry: &Geometry,

@@ -1,1 +1,57 @@
-//! Placeholder.
+//! `libheapshim.so`: runs inside the target, from before main until after exit, in every thread, signal handler and forked child.
+//!
+//! Rules of the house: a hook does not allocate, lock, wait, panic, format or print; it keeps errno; it reads only memory that
+//! is known to be there (`bounds`) and makes only system calls that `sys` lists. There is no `std` here, so that nothing
+//! can do so behind our back. What cannot be accounted for is counted, and shown by the command.
+//!
+//! The path of one malloc:
+//! ```text
+//! interpose ─ entry ─▶ hooks ─▶ record ─▶ real                        the next allocator gives the block
+//!  (exported) (registers)        │ guard, thread
+//!                                ├─▶ stack ─▶ rules ─▶ modules ─▶ loader   whose stack is it?   walk → trie → site
+//!                                ├─▶ shadow                                block → (site, size)
+//!                                └─▶ ledger counters                       site += bytes, blocks
+//! ```
+#![cfg_attr(not(test), no_std)]
+
+mod bounds;
+mod descriptors;
+mod elf;
+mod entry;
+mod hooks;
+mod inside;
+mod interpose;
+mod ledger_file;
+mod loader;
+mod memory;
+mod modules;
+mod objects;
+mod operators;
+mod options;
+mod real;
+mod record;
+mod rules;
+mod shadow;
+mod stack;
+mod start;
+mod sys;
+mod thread;
+mod thread_word;
+mod tracer;
+
+// The precompiled core refers to it although nothing unwinds here. Hidden: exported, it would replace that of a target's libstd.so.
+#[cfg(not(test))]
+core::arch::global_asm!(
+    ".globl rust_eh_personality",
+    ".hidden rust_eh_personality",
+    "rust_eh_personality:",
+    "ud2"
+);
+
+/// Nothing here is meant to panic; should it happen all the same, the target must not go on with a damaged account.
+#[cfg(not(test))]
+#[panic_handler]
+fn on_panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // SAFETY: abort takes no arguments and does not return.
+    unsafe { libc::abort() }
+}

@@ -1,0 +1,133 @@
+//! Which addresses are this thread's stack: the only memory that a walk loads from.
+//!
+//! Known: from the lowest address that was seen to be mapped without a gap up to the stack's top. The top is where the kernel put the main
+//! thread's arguments (`__libc_stack_end`), or the thread control block, which glibc puts at the top of every other thread's
+//! stack. pthread_getattr_np would say it too, but allocates and deadlocks Rust programs.
+//! Unknown (a coroutine's stack, a signal stack): the kernel is asked about each page of each walk, since such a stack may be
+//! unmapped and another may come in its place; the answer is kept for that walk alone.
+
+use crate::{sys, thread_word};
+use heapshim_unwind::Memory;
+
+const PAGE: u64 = 4096;
+/// Pages that are asked about to find out whether a stack pointer lies on the thread's own stack: 16 MiB deeper than before at
+/// a time; a thread that jumps further is walked as on an unknown stack.
+const EXTEND: u64 = 4096;
+
+/// What is known of a thread's own stack; zeros are 'nothing'.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bounds {
+    low: u64,
+    high: u64,
+    /// Pages [low, high) that were found not to be the thread's own stack: saves asking again at every event of a coroutine.
+    other: (u64, u64),
+}
+
+impl Bounds {
+    /// The calling thread's: the top is known, how far down it reaches is found as it is used.
+    pub(crate) fn of_this_thread() -> Bounds {
+        let main = sys::thread_id() == sys::pid();
+        let top = if main {
+            crate::start::stack_end() as u64
+        } else {
+            thread_word::control_block() as u64
+        };
+        Bounds {
+            low: top,
+            high: top,
+            other: (0, 0),
+        }
+    }
+
+    #[inline(always)]
+    /// True where an address is known to lie on the thread's own stack.
+    pub(crate) fn holds(&self, sp: u64) -> bool {
+        self.low <= sp && sp < self.high
+    }
+
+    /// Finds out whether `sp` lies on the thread's own stack: every page from there up to what is known must be mapped. Asked from the
+    /// bottom, so that the gap below a stack is never touched from above, which would make the kernel grow it.
+    #[cold]
+    #[inline(never)]
+    fn extend(&mut self, sp: u64) -> bool {
+        let (first, last) = (sp & !(PAGE - 1), self.low & !(PAGE - 1));
+        if sp >= self.low
+            || (self.other.0 <= sp && sp < self.other.1)
+            || last - first > EXTEND * PAGE
+        {
+            return false;
+        }
+        let mut page = first;
+        while page < last {
+            if !sys::readable(page) {
+                self.other = (first, page);
+                return false;
+            }
+            page += PAGE;
+        }
+        self.low = first;
+        true
+    }
+}
+
+/// The stack's memory during one walk.
+#[derive(Debug)]
+pub(crate) struct StackMemory<'b> {
+    own: &'b mut Bounds,
+    /// Addresses that may be loaded from.
+    low: u64,
+    high: u64,
+}
+
+impl<'b> StackMemory<'b> {
+    /// For a walk that begins above `sp`.
+    #[inline(always)]
+    pub(crate) fn new(own: &'b mut Bounds, sp: u64) -> StackMemory<'b> {
+        if own.holds(sp) || own.extend(sp) {
+            let high = own.high;
+            return StackMemory { own, low: sp, high };
+        }
+        // The return address below sp was just used: its page is there.
+        let page = sp.wrapping_sub(8) & !(PAGE - 1);
+        StackMemory {
+            own,
+            low: sp,
+            high: page.wrapping_add(PAGE),
+        }
+    }
+
+    /// Beyond what is known: the thread's own stack (below a signal stack), or one more page if the kernel says that it is there.
+    #[cold]
+    #[inline(never)]
+    fn reach(&mut self, address: u64) -> bool {
+        if self.own.holds(address) && address.wrapping_add(8) <= self.own.high {
+            (self.low, self.high) = (self.own.low, self.own.high);
+            return true;
+        }
+        let (page, end) = (address & !(PAGE - 1), address.wrapping_add(7) & !(PAGE - 1));
+        if !address.is_multiple_of(8) || page != end || !sys::readable(page) {
+            return false;
+        }
+        if page == self.high {
+            self.high = page.wrapping_add(PAGE);
+        } else {
+            (self.low, self.high) = (page, page.wrapping_add(PAGE));
+        }
+        true
+    }
+}
+
+impl Memory for StackMemory<'_> {
+    #[inline(always)]
+    fn read(&mut self, address: u64) -> Option<u64> {
+        let inside =
+            address >= self.low && address.wrapping_add(8) <= self.high && address < self.high;
+        if !(inside && address.is_multiple_of(8) || self.reach(address)) {
+            return None;
+        }
+        let word = core::ptr::with_exposed_provenance::<u64>(usize::try_from(address).ok()?);
+        // SAFETY: aligned, and inside memory that is mapped: the thread's own stack at or above its callers' frames, or a page that
+        // the kernel has just read. Volatile, since frames above belong to code that the compiler does not see.
+        Some(unsafe { word.read_volatile() })
+    }
+}

@@ -1,0 +1,73 @@
+//! How a call enters the shim: the trampolines that every exported symbol consists of.
+//!
+//! A walk needs the caller's callee-saved registers as they were at the call, and compiled code has overwritten them by the time it
+//! could ask. So each exported function is a few instructions that store them, pass their address to a Rust function as one more
+//! argument, and return what that returns. They carry unwind information, so that debuggers and the walk's oracle pass through.
+//!
+//! ```text
+//! entry ─▶ rbp rbx r12 r13 r14 r15 | return address | caller's frame …
+//!          └──── Entry ──────────────────────────┘
+//! ```
+
+/// What a trampoline stores: the caller's registers. Lies on the stack; alive until the hook returns.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Entry {
+    /// rbp, rbx, r12, r13, r14, r15.
+    pub(crate) saved: [u64; 6],
+    /// Where the hook will return to.
+    pub(crate) return_address: u64,
+}
+
+impl Entry {
+    /// The caller's stack pointer after the hook has returned.
+    #[inline(always)]
+    pub(crate) fn caller_sp(&self) -> u64 {
+        (&raw const *self) as u64 + size_of::<Entry>() as u64
+    }
+}
+
+/// Stores the caller's registers below its return address: `Entry` lies at rsp afterwards.
+macro_rules! store_entry {
+    () => {
+        ".cfi_startproc
+        push r15
+        .cfi_def_cfa_offset 16
+        .cfi_offset 15, -16
+        push r14
+        .cfi_def_cfa_offset 24
+        .cfi_offset 14, -24
+        push r13
+        .cfi_def_cfa_offset 32
+        .cfi_offset 13, -32
+        push r12
+        .cfi_def_cfa_offset 40
+        .cfi_offset 12, -40
+        push rbx
+        .cfi_def_cfa_offset 48
+        .cfi_offset 3, -48
+        push rbp
+        .cfi_def_cfa_offset 56
+        .cfi_offset 6, -56"
+    };
+}
+pub(crate) use store_entry;
+
+/// The body of an exported function: calls `$hook` with the same arguments and, in register `$last`, the entry.
+macro_rules! enter {
+    ($hook:path, $last:literal) => {
+        core::arch::naked_asm!(
+            crate::entry::store_entry!(),
+            concat!("mov ", $last, ", rsp"),
+            "sub rsp, 8",
+            ".cfi_def_cfa_offset 64",
+            "call {hook}",
+            "add rsp, 56",
+            ".cfi_def_cfa_offset 8",
+            "ret",
+            ".cfi_endproc",
+            hook = sym $hook,
+        )
+    };
+}
+pub(crate) use enter;

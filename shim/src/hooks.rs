@@ -1,0 +1,166 @@
+//! The hooks: what a trampoline calls. Each keeps the order that its operation needs.
+//!
+//! malloc: guard → real → record. free: guard → record → real, else another thread gets the address before its old entry is gone.
+//! realloc: guard → take the old entry out → real → charge old and new, or put the old entry back where it failed: the real
+//! realloc may hand the old address to another thread before it returns, so the entry must be out by then, and a block that was not
+//! moved after all must keep its account.
+//! errno is the allocator's: nothing in the record path calls into libc.
+
+use crate::entry::Entry;
+use crate::real::{self, Block};
+use crate::record;
+use core::ffi::c_int;
+
+pub(crate) extern "C" fn on_malloc(size: usize, entry: &Entry) -> Block {
+    allocate(entry, size, || real::malloc(size))
+}
+
+pub(crate) extern "C" fn on_calloc(count: usize, size: usize, entry: &Entry) -> Block {
+    allocate(entry, count.wrapping_mul(size), || {
+        real::calloc(count, size)
+    })
+}
+
+pub(crate) extern "C" fn on_aligned_alloc(align: usize, size: usize, entry: &Entry) -> Block {
+    allocate(entry, size, || real::aligned_alloc(align, size))
+}
+
+pub(crate) extern "C" fn on_memalign(align: usize, size: usize, entry: &Entry) -> Block {
+    allocate(entry, size, || real::memalign(align, size))
+}
+
+pub(crate) extern "C" fn on_valloc(size: usize, entry: &Entry) -> Block {
+    allocate(entry, size, || real::valloc(size))
+}
+
+pub(crate) extern "C" fn on_pvalloc(size: usize, entry: &Entry) -> Block {
+    allocate(entry, size, || real::pvalloc(size))
+}
+
+pub(crate) extern "C" fn on_mallocx(size: usize, flags: c_int, entry: &Entry) -> Block {
+    allocate(entry, size, || real::mallocx(size, flags))
+}
+
+pub(crate) extern "C" fn on_posix_memalign(
+    out: *mut Block,
+    align: usize,
+    size: usize,
+    entry: &Entry,
+) -> c_int {
+    let hook = record::enter(entry);
+    let status = real::posix_memalign(out, align, size);
+    if let Some(hook) = hook.as_ref().filter(|_| status == 0) {
+        // SAFETY: posix_memalign has just stored the block there.
+        hook.allocated(unsafe { out.read() }, size);
+    }
+    status
+}
+
+pub(crate) extern "C" fn on_realloc(block: Block, size: usize, entry: &Entry) -> Block {
+    reallocate(entry, block, size, || real::realloc(block, size))
+}
+
+pub(crate) extern "C" fn on_reallocarray(
+    block: Block,
+    count: usize,
+    size: usize,
+    entry: &Entry,
+) -> Block {
+    // Where the product overflows the call fails and the size is not used; 1 keeps it from being taken for a free.
+    let bytes = count.checked_mul(size).unwrap_or(1);
+    reallocate(entry, block, bytes, || {
+        real::reallocarray(block, count, size)
+    })
+}
+
+pub(crate) extern "C" fn on_rallocx(
+    block: Block,
+    size: usize,
+    flags: c_int,
+    entry: &Entry,
+) -> Block {
+    reallocate(entry, block, size, || real::rallocx(block, size, flags))
+}
+
+/// Grows or shrinks in place; returns the size that the block has then, which is what it is charged with where that is less than
+/// what was asked for.
+pub(crate) extern "C" fn on_xallocx(
+    block: Block,
+    size: usize,
+    extra: usize,
+    flags: c_int,
+    entry: &Entry,
+) -> usize {
+    let hook = record::enter(entry);
+    let now = real::xallocx(block, size, extra, flags);
+    if let Some(hook) = hook.as_ref().filter(|_| now >= size) {
+        hook.freed(block);
+        hook.allocated(block, size);
+    }
+    now
+}
+
+pub(crate) extern "C" fn on_free(block: Block, entry: &Entry) {
+    release(entry, block, || real::free(block));
+}
+
+pub(crate) extern "C" fn on_free_sized(block: Block, size: usize, entry: &Entry) {
+    release(entry, block, || real::free_sized(block, size));
+}
+
+pub(crate) extern "C" fn on_free_aligned_sized(
+    block: Block,
+    align: usize,
+    size: usize,
+    entry: &Entry,
+) {
+    release(entry, block, || {
+        real::free_aligned_sized(block, align, size)
+    });
+}
+
+pub(crate) extern "C" fn on_sdallocx(block: Block, size: usize, flags: c_int, entry: &Entry) {
+    release(entry, block, || real::sdallocx(block, size, flags));
+}
+
+pub(crate) extern "C" fn on_dallocx(block: Block, flags: c_int, entry: &Entry) {
+    release(entry, block, || real::dallocx(block, flags));
+}
+
+#[inline(always)]
+fn allocate(entry: &Entry, size: usize, real: impl FnOnce() -> Block) -> Block {
+    let hook = record::enter(entry);
+    let block = real();
+    if let Some(hook) = &hook {
+        hook.allocated(block, size);
+    }
+    block
+}
+
+#[inline(always)]
+fn release(entry: &Entry, block: Block, real: impl FnOnce()) {
+    let hook = record::enter(entry);
+    if let Some(hook) = &hook {
+        hook.freed(block);
+    }
+    real();
+}
+
+#[inline(always)]
+fn reallocate(entry: &Entry, block: Block, size: usize, real: impl FnOnce() -> Block) -> Block {
+    let Some(hook) = record::enter(entry) else {
+        return real();
+    };
+    let taken = hook.take(block);
+    let moved = real();
+    match (moved.is_null(), size) {
+        (true, 1..) => hook.put_back(block, taken),
+        // glibc: realloc(block, 0) frees the block and returns NULL.
+        (true, 0) => hook.charge_freed(block, taken),
+        (false, _) => {
+            hook.charge_freed(block, taken);
+            hook.allocated(moved, size);
+        }
+    }
+    moved
+}

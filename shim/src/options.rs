@@ -1,0 +1,170 @@
+//! The environment that the shim reads, as options. A value that makes no sense is noted, and the default taken: the target always runs.
+//!
+//! The environment is read where the kernel put it, above the initial stack: the first hook may run before libc has set `environ`.
+
+use crate::stack::MAX_DEPTH;
+use core::ffi::{CStr, c_char};
+
+/// Frames kept of a stack, unless told otherwise. 128: deeper stacks are recursion, whose inner part tells the line.
+const DEPTH: usize = 128;
+
+/// A bit of the header's `complaints` each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Complaint {
+    /// HEAPSHIM_DEPTH is no number from 1 to 512.
+    Depth = 1,
+    /// `run` could not be reached: it will not hold this process's account.
+    Socket = 2,
+    /// The ledger could not be sealed against new writers (Linux before 5.1).
+    Seal = 4,
+}
+
+/// What the environment asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// False for HEAPSHIM=0, and for a program that HEAPSHIM_ONLY does not name.
+    pub(crate) enabled: bool,
+    /// Frames kept of a stack.
+    pub(crate) depth: usize,
+    /// Abstract socket of the `run` that waits for ledgers.
+    pub(crate) socket: Option<&'static [u8]>,
+    /// A file for complaints.
+    pub(crate) log: Option<&'static CStr>,
+    /// Bits of [`Complaint`].
+    pub(crate) complaints: u32,
+}
+
+/// The arguments and environment above the initial stack.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InitialStack {
+    arguments: *const *const c_char,
+    count: usize,
+}
+
+impl InitialStack {
+    /// Reads the vector at `end`, the stack pointer with which the kernel started the program (System V x86-64 ABI, 3.4.1): argc, argv,
+    /// NULL, envp, NULL. None where it does not look like that.
+    pub(crate) fn at(end: usize) -> Option<InitialStack> {
+        let first = core::ptr::with_exposed_provenance::<usize>(end);
+        if first.is_null() || !end.is_multiple_of(8) {
+            return None;
+        }
+        // SAFETY: the loader's `__libc_stack_end` is the initial stack pointer, where argc lies.
+        let count = unsafe { first.read() };
+        let arguments = first.wrapping_add(1).cast::<*const c_char>();
+        if count > 1 << 20 {
+            return None;
+        }
+        // SAFETY: argv has argc entries and a NULL.
+        let end = unsafe { arguments.wrapping_add(count).read() };
+        end.is_null().then_some(InitialStack { arguments, count })
+    }
+
+    /// The program's arguments.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &'static CStr> {
+        strings(self.arguments)
+    }
+
+    /// The value of an environment variable.
+    pub(crate) fn variable(&self, name: &[u8]) -> Option<&'static CStr> {
+        strings(self.arguments.wrapping_add(self.count + 1)).find_map(|entry| {
+            let rest = entry
+                .to_bytes_with_nul()
+                .strip_prefix(name)?
+                .strip_prefix(b"=")?;
+            CStr::from_bytes_with_nul(rest).ok()
+        })
+    }
+}
+
+/// The strings of a vector that ends with NULL.
+fn strings(mut at: *const *const c_char) -> impl Iterator<Item = &'static CStr> {
+    core::iter::from_fn(move || {
+        // SAFETY: the kernel ends the vector with NULL, where this stops.
+        let text = unsafe { at.read() };
+        at = at.wrapping_add(1);
+        // SAFETY: the kernel put C strings there, above the stack, where they stay.
+        (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
+    })
+}
+
+/// Reads the options. `program` is the executable's path.
+pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
+    let mut complaints = 0;
+    let depth = stack.variable(b"HEAPSHIM_DEPTH").map_or(DEPTH, |text| {
+        let depth = number(text.to_bytes()).filter(|depth| (1..=MAX_DEPTH).contains(depth));
+        complaints |= if depth.is_none() {
+            Complaint::Depth as u32
+        } else {
+            0
+        };
+        depth.unwrap_or(DEPTH)
+    });
+    let off = stack
+        .variable(b"HEAPSHIM")
+        .is_some_and(|text| text.to_bytes() == b"0");
+    let named = stack
+        .variable(b"HEAPSHIM_ONLY")
+        .is_none_or(|names| is_named(names.to_bytes(), program));
+    Options {
+        enabled: named && !off,
+        depth,
+        socket: stack
+            .variable(b"HEAPSHIM_SOCKET")
+            .map(CStr::to_bytes)
+            .filter(|name| !name.is_empty()),
+        log: stack
+            .variable(b"HEAPSHIM_LOG")
+            .filter(|path| !path.is_empty()),
+        complaints,
+    }
+}
+
+fn is_named(names: &[u8], program: &[u8]) -> bool {
+    let base = program
+        .rsplit(|&byte| byte == b'/')
+        .next()
+        .unwrap_or(program);
+    names.split(|&byte| byte == b',').any(|name| name == base)
+}
+
+fn number(digits: &[u8]) -> Option<usize> {
+    let add = |sum: usize, &digit: &u8| {
+        Some(
+            sum.checked_mul(10)?
+                .checked_add(usize::from(digit.checked_sub(b'0').filter(|&d| d < 10)?)),
+        )
+    };
+    digits
+        .iter()
+        .try_fold(0, |sum, digit| add(sum, digit).flatten())
+        .filter(|_| !digits.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that numbers are digits alone and do not overflow.
+    #[test]
+    fn numbers() {
+        assert_eq!(number(b"128"), Some(128));
+        assert_eq!(
+            [
+                number(b""),
+                number(b"-1"),
+                number(b"1x"),
+                number(b"99999999999999999999999")
+            ],
+            [None; 4]
+        );
+    }
+
+    /// Check that HEAPSHIM_ONLY names base names, whole.
+    #[test]
+    fn names() {
+        assert!(is_named(b"nginx,redis-server", b"/usr/bin/redis-server"));
+        assert!(!is_named(b"redis", b"/usr/bin/redis-server"));
+    }
+}

@@ -1,0 +1,221 @@
+//! The next allocator's functions: what the hooks call to get and give back memory.
+//!
+//! Each is looked up once, at its first use, and kept in a `race` cell: threads that race find the same function, so none waits for
+//! another and nothing is allocated. A function that the next allocator lacks (mallocx under glibc, free_sized before C23) is
+//! answered by one that it has, so that a program that finds our symbol gets what the symbol promises.
+
+use crate::objects::{Found, find_symbol};
+use core::ffi::{CStr, c_int, c_void};
+use core::num::NonZeroUsize;
+use once_cell::race::OnceNonZeroUsize;
+
+/// A block's address as C sees it.
+pub(crate) type Block = *mut c_void;
+
+/// A function that is looked up at its first use.
+#[derive(Debug)]
+pub(crate) struct Next {
+    name: &'static CStr,
+    address: OnceNonZeroUsize,
+}
+
+/// Stored where the look-up found nothing: no function lies at address 1.
+const MISSING: NonZeroUsize = NonZeroUsize::MIN;
+
+impl Next {
+    pub(crate) const fn new(name: &'static CStr) -> Next {
+        Next {
+            name,
+            address: OnceNonZeroUsize::new(),
+        }
+    }
+
+    /// The function's address, or None where no object after ours defines it.
+    #[inline(always)]
+    pub(crate) fn get(&self) -> Option<usize> {
+        let address = self.address.get().unwrap_or_else(|| self.look_up());
+        (address != MISSING).then_some(address.get())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_up(&self) -> NonZeroUsize {
+        let find = || {
+            find_symbol(self.name, our_address())
+                .and_then(|found| NonZeroUsize::new(found.address))
+                .unwrap_or(MISSING)
+        };
+        self.address.get_or_init(find)
+    }
+}
+
+/// An address inside this library.
+pub(crate) fn our_address() -> usize {
+    (&raw const MALLOC) as usize
+}
+
+static MALLOC: Next = Next::new(c"malloc");
+static CALLOC: Next = Next::new(c"calloc");
+static REALLOC: Next = Next::new(c"realloc");
+static REALLOCARRAY: Next = Next::new(c"reallocarray");
+static FREE: Next = Next::new(c"free");
+static POSIX_MEMALIGN: Next = Next::new(c"posix_memalign");
+static ALIGNED_ALLOC: Next = Next::new(c"aligned_alloc");
+static MEMALIGN: Next = Next::new(c"memalign");
+static VALLOC: Next = Next::new(c"valloc");
+static PVALLOC: Next = Next::new(c"pvalloc");
+static FREE_SIZED: Next = Next::new(c"free_sized");
+static FREE_ALIGNED_SIZED: Next = Next::new(c"free_aligned_sized");
+static USABLE_SIZE: Next = Next::new(c"malloc_usable_size");
+static MALLOCX: Next = Next::new(c"mallocx");
+static RALLOCX: Next = Next::new(c"rallocx");
+static XALLOCX: Next = Next::new(c"xallocx");
+static SDALLOCX: Next = Next::new(c"sdallocx");
+static DALLOCX: Next = Next::new(c"dallocx");
+
+/// Where the next `malloc` is defined: that object is the allocator behind us.
+pub(crate) fn allocator() -> Option<Found> {
+    find_symbol(c"malloc", our_address())
+}
+
+/// log2 of the least distance between two blocks of the allocator behind us. glibc's chunks are at least 32 bytes long and
+/// 16-aligned (malloc/malloc.c, MINSIZE); others hand out blocks of 8 bytes.
+pub(crate) fn granule_shift() -> u32 {
+    let libc = find_symbol(c"gnu_get_libc_version", 0).map(|found| found.bias);
+    if allocator().map(|found| found.bias) == libc {
+        5
+    } else {
+        3
+    }
+}
+
+macro_rules! call {
+    ($next:expr, fn($($argument:ident: $kind:ty),*) -> $result:ty) => {
+        $next.get().map(|address| {
+            // SAFETY: the symbol of this name has this type in every libc and allocator that defines it; the arguments are the target's.
+            unsafe { core::mem::transmute::<usize, unsafe extern "C" fn($($kind),*) -> $result>(address)($($argument),*) }
+        })
+    };
+}
+
+pub(crate) fn malloc(size: usize) -> Block {
+    call!(MALLOC, fn(size: usize) -> Block).unwrap_or(core::ptr::null_mut())
+}
+
+pub(crate) fn calloc(count: usize, size: usize) -> Block {
+    call!(CALLOC, fn(count: usize, size: usize) -> Block).unwrap_or(core::ptr::null_mut())
+}
+
+pub(crate) fn realloc(block: Block, size: usize) -> Block {
+    call!(REALLOC, fn(block: Block, size: usize) -> Block).unwrap_or(core::ptr::null_mut())
+}
+
+pub(crate) fn reallocarray(block: Block, count: usize, size: usize) -> Block {
+    let next = call!(
+        REALLOCARRAY,
+        fn(block: Block, count: usize, size: usize) -> Block
+    );
+    next.unwrap_or_else(|| {
+        count
+            .checked_mul(size)
+            .map_or(core::ptr::null_mut(), |bytes| realloc(block, bytes))
+    })
+}
+
+pub(crate) fn free(block: Block) {
+    call!(FREE, fn(block: Block) -> ());
+}
+
+pub(crate) fn posix_memalign(out: *mut Block, align: usize, size: usize) -> c_int {
+    call!(
+        POSIX_MEMALIGN,
+        fn(out: *mut Block, align: usize, size: usize) -> c_int
+    )
+    .unwrap_or(libc::ENOMEM)
+}
+
+pub(crate) fn aligned_alloc(align: usize, size: usize) -> Block {
+    call!(ALIGNED_ALLOC, fn(align: usize, size: usize) -> Block)
+        .unwrap_or_else(|| memalign(align, size))
+}
+
+pub(crate) fn memalign(align: usize, size: usize) -> Block {
+    call!(MEMALIGN, fn(align: usize, size: usize) -> Block).unwrap_or(core::ptr::null_mut())
+}
+
+pub(crate) fn valloc(size: usize) -> Block {
+    call!(VALLOC, fn(size: usize) -> Block).unwrap_or_else(|| memalign(4096, size))
+}
+
+pub(crate) fn pvalloc(size: usize) -> Block {
+    let rounded = || {
+        size.checked_next_multiple_of(4096)
+            .map_or(core::ptr::null_mut(), |bytes| memalign(4096, bytes))
+    };
+    call!(PVALLOC, fn(size: usize) -> Block).unwrap_or_else(rounded)
+}
+
+pub(crate) fn free_sized(block: Block, size: usize) {
+    call!(FREE_SIZED, fn(block: Block, size: usize) -> ()).unwrap_or_else(|| free(block));
+}
+
+pub(crate) fn free_aligned_sized(block: Block, align: usize, size: usize) {
+    call!(
+        FREE_ALIGNED_SIZED,
+        fn(block: Block, align: usize, size: usize) -> ()
+    )
+    .unwrap_or_else(|| free(block));
+}
+
+pub(crate) fn usable_size(block: Block) -> usize {
+    call!(USABLE_SIZE, fn(block: Block) -> usize).unwrap_or(0)
+}
+
+/// jemalloc's flags: the low six bits are log2 of the alignment, 0x40 asks for zeros (jemalloc(3), "MALLOCX_ALIGN", "MALLOCX_ZERO").
+fn mallocx_alignment(flags: c_int) -> usize {
+    1 << (flags & 63)
+}
+
+pub(crate) fn mallocx(size: usize, flags: c_int) -> Block {
+    call!(MALLOCX, fn(size: usize, flags: c_int) -> Block).unwrap_or_else(|| {
+        match (mallocx_alignment(flags), flags & 0x40 != 0) {
+            (align, false) if align > 16 => memalign(align, size),
+            (align, true) if align > 16 => zeroed(memalign(align, size), size),
+            (_, true) => calloc(1, size),
+            (_, false) => malloc(size),
+        }
+    })
+}
+
+fn zeroed(block: Block, size: usize) -> Block {
+    if !block.is_null() {
+        // SAFETY: the allocator has just given `size` bytes at `block`.
+        unsafe { block.cast::<u8>().write_bytes(0, size) };
+    }
+    block
+}
+
+pub(crate) fn rallocx(block: Block, size: usize, flags: c_int) -> Block {
+    call!(
+        RALLOCX,
+        fn(block: Block, size: usize, flags: c_int) -> Block
+    )
+    .unwrap_or_else(|| realloc(block, size))
+}
+
+pub(crate) fn xallocx(block: Block, size: usize, extra: usize, flags: c_int) -> usize {
+    let next = call!(
+        XALLOCX,
+        fn(block: Block, size: usize, extra: usize, flags: c_int) -> usize
+    );
+    next.unwrap_or_else(|| usable_size(block))
+}
+
+pub(crate) fn sdallocx(block: Block, size: usize, flags: c_int) {
+    call!(SDALLOCX, fn(block: Block, size: usize, flags: c_int) -> ())
+        .unwrap_or_else(|| free(block));
+}
+
+pub(crate) fn dallocx(block: Block, flags: c_int) {
+    call!(DALLOCX, fn(block: Block, flags: c_int) -> ()).unwrap_or_else(|| free(block));
+}

@@ -1,0 +1,263 @@
+//! From the registers at a hook's entry to a site: the walk, the trie, the site.
+//!
+//! The walk goes by rules (`rules`) over memory that is known to be there (`bounds`), remembering the thread's last walk
+//! (`heapshim_unwind::Memo`). What it returns are the frames that are new; their trie nodes are looked up outermost first, below the
+//! remembered node of the frames that are not. A small cache by (caller's node, address) keeps the usual look-up in the
+//! thread's own memory.
+
+use crate::bounds::{Bounds, StackMemory};
+use crate::entry::Entry;
+use crate::memory::PrivateRungs;
+use crate::rules::RuleTable;
+use crate::tracer::{SITE_OF_NODE, Tracer};
+use crate::{loader, modules};
+use heapshim_ledger::frames::{Frame, FrameId, ROOT};
+use heapshim_ledger::index::find_or_insert;
+use heapshim_ledger::layout::{
+    FULL_FRAME, FrameKind, NESTED_FRAME, OVERFLOW_SITE, TruncatedReason,
+};
+use heapshim_ledger::sites::SiteId;
+use heapshim_ledger::sync::Word;
+use heapshim_unwind::{End, Memo, Registers, Walked};
+
+/// Deepest stack that can be asked for.
+pub(crate) const MAX_DEPTH: usize = 512;
+/// Entries of the node cache: about the call sites that a thread's hot loop passes; 24 KiB.
+const CACHE: usize = 1024;
+const OVERFLOW: SiteId = SiteId(OVERFLOW_SITE);
+
+/// Frames by (caller, kind, module, value).
+static FRAME_INDEX: PrivateRungs = PrivateRungs::new();
+
+/// A thread's scratch memory. Zeros are a valid, empty one.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    bounds: Bounds,
+    /// Generation of the loader that `memo`, `nodes` and `cache` belong to.
+    generation: u32,
+    memo: Memo<MAX_DEPTH>,
+    frames: [heapshim_unwind::Frame; MAX_DEPTH],
+    /// Trie nodes of the last walk, outermost first.
+    nodes: [u32; MAX_DEPTH],
+    cache: [Cached; CACHE],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cached {
+    address: u64,
+    parent: u32,
+    node: u32,
+}
+
+/// What a capture came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Captured {
+    pub(crate) site: SiteId,
+    pub(crate) truncated: bool,
+    pub(crate) remembered: bool,
+}
+
+impl Scratch {
+    /// Forgets what belongs to another thread's stack.
+    pub(crate) fn new_thread(&mut self) {
+        self.bounds = Bounds::of_this_thread();
+        self.memo.clear();
+    }
+
+    /// True where an address is known to lie on the thread's own stack.
+    pub(crate) fn owns(&self, address: u64) -> bool {
+        self.bounds.holds(address)
+    }
+
+    /// A hook that was using this was left by a longjmp: nothing in it can be trusted.
+    pub(crate) fn abandon(&mut self) {
+        self.generation = 0;
+    }
+
+    /// The site of the stack that called the hook.
+    #[inline]
+    pub(crate) fn capture(&mut self, tracer: &Tracer, entry: &Entry) -> Captured {
+        let generation = loader::generation();
+        if self.generation != generation {
+            self.forget(generation);
+        }
+        let registers = Registers::new(entry.return_address, entry.caller_sp(), entry.saved);
+        let mut memory = StackMemory::new(&mut self.bounds, entry.caller_sp());
+        let out = self.frames.get_mut(..tracer.depth).unwrap_or(&mut []);
+        let walked = self
+            .memo
+            .walk(registers, &mut RuleTable::new(generation), &mut memory, out);
+        let node = self.intern_walk(tracer, &walked);
+        let site = node
+            .and_then(|node| site_of(tracer, node))
+            .unwrap_or_else(|| self.overflow());
+        Captured {
+            site,
+            truncated: !matches!(walked.end, End::Complete),
+            remembered: walked.shared > 0,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn forget(&mut self, generation: u32) {
+        self.generation = generation;
+        self.memo.clear();
+        self.cache.fill(Cached {
+            address: 0,
+            parent: 0,
+            node: 0,
+        });
+    }
+
+    /// The nodes no longer stand beside the memo's frames.
+    #[cold]
+    #[inline(never)]
+    fn overflow(&mut self) -> SiteId {
+        self.memo.clear();
+        OVERFLOW
+    }
+
+    /// The trie node of a walk, outermost frame first.
+    #[inline]
+    fn intern_walk(&mut self, tracer: &Tracer, walked: &Walked) -> Option<FrameId> {
+        let mut parent = match walked.shared.checked_sub(1) {
+            Some(last) => FrameId(*self.nodes.get(last)?),
+            None => outer_end(tracer, walked.end)?,
+        };
+        let mut place = walked.shared;
+        for at in (0..walked.len).rev() {
+            let frame = *self.frames.get(at)?;
+            parent = self.intern(tracer, parent, frame.address, frame.exact)?;
+            *self.nodes.get_mut(place)? = parent.0;
+            place += 1;
+        }
+        Some(parent)
+    }
+
+    #[inline]
+    fn intern(
+        &mut self,
+        tracer: &Tracer,
+        parent: FrameId,
+        address: u64,
+        exact: bool,
+    ) -> Option<FrameId> {
+        let hash = (address ^ u64::from(parent.0).rotate_left(40))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            >> 54;
+        let cached = self.cache.get_mut(usize::try_from(hash).ok()?)?;
+        if cached.address == address && cached.parent == parent.0 && !exact {
+            return Some(FrameId(cached.node));
+        }
+        let node = intern_slowly(tracer, parent, address, exact)?;
+        if !exact {
+            *cached = Cached {
+                address,
+                parent: parent.0,
+                node: node.0,
+            };
+        }
+        Some(node)
+    }
+}
+
+/// The site of a nested event: its innermost frame alone, below the `nested` mark.
+#[cold]
+#[inline(never)]
+pub(crate) fn innermost(tracer: &Tracer, entry: &Entry) -> SiteId {
+    let node = intern_slowly(tracer, FrameId(NESTED_FRAME), entry.return_address, false);
+    node.and_then(|node| site_of(tracer, node))
+        .unwrap_or(OVERFLOW)
+}
+
+/// What stands outside a stack's outermost frame: nothing, or the reason why the walk stopped there.
+#[inline]
+fn outer_end(tracer: &Tracer, end: End) -> Option<FrameId> {
+    let reason = match end {
+        End::Complete => return Some(ROOT),
+        End::TooDeep => TruncatedReason::Depth,
+        End::NoRule => TruncatedReason::NoRule,
+        End::Unreadable => TruncatedReason::Unreadable,
+        End::Corrupt => TruncatedReason::Corrupt,
+        End::Unsupported => TruncatedReason::Unsupported,
+    };
+    intern_frame(
+        tracer,
+        Frame {
+            parent: ROOT,
+            kind: FrameKind::Truncated,
+            module: 0,
+            value: reason as u64,
+        },
+    )
+}
+
+#[cold]
+#[inline(never)]
+fn intern_slowly(tracer: &Tracer, parent: FrameId, address: u64, exact: bool) -> Option<FrameId> {
+    let pc = if exact {
+        address
+    } else {
+        address.wrapping_sub(1)
+    };
+    let frame = match modules::at(pc) {
+        None => Frame {
+            parent,
+            kind: FrameKind::Unknown,
+            module: 0,
+            value: address,
+        },
+        Some(module) => {
+            let kind = if exact {
+                FrameKind::NativeExact
+            } else {
+                FrameKind::Native
+            };
+            Frame {
+                parent,
+                kind,
+                module: module.id.0,
+                value: address.wrapping_sub(module.bias),
+            }
+        }
+    };
+    intern_frame(tracer, frame)
+}
+
+fn intern_frame(tracer: &Tracer, frame: Frame) -> Option<FrameId> {
+    let frames = &tracer.writer.frames;
+    let same = |id: u32| frames.is(id, &frame);
+    find_or_insert(&FRAME_INDEX, frame.hash(), same, || {
+        frames.append(frame).map(|id| id.0)
+    })
+    .map(FrameId)
+}
+
+#[inline]
+fn site_of(tracer: &Tracer, node: FrameId) -> Option<SiteId> {
+    let place = SITE_OF_NODE.get(node.0)?;
+    match place.observe() {
+        0 => new_site(tracer, node, place),
+        site => Some(SiteId(site)),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn new_site(
+    tracer: &Tracer,
+    node: FrameId,
+    place: &heapshim_ledger::sync::AtomicU32,
+) -> Option<SiteId> {
+    // The overflow site's frame is not a stack of its own.
+    let site = if node.0 == FULL_FRAME {
+        OVERFLOW
+    } else {
+        tracer.writer.sites.append(node)?
+    };
+    match place.claim(0, site.0) {
+        Ok(_) => Some(site),
+        Err(first) => Some(SiteId(first)),
+    }
+}

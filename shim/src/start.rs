@@ -1,0 +1,234 @@
+//! Start-up, at the first event of a process: before main, inside the loader, or in a forked child.
+//!
+//! ```text
+//!                    first event
+//!  UNSTARTED ───────────────────────▶ STARTING ──▶ RUNNING (armed)        everything is in place
+//!                                        │  └────▶ OFF                    not wanted, or not possible: hooks pass through
+//!  RUNNING, not armed (a forked child) ──▶ STARTING ──▶ RUNNING (armed)   with a ledger of its own
+//! ```
+//! One thread starts, with its signals blocked; another that comes meanwhile passes its event through unrecorded rather than wait.
+
+use crate::ledger_file::{self, LedgerFile};
+use crate::options::{Complaint, InitialStack, Options};
+use crate::sys;
+use crate::tracer::{self, Tracer};
+use crate::{loader, objects, options, real, shadow, thread};
+use heapshim_ledger::modules::MAX_TEXT;
+use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
+use heapshim_ledger::writer::Identity;
+
+const UNSTARTED: u32 = 0;
+const STARTING: u32 = 1;
+const RUNNING: u32 = 2;
+const OFF: u32 = 3;
+
+static STATE: AtomicU32 = AtomicU32::new(UNSTARTED);
+/// The initial stack pointer: the end of the main thread's stack.
+static STACK_END: AtomicU64 = AtomicU64::new(0);
+
+/// Version of the message that hands a ledger over to `run`.
+const HAND_OVER_VERSION: u32 = 1;
+/// Begins that message: "HSM1".
+const HAND_OVER_MAGIC: u32 = u32::from_be_bytes(*b"HSM1");
+
+/// Starts this process's account if it can be; true where events are recorded from now on.
+#[cold]
+#[inline(never)]
+pub(crate) fn start() -> bool {
+    let state = STATE.observe();
+    if !matches!(state, UNSTARTED | RUNNING) || STATE.claim(state, STARTING).is_err() {
+        return false;
+    }
+    let blocked = sys::block_signals();
+    let started = if state == UNSTARTED {
+        begin()
+    } else {
+        begin_again()
+    };
+    STATE.publish(if started { RUNNING } else { OFF });
+    if started {
+        tracer::arm();
+    }
+    drop(blocked);
+    started
+}
+
+/// The end of the main thread's stack; 0 where it is not known.
+pub(crate) fn stack_end() -> usize {
+    usize::try_from(STACK_END.peek()).unwrap_or(0)
+}
+
+fn initial_stack() -> Option<InitialStack> {
+    let found = objects::find_symbol(c"__libc_stack_end", 0)?;
+    // SAFETY: ld.so's variable of this name is a pointer.
+    let end = unsafe { core::ptr::with_exposed_provenance::<usize>(found.address).read() };
+    STACK_END.put(end as u64);
+    InitialStack::at(end)
+}
+
+fn begin() -> bool {
+    let Some(stack) = initial_stack() else {
+        return false;
+    };
+    let mut path = [0u8; 1024];
+    let program = match sys::read_link(c"/proc/self/exe", &mut path) {
+        Some(path) => path,
+        None => stack
+            .arguments()
+            .next()
+            .map_or(&[][..], core::ffi::CStr::to_bytes),
+    };
+    let options = options::read(&stack, program);
+    if !options.enabled || !tracer::wipe_when_forked() {
+        return false;
+    }
+    loader::prepare();
+    thread::prepare();
+    let granule = real::granule_shift();
+    shadow::set_granule(granule);
+    let identity = Identity {
+        granule_shift: granule,
+        depth: u32::try_from(options.depth).unwrap_or(0),
+        ..identity(&options)
+    };
+    let Some(file) = ledger_file::create(&identity) else {
+        return complain(&options, b"no memory for the ledger");
+    };
+    if !shadow::prepare()
+        || !tracer::set(Tracer {
+            writer: file.writer,
+            depth: options.depth,
+        })
+    {
+        return complain(&options, b"no memory for the shadow");
+    }
+    describe(&file, &stack, program);
+    publish(&file, &options)
+}
+
+fn identity(options: &Options) -> Identity {
+    Identity {
+        identity: sys::random(),
+        pid: sys::pid(),
+        parent_pid: sys::parent_pid(),
+        start_unix_ns: sys::clock_ns(libc::CLOCK_REALTIME),
+        start_boot_ns: sys::clock_ns(libc::CLOCK_BOOTTIME),
+        start_rss_bytes: resident_bytes(),
+        complaints: options.complaints,
+        ..Identity::default()
+    }
+}
+
+/// Resident bytes of this process now; 0 where /proc is not there.
+pub(crate) fn resident_bytes() -> u64 {
+    let mut buffer = [0u8; 128];
+    let statm = sys::read_file(c"/proc/self/statm", &mut buffer).unwrap_or(&[]);
+    let pages = statm.split(|&byte| byte == b' ').nth(1).unwrap_or(&[]);
+    let digits = pages.iter().map(|&byte| u64::from(byte.wrapping_sub(b'0')));
+    digits
+        .fold(0u64, |sum, digit| sum.wrapping_mul(10).wrapping_add(digit))
+        .wrapping_mul(4096)
+}
+
+/// Notes what the process is, for readers that come after its end.
+fn describe(file: &LedgerFile, stack: &InitialStack, program: &[u8]) {
+    let strings = &file.writer.strings;
+    file.writer.header.exe.put(strings.append(program));
+    let Ok(memory) = sys::map_private(MAX_TEXT) else {
+        return;
+    };
+    // SAFETY: fresh private memory of this length, unmapped below, after its last use.
+    let text = unsafe { core::slice::from_raw_parts_mut(memory.as_ptr(), MAX_TEXT) };
+    let mut len = 0;
+    for argument in stack.arguments() {
+        let bytes = argument.to_bytes_with_nul();
+        let Some(place) = text.get_mut(len..len + bytes.len()) else {
+            break;
+        };
+        place.copy_from_slice(bytes);
+        len += bytes.len();
+    }
+    file.writer
+        .header
+        .cmdline
+        .put(strings.append(text.get(..len).unwrap_or(&[])));
+    // SAFETY: mapped above, no longer used.
+    unsafe { sys::unmap(memory, MAX_TEXT) };
+}
+
+/// Lets readers see the ledger, and hands it to the `run` that waits for it.
+fn publish(file: &LedgerFile, options: &Options) -> bool {
+    file.writer.ready();
+    if !file.sealed {
+        note(file, Complaint::Seal);
+    }
+    let handed = options.socket.is_none_or(|socket| hand_over(file, socket));
+    if !handed {
+        note(file, Complaint::Socket);
+    }
+    true
+}
+
+fn note(file: &LedgerFile, complaint: Complaint) {
+    let word = &file.writer.header.complaints;
+    word.put(word.peek() | complaint as u32);
+}
+
+fn hand_over(file: &LedgerFile, socket: &[u8]) -> bool {
+    let header = file.writer.header;
+    let words = [
+        HAND_OVER_MAGIC,
+        HAND_OVER_VERSION,
+        header.pid.peek(),
+        header.parent_pid.peek(),
+    ];
+    let mut message = [0u8; 16];
+    message
+        .as_chunks_mut::<4>()
+        .0
+        .iter_mut()
+        .zip(words)
+        .for_each(|(bytes, word)| *bytes = word.to_le_bytes());
+    sys::hand_over(socket, &message, [file.ledger, file.control]).is_ok()
+}
+
+/// In a forked child: a ledger of its own, with the parent's frames, sites and modules under the same ids and every counter at zero, mapped
+/// where the parent's was, so that all that refers to it stays right. The shadow is inherited: a free of an inherited block is
+/// charged to its site, and numbers may be negative.
+fn begin_again() -> bool {
+    let (Some(tracer), Some(stack)) = (tracer::get(), initial_stack()) else {
+        return false;
+    };
+    let options = options::read(&stack, b"");
+    let header = tracer.writer.header;
+    let identity = Identity {
+        forked_from: header.identity.peek(),
+        granule_shift: header.granule_shift.peek(),
+        depth: header.depth.peek(),
+        ..identity(&options)
+    };
+    thread::after_fork();
+    let Some(file) = ledger_file::replace(&tracer.writer, &identity) else {
+        return false;
+    };
+    publish(&file, &options)
+}
+
+fn complain(options: &Options, what: &[u8]) -> bool {
+    if let Some(log) = options.log {
+        let mut line = [0u8; 128];
+        let parts = [
+            b"heapshim: ".as_slice(),
+            what,
+            b": this process is not traced\n",
+        ];
+        let bytes = parts.into_iter().flatten();
+        let len = line
+            .iter_mut()
+            .zip(bytes)
+            .map(|(to, from)| *to = *from)
+            .count();
+        sys::append_file(log, line.get(..len).unwrap_or(&[]));
+    }
+    false
+}

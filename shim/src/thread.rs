@@ -1,0 +1,289 @@
+//! A thread's state: which entry and counters of the ledger are its own, and the scratch memory that its walks need.
+//!
+//! A state is leased by a robust mutex in private memory, so that it is free again exactly when the kernel has seen the thread's last
+//! instruction: pthread-key destructors are not a thread's last event (20 frees came after one). States and counters
+//! add up, so they are handed on as they are. The first sixteen states own a slot of counters; later threads share one, and try for
+//! an own one from time to time.
+//!
+//! ```text
+//! thread word: 0 ──attach──▶ ATTACHING ──▶ a state       (a signal handler that finds ATTACHING uses the shared state)
+//! ```
+
+use crate::memory::Table;
+use crate::stack::Scratch;
+use crate::tracer::Tracer;
+use crate::{sys, thread_word};
+use core::cell::UnsafeCell;
+use core::num::NonZeroUsize;
+use heapshim_ledger::counters::Slot;
+use heapshim_ledger::layout::{EXCLUSIVE_SLOTS, SHARED_SLOT, Thread};
+use heapshim_ledger::sync::{AtomicU64, Word, add_owned};
+use once_cell::race::OnceNonZeroUsize;
+
+/// A thread word while its state is being found.
+const ATTACHING: usize = 1;
+/// Events after which a thread without a slot of its own looks for one.
+const PROMOTE_EVERY: u64 = 4096;
+
+/// States by index, mapped when first needed.
+static STATES: Table<AtomicU64> = Table::new(4096);
+
+/// One thread's state.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct State {
+    lease: UnsafeCell<libc::pthread_mutex_t>,
+    index: u32,
+    entry: &'static Thread,
+    slot: Slot<'static>,
+    /// The scratch memory: used by the lease holder alone, and only in a hook that is not nested.
+    pub(crate) scratch: UnsafeCell<Scratch>,
+}
+
+// SAFETY: `lease` is a mutex; `scratch` is used by the lease holder alone.
+unsafe impl Sync for State {}
+
+/// A thread's half of the ledger, and its scratch memory where it has any.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attached {
+    /// None for threads that found no state: they share the last entry and slot.
+    pub(crate) state: Option<&'static State>,
+    /// Its entry.
+    pub(crate) entry: &'static Thread,
+    /// Its counters.
+    pub(crate) slot: Slot<'static>,
+}
+
+impl Attached {
+    /// Adds to a word of this thread's entry.
+    #[inline(always)]
+    pub(crate) fn count(&self, word: &AtomicU64) {
+        match self.state {
+            Some(_) => add_owned(word, 1),
+            None => {
+                word.add_shared(1);
+            }
+        }
+    }
+}
+
+/// This thread's half of the ledger.
+#[inline(always)]
+pub(crate) fn current(tracer: &'static Tracer) -> Option<Attached> {
+    let word = thread_word::get();
+    let state = if word > ATTACHING {
+        Some(word)
+    } else {
+        attach(tracer, word)
+    };
+    let Some(word) = state else {
+        return shared(tracer);
+    };
+    // SAFETY: a word above ATTACHING is the address of this thread's leased state, which is never unmapped.
+    let state: &'static State = unsafe { &*core::ptr::with_exposed_provenance(word) };
+    Some(Attached {
+        state: Some(state),
+        entry: state.entry,
+        slot: state.slot,
+    })
+}
+
+fn shared(tracer: &'static Tracer) -> Option<Attached> {
+    let entry = tracer.writer.threads.shared()?;
+    Some(Attached {
+        state: None,
+        entry,
+        slot: tracer.writer.counters.slot(SHARED_SLOT),
+    })
+}
+
+/// Leases a state for this thread. None inside itself (a signal handler) and where there is none left.
+#[cold]
+#[inline(never)]
+fn attach(tracer: &'static Tracer, word: usize) -> Option<usize> {
+    if word == ATTACHING {
+        return None;
+    }
+    thread_word::set(ATTACHING);
+    let leased = lease(tracer, tracer.writer.threads.capacity().saturating_sub(1));
+    thread_word::set(leased.unwrap_or(0));
+    leased
+}
+
+/// Gives a thread without a slot of its own one that has become free: called after an event, outside its guard.
+#[inline(always)]
+pub(crate) fn promote_sometimes(tracer: &'static Tracer, attached: &Attached) {
+    if let Some(state) = attached
+        .state
+        .filter(|state| state.index >= EXCLUSIVE_SLOTS)
+        && state.entry.walks.peek() % PROMOTE_EVERY == 1
+    {
+        promote(tracer, state);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn promote(tracer: &'static Tracer, old: &'static State) {
+    thread_word::set(ATTACHING);
+    let better = lease(tracer, EXCLUSIVE_SLOTS);
+    thread_word::set(better.unwrap_or((&raw const *old) as usize));
+    if better.is_some() {
+        unlock(old);
+    }
+}
+
+/// The first free state with an index below `limit`.
+fn lease(tracer: &'static Tracer, limit: u32) -> Option<usize> {
+    let places = STATES.entries()?.iter().take(limit as usize);
+    let (index, state) = (0u32..)
+        .zip(places)
+        .find_map(|(index, place)| Some((index, try_place(tracer, place, index)?)))?;
+    state.entry.in_hook.put(0);
+    state.entry.tid.put(sys::thread_id());
+    tracer.writer.threads.note_used(index);
+    // SAFETY: leased just now, so that the scratch is ours.
+    unsafe { &mut *state.scratch.get() }.new_thread();
+    Some((&raw const *state).expose_provenance())
+}
+
+fn try_place(tracer: &'static Tracer, place: &AtomicU64, index: u32) -> Option<&'static State> {
+    let mut address = place.observe();
+    if address == 0 {
+        address = new_state(tracer, place, index)?;
+    }
+    // SAFETY: only addresses of states are stored there, and they are never unmapped.
+    let state: &'static State =
+        unsafe { &*core::ptr::with_exposed_provenance(usize::try_from(address).ok()?) };
+    try_lock(state).then_some(state)
+}
+
+fn new_state(tracer: &'static Tracer, place: &AtomicU64, index: u32) -> Option<u64> {
+    let entry = tracer.writer.threads.entry(index)?;
+    let memory = sys::map_private(size_of::<State>()).ok()?;
+    let state = memory.cast::<State>();
+    // SAFETY: fresh private memory.
+    unsafe { (&raw mut (*state.as_ptr()).index).write(index) };
+    // SAFETY: as above.
+    unsafe { (&raw mut (*state.as_ptr()).entry).write(entry) };
+    // SAFETY: as above; zeros are valid for the other fields.
+    unsafe { (&raw mut (*state.as_ptr()).slot).write(tracer.writer.counters.slot(index)) };
+    // SAFETY: as above; nobody else sees it yet.
+    make_lease(unsafe { state.as_ref() });
+    let ours = state.expose_provenance().get() as u64;
+    match place.claim(0, ours) {
+        Ok(_) => Some(ours),
+        Err(theirs) => {
+            // SAFETY: another thread's state was kept; nobody has seen ours.
+            unsafe { sys::unmap(memory, size_of::<State>()) };
+            Some(theirs)
+        }
+    }
+}
+
+/// In a forked child: the other threads are gone, and so are their leases. The calling thread keeps its state.
+pub(crate) fn after_fork() {
+    let own = thread_word::get() as u64;
+    for place in STATES.entries().unwrap_or(&[]) {
+        let address = place.observe();
+        let Some(pointer) = usize::try_from(address)
+            .ok()
+            .filter(|&address| address != 0)
+        else {
+            continue;
+        };
+        // SAFETY: as in `try_place`.
+        let state: &'static State = unsafe { &*core::ptr::with_exposed_provenance(pointer) };
+        make_lease(state);
+        if address == own {
+            try_lock(state);
+        }
+    }
+}
+
+/// pthread's functions: looked up, since glibc gave them new versions (2.34) that older systems lack.
+#[derive(Debug)]
+struct Pthread {
+    attribute: OnceNonZeroUsize,
+    robust: OnceNonZeroUsize,
+    init: OnceNonZeroUsize,
+    try_lock: OnceNonZeroUsize,
+    consistent: OnceNonZeroUsize,
+    unlock: OnceNonZeroUsize,
+}
+
+static PTHREAD: Pthread = Pthread {
+    attribute: OnceNonZeroUsize::new(),
+    robust: OnceNonZeroUsize::new(),
+    init: OnceNonZeroUsize::new(),
+    try_lock: OnceNonZeroUsize::new(),
+    consistent: OnceNonZeroUsize::new(),
+    unlock: OnceNonZeroUsize::new(),
+};
+
+/// Finds pthread's functions. Where there are none (glibc before 2.34 without libpthread) the process has one thread.
+pub(crate) fn prepare() {
+    let find = |cell: &OnceNonZeroUsize, name| {
+        let found =
+            crate::objects::find_symbol(name, 0).and_then(|found| NonZeroUsize::new(found.address));
+        found.map(|address| cell.set(address));
+    };
+    find(&PTHREAD.attribute, c"pthread_mutexattr_init");
+    find(&PTHREAD.robust, c"pthread_mutexattr_setrobust");
+    find(&PTHREAD.init, c"pthread_mutex_init");
+    find(&PTHREAD.try_lock, c"pthread_mutex_trylock");
+    find(&PTHREAD.consistent, c"pthread_mutex_consistent");
+    find(&PTHREAD.unlock, c"pthread_mutex_unlock");
+}
+
+type OnMutex = unsafe extern "C" fn(*mut libc::pthread_mutex_t) -> i32;
+
+fn on_mutex(cell: &OnceNonZeroUsize, state: &State) -> Option<i32> {
+    // SAFETY: the three functions that are called through here have this type.
+    let function: OnMutex = unsafe { core::mem::transmute(cell.get()?.get()) };
+    // SAFETY: the mutex lies in memory that is never unmapped.
+    Some(unsafe { function(state.lease.get()) })
+}
+
+fn make_lease(state: &State) {
+    let (Some(attribute), Some(robust), Some(init)) = (
+        PTHREAD.attribute.get(),
+        PTHREAD.robust.get(),
+        PTHREAD.init.get(),
+    ) else {
+        return;
+    };
+    let mut attributes = core::mem::MaybeUninit::<libc::pthread_mutexattr_t>::zeroed();
+    // SAFETY: POSIX gives pthread_mutexattr_init this type.
+    let attribute: unsafe extern "C" fn(*mut libc::pthread_mutexattr_t) -> i32 =
+        unsafe { core::mem::transmute(attribute.get()) };
+    // SAFETY: POSIX gives pthread_mutexattr_setrobust this type.
+    let robust: unsafe extern "C" fn(*mut libc::pthread_mutexattr_t, i32) -> i32 =
+        unsafe { core::mem::transmute(robust.get()) };
+    // SAFETY: POSIX gives pthread_mutex_init this type.
+    let init: unsafe extern "C" fn(
+        *mut libc::pthread_mutex_t,
+        *const libc::pthread_mutexattr_t,
+    ) -> i32 = unsafe { core::mem::transmute(init.get()) };
+    // SAFETY: initialises the attributes.
+    unsafe { attribute(attributes.as_mut_ptr()) };
+    // SAFETY: on initialised attributes.
+    unsafe { robust(attributes.as_mut_ptr(), libc::PTHREAD_MUTEX_ROBUST) };
+    // SAFETY: nobody holds this mutex: it is new, or its holder did not survive a fork.
+    unsafe { init(state.lease.get(), attributes.as_ptr()) };
+}
+
+/// True where the state was free, or its holder has died.
+fn try_lock(state: &State) -> bool {
+    match on_mutex(&PTHREAD.try_lock, state) {
+        Some(0) => true,
+        Some(libc::EOWNERDEAD) => on_mutex(&PTHREAD.consistent, state) == Some(0),
+        Some(_) => false,
+        // No pthreads: one thread, and the first state is its own.
+        None => state.index == 0,
+    }
+}
+
+fn unlock(state: &State) {
+    on_mutex(&PTHREAD.unlock, state);
+}

@@ -1,0 +1,71 @@
+//! The process-wide state: the ledger's tables, and whether this process is traced at all.
+//!
+//! `ARMED` is the word that every hook tests. It lies alone on a page that the kernel wipes in every forked child, however the child was
+//! made, so that a child never writes its parent's account: its first event finds zero and goes to `init`.
+
+use crate::sys;
+use heapshim_ledger::Writer;
+use heapshim_ledger::sync::{AtomicU64, Word};
+use once_cell::race::OnceRef;
+
+/// What start-up made. Lives in private memory; all that it refers to stays mapped at the same addresses, in forked children too.
+#[derive(Debug)]
+pub(crate) struct Tracer {
+    /// The ledger.
+    pub(crate) writer: Writer<'static>,
+    /// Frames kept of a stack.
+    pub(crate) depth: usize,
+}
+
+/// A page of its own.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+struct ArmedPage {
+    word: AtomicU64,
+    rest: [u64; 511],
+}
+
+static ARMED: ArmedPage = ArmedPage {
+    word: AtomicU64::new(0),
+    rest: [0; 511],
+};
+const YES: u64 = 0x6865_6170_7368_696d;
+static TRACER: OnceRef<'static, Tracer> = OnceRef::new();
+
+/// True where events of this process go into its own ledger.
+#[inline(always)]
+pub(crate) fn armed() -> bool {
+    ARMED.word.observe() == YES
+}
+
+/// Lets the hooks record: after everything is in place (Release; pairs with `armed`).
+pub(crate) fn arm() {
+    ARMED.word.publish(YES);
+}
+
+/// Has the page wiped in forked children. False where the kernel cannot (before 4.14): then nothing may be traced.
+pub(crate) fn wipe_when_forked() -> bool {
+    sys::wipe_on_fork((&raw const ARMED) as usize, size_of::<ArmedPage>()).is_ok()
+}
+
+/// The tracer; None before start-up.
+#[inline(always)]
+pub(crate) fn get() -> Option<&'static Tracer> {
+    TRACER.get()
+}
+
+/// Stores the tracer, once.
+pub(crate) fn set(tracer: Tracer) -> bool {
+    let Ok(memory) = sys::map_private(size_of::<Tracer>()) else {
+        return false;
+    };
+    let place = memory.cast::<Tracer>();
+    // SAFETY: fresh private memory, page-aligned, large enough.
+    unsafe { place.write(tracer) };
+    // SAFETY: initialised just now, and never unmapped or changed.
+    TRACER.set(unsafe { place.as_ref() }).is_ok()
+}
+
+/// Trie node → site, by node id: 0 = that stack has not allocated yet.
+pub(crate) static SITE_OF_NODE: crate::memory::Table<heapshim_ledger::sync::AtomicU32> =
+    crate::memory::Table::new(heapshim_ledger::header::LARGEST.frames as usize);
