@@ -17,8 +17,10 @@ unsafe extern "C" {
 }
 
 fn fail(error: c_int) -> c_int {
+    // SAFETY: takes no arguments.
+    let errno = unsafe { __errno_location() };
     // SAFETY: libc's errno of this thread.
-    unsafe { __errno_location().write(error) };
+    unsafe { errno.write(error) };
     -1
 }
 

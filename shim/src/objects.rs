@@ -34,11 +34,10 @@ pub(crate) fn find_object<T>(visit: impl FnMut(Object<'_>) -> Option<T>) -> Opti
         // SAFETY: as many headers as it says.
         let headers =
             unsafe { core::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
-        // SAFETY: a C string that lives as long as the object.
-        let name = if info.dlpi_name.is_null() {
-            c""
-        } else {
-            unsafe { CStr::from_ptr(info.dlpi_name) }
+        let name = match info.dlpi_name.is_null() {
+            true => c"",
+            // SAFETY: a C string that lives as long as the object.
+            false => unsafe { CStr::from_ptr(info.dlpi_name) },
         };
         let bias = usize::try_from(info.dlpi_addr).unwrap_or(0);
         state.found = (state.visit)(Object {

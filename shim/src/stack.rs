@@ -125,12 +125,10 @@ impl Scratch {
             Some(last) => FrameId(*self.nodes.get(last)?),
             None => outer_end(tracer, walked.end)?,
         };
-        let mut place = walked.shared;
-        for at in (0..walked.len).rev() {
+        for (place, at) in (walked.shared..).zip((0..walked.len).rev()) {
             let frame = *self.frames.get(at)?;
             parent = self.intern(tracer, parent, frame.address, frame.exact)?;
             *self.nodes.get_mut(place)? = parent.0;
-            place += 1;
         }
         Some(parent)
     }

@@ -18,18 +18,17 @@ pub(crate) struct Errno(pub(crate) i32);
 /// The caller promises that the arguments are what the call with this number takes, and that its effects are wanted.
 #[inline(always)]
 unsafe fn raw(number: libc::c_long, arguments: [usize; 6]) -> Result<usize, Errno> {
-    let result: isize;
+    let result: i64;
     let [a, b, c, d, e, f] = arguments;
     // SAFETY: the kernel's calling convention on x86-64: number in rax, arguments in rdi, rsi, rdx, r10, r8, r9; rcx and r11 are
     // clobbered; the effects are the caller's promise.
     unsafe {
-        asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e,
+        asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e,
             in("r9") f, lateout("rcx") _, lateout("r11") _, options(nostack));
     }
-    if (-4095..0).contains(&result) {
-        Err(Errno(i32::try_from(-result).unwrap_or(libc::EINVAL)))
-    } else {
-        Ok(result.cast_unsigned())
+    match result {
+        -4095..0 => Err(Errno(i32::try_from(-result).unwrap_or(libc::EINVAL))),
+        value => Ok(usize::try_from(value).unwrap_or(usize::MAX)),
     }
 }
 

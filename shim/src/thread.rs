@@ -14,6 +14,7 @@ use crate::stack::Scratch;
 use crate::tracer::Tracer;
 use crate::{sys, thread_word};
 use core::cell::UnsafeCell;
+use core::mem::offset_of;
 use core::num::NonZeroUsize;
 use heapshim_ledger::counters::Slot;
 use heapshim_ledger::layout::{EXCLUSIVE_SLOTS, SHARED_SLOT, Thread};
@@ -33,11 +34,17 @@ static STATES: Table<AtomicU64> = Table::new(4096);
 #[repr(C)]
 pub(crate) struct State {
     lease: UnsafeCell<libc::pthread_mutex_t>,
+    own: Own,
+    /// The scratch memory: used by the lease holder alone, and only in a hook that is not nested.
+    pub(crate) scratch: UnsafeCell<Scratch>,
+}
+
+/// What a state's index gives it; never changes.
+#[derive(Clone, Copy, Debug)]
+struct Own {
     index: u32,
     entry: &'static Thread,
     slot: Slot<'static>,
-    /// The scratch memory: used by the lease holder alone, and only in a hook that is not nested.
-    pub(crate) scratch: UnsafeCell<Scratch>,
 }
 
 // SAFETY: `lease` is a mutex; `scratch` is used by the lease holder alone.
@@ -83,8 +90,8 @@ pub(crate) fn current(tracer: &'static Tracer) -> Option<Attached> {
     let state: &'static State = unsafe { &*core::ptr::with_exposed_provenance(word) };
     Some(Attached {
         state: Some(state),
-        entry: state.entry,
-        slot: state.slot,
+        entry: state.own.entry,
+        slot: state.own.slot,
     })
 }
 
@@ -115,8 +122,8 @@ fn attach(tracer: &'static Tracer, word: usize) -> Option<usize> {
 pub(crate) fn promote_sometimes(tracer: &'static Tracer, attached: &Attached) {
     if let Some(state) = attached
         .state
-        .filter(|state| state.index >= EXCLUSIVE_SLOTS)
-        && state.entry.walks.peek() % PROMOTE_EVERY == 1
+        .filter(|state| state.own.index >= EXCLUSIVE_SLOTS)
+        && state.own.entry.walks.peek() % PROMOTE_EVERY == 1
     {
         promote(tracer, state);
     }
@@ -139,8 +146,8 @@ fn lease(tracer: &'static Tracer, limit: u32) -> Option<usize> {
     let (index, state) = (0u32..)
         .zip(places)
         .find_map(|(index, place)| Some((index, try_place(tracer, place, index)?)))?;
-    state.entry.in_hook.put(0);
-    state.entry.tid.put(sys::thread_id());
+    state.own.entry.in_hook.put(0);
+    state.own.entry.tid.put(sys::thread_id());
     tracer.writer.threads.note_used(index);
     // SAFETY: leased just now, so that the scratch is ours.
     unsafe { &mut *state.scratch.get() }.new_thread();
@@ -162,12 +169,18 @@ fn new_state(tracer: &'static Tracer, place: &AtomicU64, index: u32) -> Option<u
     let entry = tracer.writer.threads.entry(index)?;
     let memory = sys::map_private(size_of::<State>()).ok()?;
     let state = memory.cast::<State>();
-    // SAFETY: fresh private memory.
-    unsafe { (&raw mut (*state.as_ptr()).index).write(index) };
-    // SAFETY: as above.
-    unsafe { (&raw mut (*state.as_ptr()).entry).write(entry) };
-    // SAFETY: as above; zeros are valid for the other fields.
-    unsafe { (&raw mut (*state.as_ptr()).slot).write(tracer.writer.counters.slot(index)) };
+    let own = state
+        .as_ptr()
+        .wrapping_byte_add(offset_of!(State, own))
+        .cast::<Own>();
+    // SAFETY: fresh private memory, in which zeros are valid for the other fields.
+    unsafe {
+        own.write(Own {
+            index,
+            entry,
+            slot: tracer.writer.counters.slot(index),
+        })
+    };
     // SAFETY: as above; nobody else sees it yet.
     make_lease(unsafe { state.as_ref() });
     let ours = state.expose_provenance().get() as u64;
@@ -280,7 +293,7 @@ fn try_lock(state: &State) -> bool {
         Some(libc::EOWNERDEAD) => on_mutex(&PTHREAD.consistent, state) == Some(0),
         Some(_) => false,
         // No pthreads: one thread, and the first state is its own.
-        None => state.index == 0,
+        None => state.own.index == 0,
     }
 }
 
