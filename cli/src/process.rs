@@ -6,6 +6,7 @@ use crate::model::Process;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Resident memory, by what it is backed with; zeros where it could not be read.
@@ -113,6 +114,42 @@ fn parse_memory(status: &str) -> Memory {
 
 fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     status.lines().find_map(|line| line.strip_prefix(name))
+}
+
+/// Where a process's files are to be looked for, and with whose rights.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Its root directory, where that is not ours.
+    pub root: Option<PathBuf>,
+    /// Its user and group, where they are not ours.
+    pub user: Option<(u32, u32)>,
+}
+
+impl Origin {
+    /// That of a running process; of one that has ended, nothing is known.
+    #[must_use]
+    pub fn of(pid: u32) -> Origin {
+        let root = path(pid, "root");
+        Origin {
+            root: (place(&root) != place(Path::new("/"))).then_some(root),
+            user: Origin::of_file(&path(pid, "")).user,
+        }
+    }
+
+    /// That of a file: its owner's rights are all that what stands in it may claim.
+    #[must_use]
+    pub fn of_file(path: &Path) -> Origin {
+        let owner = fs::metadata(path).map(|metadata| (metadata.uid(), metadata.gid()));
+        let us = rustix::process::geteuid().as_raw();
+        let user = owner.ok().filter(|(user, _)| *user != us);
+        Origin { root: None, user }
+    }
+}
+
+/// A directory's identity.
+fn place(directory: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(directory).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 /// Nanoseconds since the Unix epoch.

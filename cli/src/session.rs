@@ -142,10 +142,10 @@ fn is_called(session: &Session, name: &str) -> bool {
 }
 
 fn none(target: Option<&str>) -> Error {
-    let start = "start it with `heapshim run`";
+    let start = "start one with `heapshim run`";
     match target {
         Some(name) => Error::new(Kind::Missing, name, "no traced process of that name"),
-        None => Error::new(Kind::Missing, "heapshim", "no traced process"),
+        None => Error::new(Kind::Missing, "target", "no process is traced"),
     }
     .next(start)
 }
@@ -156,7 +156,7 @@ fn several<'a>(target: Option<&str>, found: impl Iterator<Item = &'a Session>) -
         .map(|session| format!("{} {}", session.pid, name(session).unwrap_or_default()))
         .collect();
     let problem = format!("{} traced processes: {}", list.len(), list.join(", "));
-    Error::new(Kind::Missing, target.unwrap_or("heapshim"), problem).next("choose one with -p PID")
+    Error::new(Kind::Missing, target.unwrap_or("target"), problem).next("choose one with -p PID")
 }
 
 /// The process's own ledger among its descriptors; None where it has none.

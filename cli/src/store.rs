@@ -116,7 +116,10 @@ impl Store {
 pub fn read_file(path: &Path) -> Result<Mark, Error> {
     use std::io::Read;
     use std::os::unix::fs::OpenOptionsExt;
-    let failed = |error| Error::io(path.display(), "not read", error);
+    let failed = |error| {
+        Error::io(path.display(), "not read", error)
+            .next("`heapshim mark -o FILE` writes one, `heapshim run --save DIR` several")
+    };
     let mut options = fs::File::options();
     // Without O_NONBLOCK the open of a named pipe would wait for a writer.
     options.read(true).custom_flags(libc::O_NONBLOCK);

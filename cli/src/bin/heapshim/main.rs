@@ -1,2 +1,52 @@
-//! Placeholder.
-fn main() {}
+//! `heapshim`: words in, stages run, one exit status out.
+//!
+//! The only place that decides exit statuses (0 done, 1 not there or failed, 2 wrong words; `run` exits as its command did) and
+//! what a closed pipe means (a quiet end). Data goes to stdout, talk to stderr.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the command: the libraries below it print nothing"
+)]
+
+mod args;
+mod commands;
+
+use args::{Args, Command};
+use clap::Parser;
+use heapshim_cli::error::{Error, Kind};
+use heapshim_cli::launch;
+use std::process::ExitCode;
+
+/// Runs before the runtime sets SIGPIPE aside: see `launch::inherited_sigpipe`.
+#[used]
+// SAFETY: the loader calls what stands in this section before `main`, as an `extern "C" fn` whose arguments may be left unread.
+#[unsafe(link_section = ".init_array")]
+static NOTE_SIGPIPE: extern "C" fn() = launch::inherited_sigpipe;
+
+fn main() -> ExitCode {
+    match dispatch(Args::parse()) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            if error.kind() == Kind::Closed {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("heapshim: {error}");
+            ExitCode::from(if error.kind() == Kind::Usage { 2 } else { 1 })
+        }
+    }
+}
+
+fn dispatch(args: Args) -> Result<u8, Error> {
+    match args.command {
+        None => commands::first::run(),
+        Some(Command::Run(run)) => return commands::run::run(&run),
+        Some(Command::Lib) => commands::lib::run(),
+        Some(Command::Ls(ls)) => commands::ls::run(&ls),
+        Some(Command::Mark(mark)) => commands::mark::run(&mark),
+        Some(Command::Marks(marks)) => commands::marks::run(&marks),
+        Some(Command::Diff(diff)) => commands::diff::run(&diff),
+        Some(Command::Demo) => commands::demo::run(),
+        Some(Command::DemoServer) => commands::demo_server::run(),
+    }
+    .map(|()| 0)
+}

@@ -1,0 +1,303 @@
+//! The words of the command line, and nothing of what they do: clap alone is known here.
+//!
+//! Read by `main` and `commands`. docs and scripts rely on these words: add to them, do not change them.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use heapshim_cli::catalog::Word;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Which source lines grew between two moments of a running program.
+#[derive(Debug, Parser)]
+#[command(name = "heapshim", version, max_term_width = 100)]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a command under the shim, and print what it grew by when it ends
+    Run(Run),
+    /// Print the path of the library, for LD_PRELOAD=$(heapshim lib) COMMAND
+    Lib,
+    /// List the traced processes
+    Ls(Ls),
+    /// Take a mark of a running process, and print its name
+    Mark(Mark),
+    /// List the marks of a process
+    Marks(Marks),
+    /// Print what grew between two marks: source lines, greatest first
+    Diff(Diff),
+    /// See a leak found: a small server that leaks, traced, marked and diffed
+    Demo,
+    /// The program that `demo` traces
+    #[command(hide = true)]
+    DemoServer,
+}
+
+/// Options of `run`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Run {
+    /// Keep a mark of each process of the tree in this directory: NAME-PID.heapmark
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save: Option<PathBuf>,
+    /// Frames kept of a stack [default: 128]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub(crate) depth: Option<u32>,
+    /// Print no report
+    #[arg(long, conflicts_with_all = ["format", "output"])]
+    pub(crate) quiet: bool,
+    /// Run the command also where it cannot be traced
+    #[arg(long)]
+    pub(crate) anyway: bool,
+    /// How the report looks.
+    #[command(flatten)]
+    pub(crate) report: Report,
+    /// The command and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub(crate) words: Vec<OsString>,
+}
+
+/// Which process.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Target {
+    /// The process: its pid, or the name of a traced process [default: the only one]
+    #[arg(short = 'p', long = "process", value_name = "TARGET")]
+    pub(crate) target: Option<String>,
+}
+
+/// Options of `ls`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ls {
+    /// How the list looks
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// Options of `mark`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Mark {
+    /// Which process.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The mark's name [default: mark-1, mark-2, …]
+    pub(crate) name: Option<String>,
+    /// Write the mark to this file instead of keeping it by name
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace a mark of the same name
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Options of `marks`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Marks {
+    /// Which process.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Remove the marks of processes that ended more than 7 days ago
+    #[arg(long)]
+    pub(crate) prune: bool,
+}
+
+/// Options of `diff`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Diff {
+    /// Which process.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The first mark: start, last, a name, or a file *.heapmark [default: last, else start]
+    #[arg(value_name = "A", conflicts_with_all = ["period", "wait"])]
+    pub(crate) from: Option<Word>,
+    /// The second mark [default: now]
+    #[arg(value_name = "B")]
+    pub(crate) to: Option<Word>,
+    /// Take a mark, wait this long, take the other: 500ms, 30s, 5m
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) period: Option<Duration>,
+    /// Take a mark, wait for Enter, take the other
+    #[arg(long, conflicts_with = "period")]
+    pub(crate) wait: bool,
+    /// How the report looks.
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+/// Options of every report.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Report {
+    /// Rows to print; 0: all [default: 10, in JSON all]
+    #[arg(long, value_name = "N")]
+    pub(crate) top: Option<usize>,
+    /// What a row is
+    #[arg(long, value_enum, default_value_t = By::Line)]
+    pub(crate) by: By,
+    /// What rows are sorted by, greatest first
+    #[arg(long, value_enum, default_value_t = Sort::Growth)]
+    pub(crate) sort: Sort,
+    /// Whose line is charged: the program's own, the innermost, the innermost native
+    #[arg(long, value_enum, default_value_t = Blame::App)]
+    pub(crate) blame: Blame,
+    /// Pass over frames whose function, file or module matches, too
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) skip: Vec<String>,
+    /// Only rows whose file, function or module matches
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) include: Vec<String>,
+    /// No rows whose file, function or module matches
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude: Vec<String>,
+    /// Also rows that shrank
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// The heaviest stack under each row
+    #[arg(long)]
+    pub(crate) stacks: bool,
+    /// Where to look for debug files, too
+    #[arg(long, value_name = "DIR")]
+    pub(crate) debug_dir: Vec<PathBuf>,
+    /// Where sources lie now: paths that begin with FROM are read under TO
+    #[arg(long, value_name = "FROM=TO", value_parser = mapping)]
+    pub(crate) source_dir: Vec<(String, String)>,
+    /// The report's form
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    /// Write the report to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Colours
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+}
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For programs: schema 1
+    Json,
+}
+
+/// `--by`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    Line,
+    Function,
+    File,
+    Module,
+    Stack,
+}
+
+/// `--sort`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    Growth,
+    Blocks,
+    Live,
+    Total,
+    Allocations,
+}
+
+/// `--blame`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Blame {
+    App,
+    Innermost,
+    Native,
+}
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// `500ms`, `30s`, `5m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "a time is a number and a unit: 500ms, 30s, 5m")?;
+    let milliseconds = match unit {
+        "ms" => Some(number),
+        "s" => number.checked_mul(1000),
+        "m" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
+        _ => return Err("the units are ms, s, m and h".to_owned()),
+    };
+    milliseconds
+        .map(Duration::from_millis)
+        .ok_or_else(|| "too long".to_owned())
+}
+
+/// `FROM=TO`.
+fn mapping(text: &str) -> Result<(String, String), String> {
+    let (from, to) = text.split_once('=').ok_or("write FROM=TO")?;
+    if from.is_empty() {
+        return Err("FROM is empty".to_owned());
+    }
+    Ok((from.to_owned(), to.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// Check that clap finds no contradiction in these definitions.
+    #[test]
+    fn definitions() {
+        Args::command().debug_assert();
+    }
+
+    /// Check times with each unit, and what is none.
+    #[test]
+    fn times() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        for text in [
+            "",
+            "30",
+            "s",
+            "1.5s",
+            "-1s",
+            "5d",
+            "99999999999999999999s",
+            "9999999999999999999h",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    /// Check that a command's own options are not taken for ours, with and without `--`.
+    #[test]
+    fn command_words() {
+        for line in [
+            &["heapshim", "run", "--", "ls", "--all"][..],
+            &["heapshim", "run", "ls", "--all"],
+        ] {
+            let Some(Command::Run(run)) = Args::parse_from(line).command else {
+                panic!("not run");
+            };
+            assert_eq!(run.words, ["ls", "--all"]);
+            assert!(!run.report.all);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! `heapshim diff`: what grew between two marks.
+
+use super::report;
+use crate::args::Diff as Args;
+use heapshim_cli::catalog::{Catalog, Word};
+use heapshim_cli::error::{Error, Kind};
+use heapshim_cli::mark::Mark;
+use heapshim_cli::process::Origin;
+use heapshim_cli::store;
+use std::io::{self, BufRead};
+use std::thread;
+
+/// Finds or takes the two marks and prints the report.
+pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    let (from, to) = marks(args)?;
+    let origin = match &args.to {
+        Some(Word::File(path)) => Origin::of_file(path),
+        _ => Origin::of(to.snapshot.process.pid),
+    };
+    report::print(from.as_ref(), &to, &origin, &args.report)
+}
+
+fn marks(args: &Args) -> Result<(Option<Mark>, Mark), Error> {
+    if let (Some(Word::File(from)), Some(Word::File(to))) = (&args.from, &args.to) {
+        return Ok((Some(store::read_file(from)?), store::read_file(to)?));
+    }
+    let catalog = Catalog::of(args.target.target.as_deref())?;
+    if args.wait || args.period.is_some() {
+        let from = catalog.take("first")?;
+        wait(args)?;
+        return Ok((Some(from), catalog.take("now")?));
+    }
+    let from = match &args.from {
+        Some(word) => catalog.get(word)?,
+        None => catalog.last_or_start()?,
+    };
+    let to = catalog.get(args.to.as_ref().unwrap_or(&Word::Now))?;
+    let to = to.ok_or_else(|| {
+        let problem = "nothing comes before it: it cannot be the second mark";
+        Error::new(Kind::Usage, "start", problem).next("write it first: heapshim diff start now")
+    })?;
+    Ok((from, to))
+}
+
+fn wait(args: &Args) -> Result<(), Error> {
+    if let Some(period) = args.period {
+        thread::sleep(period);
+        return Ok(());
+    }
+    eprintln!("marked; press Enter for the second mark");
+    let read = io::stdin().lock().read_line(&mut String::new());
+    read.map(|_| ())
+        .map_err(|error| Error::io("stdin", "not read", error))
+}

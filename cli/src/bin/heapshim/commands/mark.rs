@@ -1,0 +1,26 @@
+//! `heapshim mark`: the account of a running process, kept under a name or written to a file.
+
+use super::output::print;
+use crate::args::Mark as Args;
+use heapshim_cli::catalog::Catalog;
+use heapshim_cli::directory;
+use heapshim_cli::error::Error;
+use heapshim_cli::{mark, store};
+use std::time::SystemTime;
+
+/// Takes the mark and prints its name, or the file's.
+pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    if let Some(name) = &args.name {
+        store::check_name(name)?;
+    }
+    let catalog = Catalog::of(args.target.target.as_deref())?;
+    let name = args.name.clone().unwrap_or_else(|| catalog.free_name());
+    let taken = catalog.take(&name)?;
+    if let Some(path) = &args.output {
+        directory::write_file(path, &mark::encode(&taken))?;
+        return print(&format!("{}\n", path.display()));
+    }
+    catalog.store().save(&taken, args.force)?;
+    let _pruned = store::prune(SystemTime::now());
+    print(&format!("{name}\n"))
+}

@@ -1,0 +1,49 @@
+//! `heapshim marks`: the marks of a process, oldest first.
+
+use super::output::print;
+use crate::args::Marks as Args;
+use heapshim_cli::catalog::{Catalog, Listed};
+use heapshim_cli::error::Error;
+use heapshim_cli::iso_time::iso_utc;
+use heapshim_cli::render::{escape, size};
+use heapshim_cli::store;
+use std::time::SystemTime;
+
+/// Lists them, or removes old ones.
+pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    if args.prune {
+        let removed = store::prune(SystemTime::now())?;
+        return print(&format!("removed the marks of {removed} ended processes\n"));
+    }
+    let catalog = Catalog::of(args.target.target.as_deref())?;
+    let list = catalog.list();
+    if list.is_empty() {
+        eprintln!("no marks yet; take one with `heapshim mark`");
+        return Ok(());
+    }
+    let rows: String = list.iter().map(row).collect();
+    print(&format!(
+        "{:<24}  {:>10}  {:>10}  {:>10}  mark\n{rows}",
+        "time", "live", "blocks", "RSS"
+    ))
+}
+
+fn row(mark: &Listed) -> String {
+    let rss = match mark.moment.rss_bytes {
+        0 => "-".to_owned(),
+        known => size(i64::try_from(known).unwrap_or(i64::MAX)),
+    };
+    let mut notes = String::new();
+    if mark.inside.is_some() {
+        notes.push_str("   taken by the program");
+    }
+    if !mark.moment.exact {
+        notes.push_str(&format!("   {} events in flight", mark.moment.in_flight));
+    }
+    let name = escape(&mark.moment.name);
+    let (time, live) = (iso_utc(mark.moment.unix_ns), size(mark.live_bytes));
+    format!(
+        "{time:<24}  {live:>10}  {:>10}  {rss:>10}  {name}{notes}\n",
+        mark.live_blocks
+    )
+}

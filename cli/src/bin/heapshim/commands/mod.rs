@@ -1,0 +1,13 @@
+//! One file per command: each turns its words into stages, and holds no logic that another command could want.
+
+pub(crate) mod demo;
+pub(crate) mod demo_server;
+pub(crate) mod diff;
+pub(crate) mod first;
+pub(crate) mod lib;
+pub(crate) mod ls;
+pub(crate) mod mark;
+pub(crate) mod marks;
+pub(crate) mod output;
+pub(crate) mod report;
+pub(crate) mod run;

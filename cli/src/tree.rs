@@ -1,0 +1,127 @@
+//! What became of the processes of a traced tree: their marks at the end, and one line for all but the command itself.
+//!
+//! Fed by `run` with each ledger as its process ends, and forgets it again: a tree may have any number of processes.
+
+use crate::directory::write_file;
+use crate::error::Error;
+use crate::launch::Held;
+use crate::mark::{self, Mark};
+use crate::model::{Exit, Snapshot};
+use crate::process::Memory;
+use crate::render::{escape, signed_size as signed};
+use crate::snapshot;
+use crate::store::{EXTENSION, Store};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What is kept of a tree.
+#[derive(Debug)]
+pub struct Tree {
+    save: Option<PathBuf>,
+    processes: usize,
+    growth: i64,
+    most: Option<(i64, String, u32)>,
+    problem: Option<Error>,
+}
+
+impl Tree {
+    /// An empty tree; `save` is the directory that keeps a mark of each process, and is made here.
+    ///
+    /// # Errors
+    /// What the system said of the directory.
+    pub fn new(save: Option<&Path>) -> Result<Tree, Error> {
+        if let Some(directory) = save {
+            let made = fs::create_dir_all(directory);
+            made.map_err(|error| Error::io(directory.display(), "directory not made", error))?;
+        }
+        let save = save.map(Path::to_path_buf);
+        Ok(Tree {
+            save,
+            processes: 0,
+            growth: 0,
+            most: None,
+            problem: None,
+        })
+    }
+
+    /// Takes the end of a process other than the command into account.
+    pub fn finished(&mut self, held: &Held) {
+        let Ok(reader) = held.session.reader() else {
+            return;
+        };
+        let totals = snapshot::totals(&reader);
+        let growth = totals.live_bytes();
+        self.processes += 1;
+        self.growth = self.growth.wrapping_add(growth);
+        if self.most.as_ref().is_none_or(|(most, _, _)| growth > *most) {
+            self.most = Some((growth, held.process.name.clone(), held.process.pid));
+        }
+        if self.save.is_some() && totals.allocated_blocks > 0 {
+            let kept = exit_mark(held, None).and_then(|mark| self.keep(&mark));
+            self.problem = self.problem.take().or(kept.err());
+        }
+    }
+
+    /// The command's own mark at its end. Kept in `save`, and beside its other marks if it has any.
+    ///
+    /// # Errors
+    /// `Damaged` where its ledger is.
+    pub fn own(&mut self, held: &Held, exit: Exit) -> Result<Mark, Error> {
+        let mark = exit_mark(held, Some(exit))?;
+        let kept = self.keep(&mark);
+        self.problem = self.problem.take().or(kept.err());
+        if let Some(ticks) = held.start_ticks
+            && let Ok(store) = Store::new(held.process.pid, ticks)
+            && store.exists()
+        {
+            self.problem = self.problem.take().or(store.save(&mark, true).err());
+        }
+        Ok(mark)
+    }
+
+    /// One line for the processes other than the command; None where there were none.
+    #[must_use]
+    pub fn summary(&self) -> Option<String> {
+        let (growth, name, pid) = self.most.as_ref()?;
+        let (all, most) = (signed(self.growth), signed(*growth));
+        let name = escape(name);
+        let mut line = match self.processes {
+            1 => format!("1 other process: {name} (pid {pid}) {most}"),
+            several => format!(
+                "{several} other processes, {all} in all, most in {name} (pid {pid}) {most}"
+            ),
+        };
+        match &self.save {
+            Some(directory) => line.push_str(&format!(": marks in {}", directory.display())),
+            None => line.push_str(": see them with --save DIR"),
+        }
+        Some(line)
+    }
+
+    /// The first mark that could not be kept.
+    pub fn problem(&mut self) -> Option<Error> {
+        self.problem.take()
+    }
+
+    fn keep(&self, mark: &Mark) -> Result<(), Error> {
+        let Some(directory) = &self.save else {
+            return Ok(());
+        };
+        let process = &mark.snapshot.process;
+        let name = process
+            .name
+            .replace(|c: char| c == '/' || c.is_control(), "_");
+        let file = format!("{name}-{}.{EXTENSION}", process.pid);
+        write_file(&directory.join(file), &mark::encode(mark))
+    }
+}
+
+fn exit_mark(held: &Held, exit: Option<Exit>) -> Result<Mark, Error> {
+    let process = crate::model::Process {
+        exit,
+        ..held.process.clone()
+    };
+    let memory = Memory::default();
+    let snapshot: Snapshot = snapshot::take(&held.session.reader()?, process, "exit", memory)?;
+    Ok(Mark { snapshot, memory })
+}
