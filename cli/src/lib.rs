@@ -1,13 +1,24 @@
 //! Placeholder header: the stages of the heapshim command.
+pub mod blame;
 pub mod catalog;
+pub mod diff;
 pub mod directory;
 pub mod error;
+#[cfg(test)]
+mod fixture;
+pub mod glob;
+pub mod iso_time;
 pub mod launch;
 pub mod library;
 pub mod mapping;
 pub mod mark;
 pub mod model;
+pub mod overview;
 pub mod process;
+pub mod render;
+pub mod report;
 pub mod session;
 pub mod snapshot;
 pub mod store;
+pub mod symbolize;
+pub mod tree;

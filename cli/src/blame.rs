@@ -1,0 +1,236 @@
+//! Blame: which frame of a stack is charged.
+//!
+//! Called by `diff` for each site. The innermost frame of a stack is `new_allocator.h:137`, `xmalloc` or `PyObject_Malloc`;
+//! users want the line of theirs. A frame is *passed over* when the table says so; inlined functions count as frames. The
+//! row is the innermost frame that is not; the frame just inside it is its `via`, where that says something.
+//!
+//! Pure: it sees symbolized frames, and asks for further ones only until it has found its frame.
+//!
+//! Not good yet: the table knows no Boost, Qt or Abseil; `--skip` names what is missing.
+
+mod table;
+
+pub use table::{Class, Table};
+
+use crate::symbolize::SymbolFrame;
+use std::rc::Rc;
+
+/// Which frame the user wants to see charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// The innermost line of the program's own.
+    #[default]
+    App,
+    /// The innermost frame outside the malloc family.
+    Innermost,
+    /// As `App`, native frames alone: an interpreter's C code rather than the script.
+    Native,
+}
+
+/// The frame that is charged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blamed {
+    /// The frame.
+    pub frame: SymbolFrame,
+    /// What it called to get its memory: a wrapper, a container.
+    pub via: Option<String>,
+}
+
+/// Finds the frame to charge. `nodes` yields the frames of one trie node after the other, innermost first; it is asked for no
+/// more of them than are needed. None: the stack is not known well enough to charge anybody.
+pub fn blame<I>(table: &Table, mode: Mode, nodes: I) -> Option<Blamed>
+where
+    I: IntoIterator<Item = Rc<[SymbolFrame]>>,
+{
+    let mut search = Search::default();
+    for node in nodes {
+        for frame in node.iter() {
+            if frame.is_mark() {
+                return None;
+            }
+            let class = table.class(frame);
+            if charges(mode, class, frame) {
+                let via = search.inside.take().and_then(|inside| via(table, &inside));
+                return Some(Blamed {
+                    frame: frame.clone(),
+                    via,
+                });
+            }
+            search.pass(frame, class);
+        }
+    }
+    // Everything was passed over: a thread that the C library made, a static constructor of the C++ library.
+    search.fallback.map(|frame| Blamed { frame, via: None })
+}
+
+fn charges(mode: Mode, class: Class, frame: &SymbolFrame) -> bool {
+    use crate::symbolize::Language::Python;
+    match mode {
+        Mode::App => class == Class::Own,
+        Mode::Innermost => class != Class::Allocator,
+        Mode::Native => class == Class::Own && frame.language != Python,
+    }
+}
+
+/// What was passed over so far.
+#[derive(Debug, Default)]
+struct Search {
+    /// The frame passed over last.
+    inside: Option<SymbolFrame>,
+    /// What is charged when nothing else is left: the innermost frame outside the malloc family, else the outermost.
+    fallback: Option<SymbolFrame>,
+    fallback_is_allocator: bool,
+}
+
+impl Search {
+    fn pass(&mut self, frame: &SymbolFrame, class: Class) {
+        let is_allocator = class == Class::Allocator;
+        if self.fallback.is_none() || self.fallback_is_allocator {
+            self.fallback = Some(frame.clone());
+            self.fallback_is_allocator = is_allocator;
+        }
+        self.inside = Some(frame.clone());
+    }
+}
+
+/// The name of what was called, unless it is the allocator itself: everybody calls that.
+fn via(table: &Table, inside: &SymbolFrame) -> Option<String> {
+    if table.class(inside) == Class::Allocator {
+        return None;
+    }
+    inside.function.as_deref().map(table::short_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{c_frame, cpp_frame, module_frame, rust_frame};
+    use crate::symbolize::Reason;
+
+    fn blamed(mode: Mode, frames: &[SymbolFrame]) -> Option<(String, Option<String>)> {
+        blamed_with(&Table::default(), mode, frames)
+    }
+
+    fn blamed_with(
+        table: &Table,
+        mode: Mode,
+        frames: &[SymbolFrame],
+    ) -> Option<(String, Option<String>)> {
+        let nodes = frames.iter().map(|frame| Rc::from([frame.clone()]));
+        blame(table, mode, nodes).map(|found| (found.frame.function.unwrap(), found.via))
+    }
+
+    fn row(function: &str, via: Option<&str>) -> Option<(String, Option<String>)> {
+        Some((function.to_string(), via.map(str::to_string)))
+    }
+
+    /// Check that a wrapper is passed over and named, and malloc is passed over and not named.
+    #[test]
+    fn wrapper_is_via_and_malloc_is_not() {
+        let malloc = c_frame("malloc", "/usr/src/malloc.c", 1);
+        let wrapper = c_frame("xmalloc", "/src/util.c", 12);
+        let app = c_frame("conn_new", "/src/conn.c", 88);
+        let stack = [malloc.clone(), wrapper, app.clone()];
+        assert_eq!(blamed(Mode::App, &stack), row("conn_new", Some("xmalloc")));
+        assert_eq!(blamed(Mode::App, &[malloc, app]), row("conn_new", None));
+    }
+
+    /// Check that the raw line is shown when it is asked for.
+    #[test]
+    fn innermost_is_the_wrapper() {
+        let stack = [
+            c_frame("malloc", "/usr/src/malloc.c", 1),
+            c_frame("xmalloc", "/src/util.c", 12),
+            c_frame("conn_new", "/src/conn.c", 88),
+        ];
+        assert_eq!(blamed(Mode::Innermost, &stack), row("xmalloc", None));
+    }
+
+    /// Check that a container's insides are passed over, and that its outermost function is the via, without its arguments.
+    #[test]
+    fn container_is_via_without_arguments() {
+        let header = "/usr/include/c++/12/bits/stl_vector.h";
+        let stack = [
+            cpp_frame("operator new", "/src/libstdc++-v3/new_op.cc", 50),
+            cpp_frame("std::__new_allocator<int>::allocate", header, 137),
+            cpp_frame(
+                "std::vector<int, std::allocator<int> >::push_back",
+                header,
+                1287,
+            ),
+            cpp_frame("Cache::put", "/src/cache.cc", 9),
+        ];
+        let expected = row("Cache::put", Some("std::vector::push_back"));
+        assert_eq!(blamed(Mode::App, &stack), expected);
+    }
+
+    /// Check that Rust's library is passed over by its files and by its names.
+    #[test]
+    fn rust_library_is_passed_over() {
+        let stack = [
+            rust_frame("__rustc::__rust_alloc", None),
+            rust_frame("alloc::raw_vec::finish_grow", None),
+            rust_frame(
+                "<alloc::vec::Vec<T> as core::iter::FromIterator<T>>::from_iter",
+                Some(("/rustc/abc/library/alloc/src/vec/mod.rs", 30)),
+            ),
+            rust_frame("mine::collect", Some(("/src/main.rs", 4))),
+        ];
+        let expected = row("mine::collect", Some("alloc::vec::Vec::from_iter"));
+        assert_eq!(blamed(Mode::App, &stack), expected);
+    }
+
+    /// Check that when all is plumbing, the innermost frame that is not malloc is charged.
+    #[test]
+    fn all_plumbing_charges_the_innermost() {
+        let stack = [
+            c_frame("malloc", "/usr/src/malloc.c", 1),
+            module_frame("_dl_new_object", "/lib64/ld-linux-x86-64.so.2"),
+            module_frame("_dl_map_object", "/lib64/ld-linux-x86-64.so.2"),
+        ];
+        assert_eq!(blamed(Mode::App, &stack), row("_dl_new_object", None));
+    }
+
+    /// Check that a stack that ends early is charged to its own frame where it has one, else to nobody.
+    #[test]
+    fn truncated_stack_charges_only_what_it_has() {
+        let malloc = c_frame("malloc", "/usr/src/malloc.c", 1);
+        let cut = SymbolFrame::unresolved(Reason::Truncated(2), 0);
+        let app = c_frame("conn_new", "/src/conn.c", 88);
+        let known = [malloc.clone(), app, cut.clone()];
+        assert_eq!(blamed(Mode::App, &known), row("conn_new", None));
+        assert_eq!(blamed(Mode::App, &[malloc, cut]), None);
+        let full = SymbolFrame::unresolved(Reason::Full, 0);
+        assert_eq!(blamed(Mode::App, &[full]), None);
+        assert_eq!(blamed(Mode::App, &[]), None);
+    }
+
+    /// Check that users can pass over a frame of their own, by function, file or module.
+    #[test]
+    fn users_can_skip() {
+        let stack = [
+            c_frame("pool_get", "/src/pool.c", 3),
+            c_frame("conn_new", "/src/conn.c", 88),
+        ];
+        for pattern in ["pool_*", "*/pool.c", "pool.c"] {
+            let table = Table::default().skip(pattern);
+            let expected = row("conn_new", Some("pool_get"));
+            assert_eq!(
+                blamed_with(&table, Mode::App, &stack),
+                expected,
+                "{pattern}"
+            );
+        }
+    }
+
+    /// Check that no frame beyond the one that is charged is asked for.
+    #[test]
+    fn blame_is_lazy() {
+        let app = c_frame("conn_new", "/src/conn.c", 88);
+        let nodes = (0..).map(|at| {
+            assert!(at < 1, "asked for a frame too many");
+            Rc::from([app.clone()])
+        });
+        assert!(blame(&Table::default(), Mode::App, nodes).is_some());
+    }
+}

@@ -1,0 +1,455 @@
+//! Growth between two snapshots, by whatever the user wants a row to be.
+//!
+//! Called by the commands; pure apart from the symbolizer, which reads files. Two snapshots of one process are subtracted site
+//! by site (ids never change their meaning); of two processes, what has the same row is subtracted from each other.
+//!
+//! Invariant: Σ rows + unattributed = growth = live at the end − live at the start, exactly: each site's change goes to one
+//! row or to `unattributed`, and nothing else does.
+//!
+//! Not here: which rows are shown (`render`), by thread, the error bars of sampling.
+
+mod change;
+mod rows;
+
+use crate::blame::{self, Mode, Table};
+use crate::glob::Glob;
+use crate::model::{Moment, Snapshot};
+use crate::report::{Amount, By, End, Report, Sort, Unattributed};
+use crate::symbolize::Symbolizer;
+
+/// The moment that growth is counted from.
+#[derive(Clone, Copy, Debug)]
+pub enum From<'a> {
+    /// Nothing allocated yet; in a forked child, its fork.
+    Start,
+    /// A mark.
+    Mark(&'a Snapshot),
+}
+
+impl<'a> std::convert::From<&'a Snapshot> for From<'a> {
+    fn from(snapshot: &'a Snapshot) -> From<'a> {
+        From::Mark(snapshot)
+    }
+}
+
+/// What the user asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What a row is.
+    pub by: By,
+    /// How rows are sorted.
+    pub sort: Sort,
+    /// Which frame is charged.
+    pub mode: Mode,
+    /// What is passed over.
+    pub table: Table,
+    /// Rows are only what matches one of these; empty: everything.
+    pub include: Vec<String>,
+    /// Rows are nothing that matches one of these.
+    pub exclude: Vec<String>,
+}
+
+/// The growth from one moment to the other.
+pub fn diff<'a>(
+    from: impl Into<From<'a>>,
+    to: &Snapshot,
+    symbolizer: &mut Symbolizer,
+    options: &Options,
+) -> Report {
+    let from = from.into();
+    let mut rows = rows::Rows::new(options);
+    for change in change::changes(from, to) {
+        rows.add(change, symbolizer);
+    }
+    let (from_end, to_end) = (start_end(from, to), end(to));
+    let growth = Amount {
+        bytes: to_end.live.bytes.wrapping_sub(from_end.live.bytes),
+        blocks: to_end.live.blocks.wrapping_sub(from_end.live.blocks),
+    };
+    let (rows, unattributed) = rows.finish(symbolizer);
+    Report {
+        target: to.process.clone(),
+        two_processes: matches!(from, From::Mark(from) if !same_process(from, to)),
+        from: from_end,
+        to: to_end,
+        growth,
+        sample_bytes: to.sample_bytes,
+        unattributed: with_losses(unattributed, from, to),
+        by: options.by,
+        sort: options.sort,
+        rows,
+    }
+}
+
+fn same_process(one: &Snapshot, other: &Snapshot) -> bool {
+    one.process.identity == other.process.identity
+}
+
+fn end(snapshot: &Snapshot) -> End {
+    let live = snapshot.sites.iter().map(|site| Amount {
+        bytes: site.counters.live_bytes(),
+        blocks: site.counters.live_blocks(),
+    });
+    End {
+        moment: snapshot.moment.clone(),
+        live: live.sum(),
+    }
+}
+
+fn start_end(from: From<'_>, to: &Snapshot) -> End {
+    match from {
+        From::Mark(from) => end(from),
+        From::Start => End {
+            moment: Moment {
+                name: "start".to_string(),
+                unix_ns: to.process.start_unix_ns,
+                rss_bytes: 0,
+                exact: true,
+                in_flight: 0,
+            },
+            live: Amount::default(),
+        },
+    }
+}
+
+fn with_losses(mut unattributed: Unattributed, from: From<'_>, to: &Snapshot) -> Unattributed {
+    let before = match from {
+        From::Mark(from) => from.losses,
+        From::Start => crate::model::Losses::default(),
+    };
+    let since = |now: u64, then: u64| now.wrapping_sub(then).cast_signed();
+    unattributed.truncated_stacks = since(to.losses.truncated_stacks, before.truncated_stacks);
+    unattributed.nested_events = since(to.losses.nested_events, before.nested_events);
+    unattributed.overflow_events = since(to.losses.overflow_events, before.overflow_events);
+    unattributed.foreign_frees = since(to.losses.foreign_frees, before.foreign_frees);
+    unattributed
+}
+
+/// `--include` and `--exclude`, compared with a frame's file, function and module.
+#[derive(Clone, Debug)]
+struct Filter {
+    include: Vec<Glob>,
+    exclude: Vec<Glob>,
+}
+
+impl Filter {
+    fn new(options: &Options) -> Filter {
+        let globs = |texts: &[String]| texts.iter().map(|text| Glob::new(text)).collect();
+        Filter {
+            include: globs(&options.include),
+            exclude: globs(&options.exclude),
+        }
+    }
+
+    fn passes(&self, blamed: &blame::Blamed) -> bool {
+        let frame = &blamed.frame;
+        let base = |path: &'_ str| path.rsplit('/').next().unwrap_or(path).to_string();
+        let names: Vec<String> = [&frame.file, &frame.module]
+            .into_iter()
+            .flatten()
+            .flat_map(|path| [path.clone(), base(path)])
+            .chain(frame.function.clone())
+            .collect();
+        let any = |globs: &[Glob]| {
+            globs
+                .iter()
+                .any(|g| names.iter().any(|name| g.matches(name)))
+        };
+        (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{amount, c_frame, cpp_frame, module_frame, moment, snapshot};
+    use crate::model::{Counters, Site};
+    use crate::report::Row;
+    use crate::symbolize;
+
+    /// Sites of the fixture, by what their stack is.
+    const FULL: usize = 1;
+    const PUT_MALLOC: usize = 2;
+    const PUT: usize = 3;
+    const MAIN: usize = 4;
+    const CUT_MALLOC: usize = 5;
+
+    /// A symbolizer that knows the fixture's addresses: `put` is inlined in `serve`, and called by `main`.
+    fn symbolizer() -> Symbolizer {
+        let modules = snapshot(1).modules;
+        let mut symbolizer = Symbolizer::new(symbolize::Options::default());
+        let mut teach = |module: usize, value, frames: &[_]| {
+            symbolizer.teach(&modules[module], value, frames);
+        };
+        teach(0, 0x1100, &[c_frame("main", "/src/main.c", 7)]);
+        let put = cpp_frame("Cache::put", "/src/cache.cc", 9);
+        let serve = cpp_frame("serve", "/src/serve.cc", 30);
+        let inlined = symbolize::SymbolFrame {
+            inlined: true,
+            ..put
+        };
+        teach(0, 0x1200, &[inlined, serve]);
+        teach(1, 0x9000, &[module_frame("malloc", "/lib/libheapshim.so")]);
+        symbolizer
+    }
+
+    /// The fixture with live blocks: (site, allocated bytes, allocated blocks, freed bytes, freed blocks).
+    fn holding(identity: u64, name: &str, counters: &[(usize, u64, u64, u64, u64)]) -> Snapshot {
+        let mut snapshot = snapshot(identity);
+        snapshot.moment = moment(name, 0, 0);
+        for &(site, allocated_bytes, allocated_blocks, freed_bytes, freed_blocks) in counters {
+            snapshot.sites[site].counters = Counters {
+                allocated_bytes,
+                allocated_blocks,
+                freed_bytes,
+                freed_blocks,
+            };
+        }
+        snapshot
+    }
+
+    fn place(row: &Row) -> (&str, u32) {
+        (row.file.as_deref().unwrap(), row.line.unwrap())
+    }
+
+    fn assert_adds_up(report: &Report) {
+        let rows: Amount = report.rows.iter().map(|row| row.growth).sum();
+        let all = [rows, report.unattributed.growth].into_iter().sum();
+        assert_eq!(report.growth, all);
+        let live = [report.from.live, report.growth].into_iter().sum();
+        assert_eq!(report.to.live, live);
+    }
+
+    /// Check one leak from the start: the row, its numbers, its stack, its sum.
+    #[test]
+    fn growth_since_the_start() {
+        let to = holding(1, "now", &[(PUT_MALLOC, 300, 3, 100, 1)]);
+        let report = diff(From::Start, &to, &mut symbolizer(), &Options::default());
+        let row = &report.rows[0];
+        assert_eq!(report.rows.len(), 1);
+        assert_eq!(place(row), ("/src/cache.cc", 9));
+        assert_eq!(row.function.as_deref(), Some("Cache::put"));
+        assert_eq!(
+            (row.growth, row.live, row.total),
+            (amount(200, 2), amount(200, 2), amount(300, 3))
+        );
+        let names: Vec<_> = row
+            .stack
+            .iter()
+            .filter_map(|f| f.function.as_deref())
+            .collect();
+        assert_eq!(names, ["malloc", "Cache::put", "serve", "main"]);
+        assert_eq!(row.blamed_frame().unwrap().line, Some(9));
+        assert_eq!(
+            (&*report.from.moment.name, report.from.live),
+            ("start", amount(0, 0))
+        );
+        assert_adds_up(&report);
+    }
+
+    /// Check that two marks of one process are subtracted site by site, and that a row may shrink.
+    #[test]
+    fn two_marks_of_one_process() {
+        let from = holding(1, "a", &[(PUT_MALLOC, 300, 3, 0, 0), (MAIN, 50, 5, 0, 0)]);
+        let to = holding(1, "b", &[(PUT_MALLOC, 700, 7, 0, 0), (MAIN, 60, 6, 60, 6)]);
+        let report = diff(&from, &to, &mut symbolizer(), &Options::default());
+        assert_eq!(report.rows[0].growth, amount(400, 4));
+        assert_eq!(report.rows[1].growth, amount(-50, -5));
+        assert_eq!(report.rows[1].total, amount(10, 1));
+        assert!(!report.two_processes);
+        assert_adds_up(&report);
+        let back = diff(&to, &from, &mut symbolizer(), &Options::default());
+        assert_eq!(back.growth, -report.growth);
+        assert_adds_up(&back);
+    }
+
+    /// Check that sites that came up after the first mark count from zero.
+    #[test]
+    fn new_sites_count_from_zero() {
+        let mut from = holding(1, "a", &[(PUT_MALLOC, 300, 3, 0, 0)]);
+        from.sites.truncate(3);
+        let to = holding(1, "b", &[(PUT_MALLOC, 300, 3, 0, 0), (MAIN, 60, 6, 0, 0)]);
+        let report = diff(&from, &to, &mut symbolizer(), &Options::default());
+        assert_eq!(report.rows[0].growth, amount(60, 6));
+        assert_eq!(report.rows[1].growth, amount(0, 0));
+        assert_eq!(report.rows[1].live, amount(300, 3));
+        assert_adds_up(&report);
+    }
+
+    /// Check that two runs are matched by their rows, though ids and addresses mean other things.
+    #[test]
+    fn two_runs_match_by_row() {
+        let from = holding(1, "a", &[(PUT_MALLOC, 300, 3, 0, 0), (MAIN, 10, 1, 0, 0)]);
+        let mut to = holding(2, "b", &[(PUT_MALLOC, 80, 8, 0, 0), (PUT, 500, 5, 0, 0)]);
+        to.sites.swap(PUT_MALLOC, MAIN);
+        let report = diff(&from, &to, &mut symbolizer(), &Options::default());
+        assert!(report.two_processes);
+        assert_eq!(place(&report.rows[0]), ("/src/cache.cc", 9));
+        assert_eq!(report.rows[0].growth, amount(280, 10));
+        assert_eq!(report.rows[1].growth, amount(-10, -1));
+        assert_adds_up(&report);
+    }
+
+    /// Check that what nobody can be charged with is not in a row, and is not lost.
+    #[test]
+    fn full_and_cut_stacks_are_not_attributed() {
+        let to = holding(1, "b", &[(FULL, 5, 1, 0, 0), (CUT_MALLOC, 8, 2, 0, 0)]);
+        let report = diff(From::Start, &to, &mut symbolizer(), &Options::default());
+        assert!(report.rows.is_empty());
+        assert_eq!(report.unattributed.growth, amount(13, 3));
+        assert_adds_up(&report);
+    }
+
+    /// Check that the losses are those between the marks.
+    #[test]
+    fn losses_are_differences() {
+        let mut from = holding(1, "a", &[]);
+        from.losses.truncated_stacks = 5;
+        let mut to = holding(1, "b", &[]);
+        to.losses.truncated_stacks = 7;
+        to.losses.foreign_frees = 2;
+        let report = diff(&from, &to, &mut symbolizer(), &Options::default());
+        assert_eq!(report.unattributed.truncated_stacks, 2);
+        assert_eq!(report.unattributed.foreign_frees, 2);
+        let report = diff(From::Start, &to, &mut symbolizer(), &Options::default());
+        assert_eq!(report.unattributed.truncated_stacks, 7);
+    }
+
+    /// Check each kind of row.
+    #[test]
+    fn rows_of_each_kind() {
+        let held = [
+            (PUT_MALLOC, 9, 1, 0, 0),
+            (PUT, 2, 1, 0, 0),
+            (MAIN, 1, 1, 0, 0),
+        ];
+        let to = holding(1, "b", &held);
+        let rows = |by| {
+            let options = Options {
+                by,
+                ..Options::default()
+            };
+            let report = diff(From::Start, &to, &mut symbolizer(), &options);
+            assert_adds_up(&report);
+            report.rows
+        };
+        assert_eq!(rows(By::Line).len(), 2);
+        assert_eq!(rows(By::Stack).len(), 3);
+        assert_eq!(rows(By::Module).len(), 1);
+        let functions = rows(By::Function);
+        assert_eq!(functions[0].function.as_deref(), Some("Cache::put"));
+        assert_eq!(functions[0].line, None);
+        let files = rows(By::File);
+        assert_eq!(files[0].file.as_deref(), Some("/src/cache.cc"));
+        assert_eq!(files[0].function, None);
+        assert_eq!(files[0].growth, amount(11, 2));
+    }
+
+    /// Check that filters see file, function and module, and that what they leave out is counted.
+    #[test]
+    fn filters_leave_out_and_count() {
+        let to = holding(1, "b", &[(PUT_MALLOC, 9, 1, 0, 0), (MAIN, 1, 1, 0, 0)]);
+        let filtered = |include: &[&str], exclude: &[&str]| {
+            let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
+            let options = Options {
+                include: owned(include),
+                exclude: owned(exclude),
+                ..Options::default()
+            };
+            let report = diff(From::Start, &to, &mut symbolizer(), &options);
+            assert_adds_up(&report);
+            (report.rows.len(), report.unattributed.excluded.bytes)
+        };
+        assert_eq!(filtered(&["Cache::*"], &[]), (1, 1));
+        assert_eq!(filtered(&["main.c", "cache.cc"], &[]), (2, 0));
+        assert_eq!(filtered(&[], &["*/main.c"]), (1, 1));
+        assert_eq!(filtered(&["server"], &["Cache::put"]), (1, 9));
+        assert_eq!(filtered(&["cache"], &[]), (0, 10));
+    }
+
+    /// Check that the heaviest stack of a row that grew is the one that grew most, not one that shrank more.
+    #[test]
+    fn heaviest_stack_explains_the_row() {
+        let from = holding(1, "a", &[(PUT, 500, 1, 0, 0)]);
+        let held = [(PUT, 500, 1, 500, 1), (PUT_MALLOC, 900, 1, 0, 0)];
+        let to = holding(1, "b", &held);
+        let report = diff(&from, &to, &mut symbolizer(), &Options::default());
+        assert_eq!(report.rows[0].growth, amount(400, 0));
+        assert_eq!(report.rows[0].stack[0].function.as_deref(), Some("malloc"));
+    }
+
+    /// Check each way of sorting.
+    #[test]
+    fn sorts() {
+        let held = [(PUT_MALLOC, 100, 1, 0, 0), (MAIN, 900, 20, 850, 10)];
+        let to = holding(1, "b", &held);
+        for (sort, first) in [
+            (Sort::Growth, 9),
+            (Sort::Blocks, 7),
+            (Sort::Live, 9),
+            (Sort::Total, 7),
+            (Sort::Allocations, 7),
+        ] {
+            let options = Options {
+                sort,
+                ..Options::default()
+            };
+            let report = diff(From::Start, &to, &mut symbolizer(), &options);
+            assert_eq!(report.rows[0].line, Some(first), "{sort:?}");
+        }
+    }
+
+    /// A generator of numbers; the same each run.
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, limit: u64) -> u64 {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (self.0 >> 33) % limit
+        }
+
+        fn snapshot(&mut self, identity: u64) -> Snapshot {
+            let mut snapshot = snapshot(identity);
+            let sites = self.below(12);
+            for _ in 0..sites {
+                let frame = u32::try_from(self.below(7)).unwrap();
+                let mut large = || self.below(1 << 20) << self.below(24);
+                let counters = Counters {
+                    allocated_bytes: large(),
+                    allocated_blocks: large(),
+                    freed_bytes: large(),
+                    freed_blocks: large(),
+                };
+                snapshot.sites.push(Site { frame, counters });
+            }
+            snapshot
+        }
+    }
+
+    /// Check that rows and what is not attributed always add up, for any counters, kinds of row, modes and filters.
+    #[test]
+    fn sums_are_exact_whatever_is_asked() {
+        let mut numbers = Numbers(42);
+        let mut symbolizer = symbolizer();
+        for round in 0..400 {
+            let from = numbers.snapshot(1);
+            let identity = 1 + numbers.below(2);
+            let to = numbers.snapshot(identity);
+            let bys = [By::Line, By::Function, By::File, By::Module, By::Stack];
+            let modes = [Mode::App, Mode::Innermost, Mode::Native];
+            let filters: [&[&str]; 3] = [&[], &["*.c"], &["nothing"]];
+            let pick = |count: usize| round % count;
+            let options = Options {
+                by: bys[pick(bys.len())],
+                mode: modes[pick(modes.len())],
+                include: filters[pick(3)].iter().map(ToString::to_string).collect(),
+                ..Options::default()
+            };
+            assert_adds_up(&diff(&from, &to, &mut symbolizer, &options));
+            assert_adds_up(&diff(From::Start, &to, &mut symbolizer, &options));
+        }
+    }
+}

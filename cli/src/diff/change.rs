@@ -1,0 +1,121 @@
+//! What changed, site by site: the part of a diff that knows what snapshots are.
+//!
+//! Called by `diff`. Sites of one process are paired by id, also where the second snapshot has fewer (the user swapped the
+//! marks). Sites of two processes are paired where their stacks are the same addresses of the same modules; what finds no
+//! partner is a change of its own, and meets its counterpart in a row.
+
+use super::{From, same_process};
+use crate::model::{Counters, FrameKind, Module, Snapshot};
+use crate::report::Amount;
+use crate::symbolize::nodes;
+use std::collections::HashMap;
+
+/// A site's change.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change<'a> {
+    /// The snapshot that knows the stack.
+    pub(super) snapshot: &'a Snapshot,
+    /// The stack's innermost node.
+    pub(super) frame: u32,
+    pub(super) growth: Amount,
+    pub(super) live: Amount,
+    pub(super) total: Amount,
+}
+
+/// All sites that are anything at either moment.
+pub(super) fn changes<'a>(from: From<'a>, to: &'a Snapshot) -> Vec<Change<'a>> {
+    let none = Counters::default();
+    let all = match from {
+        From::Start => to
+            .sites
+            .iter()
+            .map(|s| change(to, s.frame, &none, &s.counters))
+            .collect(),
+        From::Mark(from) if same_process(from, to) => by_id(from, to),
+        From::Mark(from) => by_stack(from, to),
+    };
+    let zero = Amount::default();
+    let says_something =
+        |change: &Change<'_>| [change.growth, change.live, change.total] != [zero; 3];
+    all.into_iter().filter(says_something).collect()
+}
+
+fn by_id<'a>(from: &'a Snapshot, to: &'a Snapshot) -> Vec<Change<'a>> {
+    let none = Counters::default();
+    let count = from.sites.len().max(to.sites.len());
+    let pair = |id: usize| match (from.sites.get(id), to.sites.get(id)) {
+        (before, Some(after)) => {
+            let before = before.map_or(&none, |site| &site.counters);
+            Some(change(to, after.frame, before, &after.counters))
+        }
+        (Some(before), None) => Some(change(from, before.frame, &before.counters, &none)),
+        (None, None) => None,
+    };
+    (0..count).filter_map(pair).collect()
+}
+
+fn by_stack<'a>(from: &'a Snapshot, to: &'a Snapshot) -> Vec<Change<'a>> {
+    let none = Counters::default();
+    let mut before: HashMap<Vec<Step<'a>>, Vec<usize>> = HashMap::new();
+    for (id, site) in from.sites.iter().enumerate() {
+        before.entry(steps(from, site.frame)).or_default().push(id);
+    }
+    let mut all = Vec::new();
+    for site in &to.sites {
+        let partner = before.get_mut(&steps(to, site.frame)).and_then(Vec::pop);
+        let counters = partner.map_or(&none, |id| &from.sites[id].counters);
+        all.push(change(to, site.frame, counters, &site.counters));
+    }
+    let mut left: Vec<usize> = before.into_values().flatten().collect();
+    left.sort_unstable();
+    for id in left {
+        let site = &from.sites[id];
+        all.push(change(from, site.frame, &site.counters, &none));
+    }
+    all
+}
+
+/// A frame, told by what does not differ between two runs.
+type Step<'a> = (Option<(&'a str, &'a [u8])>, FrameKind, u64);
+
+fn steps(snapshot: &Snapshot, frame: u32) -> Vec<Step<'_>> {
+    let step = |node: u32| {
+        let frame = snapshot.frames.get(node as usize)?;
+        let module = frame
+            .module
+            .and_then(|id| snapshot.modules.get(id as usize));
+        let module = module.map(|Module { path, build_id, .. }| (&**path, &**build_id));
+        Some((module, frame.kind, frame.value))
+    };
+    nodes(snapshot, frame).filter_map(step).collect()
+}
+
+fn change<'a>(
+    snapshot: &'a Snapshot,
+    frame: u32,
+    before: &Counters,
+    after: &Counters,
+) -> Change<'a> {
+    let live = amount(after.live_bytes(), after.live_blocks());
+    Change {
+        snapshot,
+        frame,
+        growth: amount(
+            live.bytes.wrapping_sub(before.live_bytes()),
+            live.blocks.wrapping_sub(before.live_blocks()),
+        ),
+        live,
+        total: amount(
+            since(after.allocated_bytes, before.allocated_bytes),
+            since(after.allocated_blocks, before.allocated_blocks),
+        ),
+    }
+}
+
+fn amount(bytes: i64, blocks: i64) -> Amount {
+    Amount { bytes, blocks }
+}
+
+fn since(now: u64, then: u64) -> i64 {
+    now.wrapping_sub(then).cast_signed()
+}

@@ -1,0 +1,216 @@
+//! What the tests of several stages share: one report, one small process, and directories that clean up after themselves.
+//!
+//! Tests only. The report is the contract's own example, so that a renderer's test reads like the manual.
+
+use crate::model::{Counters, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot};
+use crate::report::{Amount, By, End, Report, Row, Sort, Unattributed};
+use crate::symbolize::{Language, Reason, SymbolFrame};
+use std::path::{Path, PathBuf};
+
+/// A directory that goes when it is dropped.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// An empty directory; `name` must be the test's own.
+    pub(crate) fn new(name: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("heapshim-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Scratch(path.canonicalize().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn frame(language: Language, function: &str, place: Option<(&str, u32)>) -> SymbolFrame {
+    SymbolFrame {
+        file: place.map(|(file, _)| file.to_string()),
+        line: place.map(|(_, line)| line),
+        function: Some(function.to_string()),
+        module: Some("/usr/bin/server".to_string()),
+        address: 0x1000,
+        language,
+        reason: None,
+        inlined: false,
+    }
+}
+
+/// A C function.
+pub(crate) fn c_frame(function: &str, file: &str, line: u32) -> SymbolFrame {
+    frame(Language::C, function, Some((file, line)))
+}
+
+/// A C++ function.
+pub(crate) fn cpp_frame(function: &str, file: &str, line: u32) -> SymbolFrame {
+    frame(Language::Cpp, function, Some((file, line)))
+}
+
+/// A Rust function.
+pub(crate) fn rust_frame(function: &str, place: Option<(&str, u32)>) -> SymbolFrame {
+    frame(Language::Rust, function, place)
+}
+
+/// A function of which only the symbol is known.
+pub(crate) fn module_frame(function: &str, module: &str) -> SymbolFrame {
+    let base = module.rsplit('/').next().unwrap();
+    SymbolFrame {
+        module: Some(module.to_string()),
+        address: 0x8f1c2,
+        reason: Some(Reason::NoDebugInformation(base.to_string())),
+        ..frame(Language::Unknown, function, None)
+    }
+}
+
+fn row(stack: Vec<SymbolFrame>, growth: (i64, i64), live: i64, via: Option<&str>) -> Row {
+    let blamed = stack.last().unwrap().clone();
+    Row {
+        file: blamed.file,
+        line: blamed.line,
+        function: blamed.function,
+        module: blamed.module,
+        language: blamed.language,
+        via: via.map(str::to_string),
+        growth: amount(growth.0, growth.1),
+        live: amount(live, growth.1.max(0)),
+        total: amount(growth.0.max(0) + 4096, growth.1.max(0) + 1),
+        blamed: stack.len() - 1,
+        stack,
+    }
+}
+
+pub(crate) fn amount(bytes: i64, blocks: i64) -> Amount {
+    Amount { bytes, blocks }
+}
+
+fn end(name: &str, seconds: u64, live: Amount, rss_bytes: u64) -> End {
+    End {
+        moment: moment(name, seconds, rss_bytes),
+        live,
+    }
+}
+
+pub(crate) fn moment(name: &str, seconds: u64, rss_bytes: u64) -> Moment {
+    Moment {
+        name: name.to_string(),
+        unix_ns: 1_795_348_800_123_000_000 + seconds * 1_000_000_000,
+        rss_bytes,
+        exact: true,
+        in_flight: 0,
+    }
+}
+
+pub(crate) fn process(identity: u64) -> Process {
+    Process {
+        pid: 4242,
+        identity,
+        name: "server".to_string(),
+        exe: "/usr/bin/server".to_string(),
+        cmdline: vec!["server".to_string(), "--port=80".to_string()],
+        exit: None,
+        start_unix_ns: 1_795_348_700_000_000_000,
+    }
+}
+
+/// The contract's example: three rows that are shown, three more, five that shrank.
+pub(crate) fn report() -> Report {
+    let malloc = c_frame("malloc", "/usr/src/malloc.c", 1);
+    let python = SymbolFrame {
+        language: Language::Python,
+        ..c_frame("__init__", "/usr/lib/python3/aiohttp/web_response.py", 56)
+    };
+    let conn = c_frame("conn_new", "/home/u/server/src/conn.c", 88);
+    let wrapper = c_frame("xmalloc", "/home/u/server/src/util.c", 12);
+    let foo = module_frame("foo_init", "/usr/lib/libfoo.so.3");
+    let mut rows = vec![
+        row(
+            vec![malloc.clone(), python],
+            (116_500_000, 300_004),
+            116_500_000,
+            None,
+        ),
+        row(
+            vec![malloc, wrapper, conn],
+            (64 << 10, 16),
+            64 << 10,
+            Some("xmalloc"),
+        ),
+        row(vec![foo], (12, 1), 12, None),
+    ];
+    for line in 1..=3 {
+        let small = c_frame("small", "/home/u/server/src/small.c", line);
+        rows.push(row(vec![small], (410, 2), 410, None));
+    }
+    for line in 1..=5 {
+        let gone = c_frame("gone", "/home/u/server/src/gone.c", line);
+        rows.push(row(vec![gone], (-419_430, -4), 0, None));
+    }
+    let growth: Amount = rows.iter().map(|row| row.growth).sum();
+    let before = amount(137_573_171, 1000);
+    let after = amount(before.bytes + growth.bytes, before.blocks + growth.blocks);
+    Report {
+        target: process(7),
+        two_processes: false,
+        from: end("warm", 0, before, 200 << 20),
+        to: end("now", 60, after, 318 << 20),
+        growth,
+        sample_bytes: None,
+        unattributed: Unattributed::default(),
+        by: By::Line,
+        sort: Sort::Growth,
+        rows,
+    }
+}
+
+/// A process of two modules and six nodes, in which nothing was allocated yet:
+/// 1 full · 2 main · 3 main→put · 4 main→put→malloc · 5 cut short · 6 cut→malloc
+pub(crate) fn snapshot(identity: u64) -> Snapshot {
+    let module = |path: &str| Module {
+        path: path.to_string(),
+        build_id: vec![1, 2, 3],
+        bias: 0x5555_0000,
+        start: 0x5555_0000,
+        end: 0x5556_0000,
+    };
+    let node = |parent, kind, module, value| Frame {
+        parent,
+        kind,
+        module,
+        value,
+    };
+    let frames = vec![
+        node(0, FrameKind::Root, None, 0),
+        node(0, FrameKind::Full, None, 0),
+        node(0, FrameKind::Native, Some(0), 0x1100),
+        node(2, FrameKind::Native, Some(0), 0x1200),
+        node(3, FrameKind::Native, Some(1), 0x9000),
+        node(0, FrameKind::Truncated, None, 2),
+        node(5, FrameKind::Native, Some(1), 0x9000),
+    ];
+    let site = |frame| Site {
+        frame,
+        counters: Counters::default(),
+    };
+    Snapshot {
+        process: process(identity),
+        moment: moment("now", 0, 0),
+        modules: vec![module("/nowhere/server"), module("/nowhere/libheapshim.so")],
+        sites: [0, 1, 4, 3, 2, 6].map(site).to_vec(),
+        frames,
+        losses: Losses::default(),
+        sample_bytes: None,
+    }
+}

@@ -1,0 +1,229 @@
+//! The report as JSON, schema 1: what scripts read.
+//!
+//! Written by hand, since the order of keys is part of the contract's example and a map would sort them; one row a line, so
+//! that `grep` works. Every key is always there. Strings are valid JSON in which nothing could drive a terminal: control
+//! characters beyond ASCII are escaped as well, which means the same.
+
+use super::text::is_unsafe;
+use super::{Render, View};
+use crate::iso_time::iso_utc;
+use crate::model::Exit;
+use crate::report::{End, Report, Row};
+use crate::symbolize::SymbolFrame;
+use std::fmt::Write as _;
+use std::io;
+
+/// Schema 1.
+#[derive(Clone, Copy, Debug)]
+pub struct Json;
+
+impl Render for Json {
+    fn render(&self, report: &Report, view: &View<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+        let sample = number_or_null(report.sample_bytes);
+        writeln!(out, "{{\"schema\": 1,")?;
+        writeln!(out, " \"target\": {},", target(report))?;
+        writeln!(out, " \"from\": {},", end(&report.from))?;
+        writeln!(out, " \"to\": {},", end(&report.to))?;
+        writeln!(
+            out,
+            " \"growth_bytes\": {}, \"growth_blocks\": {}, \"sample_bytes\": {sample},",
+            report.growth.bytes, report.growth.blocks
+        )?;
+        writeln!(out, " \"unattributed\": {},", unattributed(report))?;
+        writeln!(out, " \"by\": {},", string(report.by.as_str()))?;
+        write!(out, " \"rows\": [")?;
+        let top = view.top.filter(|&top| top > 0).unwrap_or(usize::MAX);
+        for (at, row) in report.rows.iter().take(top).enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(out, "{comma}\n  {}", self::row(row))?;
+        }
+        let close = if report.rows.is_empty() {
+            "]}"
+        } else {
+            "\n ]}"
+        };
+        writeln!(out, "{close}")
+    }
+}
+
+fn target(report: &Report) -> String {
+    let process = &report.target;
+    let cmdline: Vec<String> = process.cmdline.iter().map(|word| string(word)).collect();
+    let exit = match process.exit {
+        None => "null".to_string(),
+        Some(Exit::Code(code)) => format!("{{\"code\": {code}}}"),
+        Some(Exit::Signal(signal)) => format!("{{\"signal\": {signal}}}"),
+    };
+    format!(
+        "{{\"pid\": {}, \"name\": {}, \"exe\": {}, \"cmdline\": [{}], \"exit\": {exit}}}",
+        process.pid,
+        string(&process.name),
+        string(&process.exe),
+        cmdline.join(", "),
+    )
+}
+
+fn end(end: &End) -> String {
+    let moment = &end.moment;
+    format!(
+        "{{\"name\": {}, \"time\": \"{}\", \"live_bytes\": {}, \"live_blocks\": {}, \"rss_bytes\": {}, \"exact\": {}, \
+         \"in_flight\": {}}}",
+        string(&moment.name),
+        iso_utc(moment.unix_ns),
+        end.live.bytes,
+        end.live.blocks,
+        moment.rss_bytes,
+        moment.exact,
+        moment.in_flight,
+    )
+}
+
+fn unattributed(report: &Report) -> String {
+    let none = &report.unattributed;
+    format!(
+        "{{\"growth_bytes\": {}, \"growth_blocks\": {}, \"truncated_stacks\": {}, \"nested_events\": {}, \
+         \"overflow_events\": {}, \"foreign_frees\": {}, \"excluded_bytes\": {}, \"excluded_blocks\": {}}}",
+        none.growth.bytes,
+        none.growth.blocks,
+        none.truncated_stacks,
+        none.nested_events,
+        none.overflow_events,
+        none.foreign_frees,
+        none.excluded.bytes,
+        none.excluded.blocks,
+    )
+}
+
+fn row(row: &Row) -> String {
+    let stack: Vec<String> = row.stack.iter().map(frame).collect();
+    format!(
+        "{{\"file\": {}, \"line\": {}, \"function\": {}, \"module\": {}, \"language\": {}, \"via\": {}, \
+         \"growth_bytes\": {}, \"growth_blocks\": {}, \"live_bytes\": {}, \"live_blocks\": {}, \
+         \"total_bytes\": {}, \"total_blocks\": {}, \"stack\": [{}]}}",
+        string_or_null(row.file.as_deref()),
+        number_or_null(row.line),
+        string_or_null(row.function.as_deref()),
+        string_or_null(row.module.as_deref()),
+        string(row.language.as_str()),
+        string_or_null(row.via.as_deref()),
+        row.growth.bytes,
+        row.growth.blocks,
+        row.live.bytes,
+        row.live.blocks,
+        row.total.bytes,
+        row.total.blocks,
+        stack.join(", "),
+    )
+}
+
+fn frame(frame: &SymbolFrame) -> String {
+    let reason = frame.reason.as_ref().map(ToString::to_string);
+    format!(
+        "{{\"file\": {}, \"line\": {}, \"function\": {}, \"module\": {}, \"address\": \"{:#x}\", \"language\": {}, \
+         \"reason\": {}}}",
+        string_or_null(frame.file.as_deref()),
+        number_or_null(frame.line),
+        string_or_null(frame.function.as_deref()),
+        string_or_null(frame.module.as_deref()),
+        frame.address,
+        string(frame.language.as_str()),
+        string_or_null(reason.as_deref()),
+    )
+}
+
+fn number_or_null(number: Option<impl ToString>) -> String {
+    number.map_or_else(|| "null".to_string(), |number| number.to_string())
+}
+
+fn string_or_null(text: Option<&str>) -> String {
+    text.map_or_else(|| "null".to_string(), string)
+}
+
+fn string(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for char in text.chars() {
+        match char {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            char if is_unsafe(char) => {
+                // All of these lie in the first plane: one escape each.
+                let _ = write!(quoted, "\\u{:04x}", u32::from(char));
+            }
+            char => quoted.push(char),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use serde_json::Value;
+
+    fn rendered(report: &Report, view: &View<'_>) -> Value {
+        let mut out = Vec::new();
+        Json.render(report, view, &mut out).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    /// Check the whole output for a small report, byte by byte.
+    #[test]
+    fn bytes_of_schema_1() {
+        let mut report = fixture::report();
+        report.rows.truncate(1);
+        let mut out = Vec::new();
+        Json.render(&report, &View::default(), &mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            include_str!("expected/report.json")
+        );
+    }
+
+    /// Check that all rows are there, also those that shrank, that they add up, and that --top cuts them.
+    #[test]
+    fn all_rows_unless_top() {
+        let report = fixture::report();
+        let all = rendered(&report, &View::default());
+        let rows = all["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), report.rows.len());
+        let sum: i64 = rows
+            .iter()
+            .map(|r| r["growth_bytes"].as_i64().unwrap())
+            .sum();
+        let none = all["unattributed"]["growth_bytes"].as_i64().unwrap();
+        assert_eq!(sum + none, all["growth_bytes"].as_i64().unwrap());
+        let top = View {
+            top: Some(1),
+            ..View::default()
+        };
+        assert_eq!(rendered(&report, &top)["rows"].as_array().unwrap().len(), 1);
+        let zero = View {
+            top: Some(0),
+            ..View::default()
+        };
+        assert_eq!(
+            rendered(&report, &zero)["rows"].as_array().unwrap().len(),
+            rows.len()
+        );
+    }
+
+    /// Check that no string can drive a terminal, and that each comes back as it was.
+    #[test]
+    fn strings_survive_and_are_safe() {
+        for text in [
+            "a\"b\\c",
+            "\x1b[2J\u{9b}31m\u{7f}",
+            "\u{202e}x\u{feff}",
+            "é文\n\t\r\0",
+        ] {
+            let quoted = string(text);
+            assert!(!quoted.chars().any(is_unsafe), "{quoted}");
+            assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Source lines, for the table.
+//!
+//! The path comes from the target's debug information, and the reader may be root: a file is shown only if the target's user
+//! could read it, or `dwarf` would be a way to print one's administrator's secrets. Only regular files are opened, only so
+//! much of them is read, and a line that cannot be had is simply not shown.
+
+use crate::symbolize::{Options, open_regular, resolve_in};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Generated sources are larger than one expects; this is larger still.
+const MAX_SOURCE: u64 = 16 << 20;
+
+/// Where source lines come from.
+pub trait SourceLines {
+    /// The line, counted from 1, as it stands in the file.
+    fn line(&self, file: &str, line: u32) -> Option<String>;
+}
+
+/// No source lines.
+#[derive(Clone, Copy, Debug)]
+pub struct NoSources;
+
+impl SourceLines for NoSources {
+    fn line(&self, _: &str, _: u32) -> Option<String> {
+        None
+    }
+}
+
+/// Source lines from files.
+#[derive(Debug)]
+pub struct Sources {
+    moved: Vec<(String, String)>,
+    root: Option<PathBuf>,
+    reader: Option<(u32, u32)>,
+    files: RefCell<HashMap<String, Option<Vec<u8>>>>,
+}
+
+impl Sources {
+    /// Sources where `options` say. `reader` is the user and group that the target runs as, where that is not who we are:
+    /// then only what these could read is shown.
+    #[must_use]
+    pub fn new(options: &Options, reader: Option<(u32, u32)>) -> Sources {
+        Sources {
+            moved: options.source_dirs.clone(),
+            root: options.root.clone().filter(|root| root.is_dir()),
+            reader,
+            files: RefCell::default(),
+        }
+    }
+
+    /// Where a file may lie: where the user said, in the target's root.
+    fn candidates(&self, file: &str) -> Vec<PathBuf> {
+        let moved = self.moved.iter().filter_map(|(from, to)| {
+            let rest = Path::new(file).strip_prefix(from).ok()?;
+            Some(Path::new(to).join(rest))
+        });
+        let own = resolve_in(self.root.as_deref(), Path::new(file));
+        moved.chain([own]).collect()
+    }
+
+    fn read(&self, file: &str) -> Option<Vec<u8>> {
+        if !Path::new(file).is_absolute() {
+            return None;
+        }
+        self.candidates(file)
+            .iter()
+            .find_map(|path| self.read_file(path))
+    }
+
+    fn read_file(&self, path: &Path) -> Option<Vec<u8>> {
+        let file = open_regular(path).ok()?;
+        if let Some(reader) = self.reader {
+            let real = path.canonicalize().ok()?;
+            let reachable = real.ancestors().skip(1).all(|dir| {
+                dir.metadata()
+                    .is_ok_and(|metadata| allows(&metadata, reader, 0o1))
+            });
+            if !reachable || !allows(&file.metadata().ok()?, reader, 0o4) {
+                return None;
+            }
+        }
+        let mut text = Vec::new();
+        file.take(MAX_SOURCE).read_to_end(&mut text).ok()?;
+        Some(text)
+    }
+}
+
+/// The kernel's rule for owner, group and others; further groups and access lists are not asked, which only shows less.
+fn allows(metadata: &Metadata, (user, group): (u32, u32), bit: u32) -> bool {
+    let shift = if metadata.uid() == user {
+        6
+    } else if metadata.gid() == group {
+        3
+    } else {
+        0
+    };
+    user == 0 || metadata.mode() >> shift & bit == bit
+}
+
+impl SourceLines for Sources {
+    fn line(&self, file: &str, line: u32) -> Option<String> {
+        let mut files = self.files.borrow_mut();
+        let text = files
+            .entry(file.to_string())
+            .or_insert_with(|| self.read(file));
+        let at = usize::try_from(line).ok()?.checked_sub(1)?;
+        let found = text.as_ref()?.split(|&byte| byte == b'\n').nth(at)?;
+        Some(String::from_utf8_lossy(found).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Scratch;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Check the first and the last line, and that there is none beyond.
+    #[test]
+    fn lines_count_from_one() {
+        let scratch = Scratch::new("sources-lines");
+        let file = scratch.write("x.c", b"one\n\ttwo\n");
+        let file = file.to_str().unwrap();
+        let sources = Sources::new(&Options::default(), None);
+        assert_eq!(sources.line(file, 1).unwrap(), "one");
+        assert_eq!(sources.line(file, 2).unwrap(), "\ttwo");
+        assert_eq!(sources.line(file, 0), None);
+        assert_eq!(sources.line(file, 9), None);
+        assert_eq!(sources.line("relative.c", 1), None);
+        assert_eq!(sources.line("/dev/zero", 1), None);
+    }
+
+    /// Check that sources are found where the user says that they are now, by whole parts of the path.
+    #[test]
+    fn moved_sources() {
+        let scratch = Scratch::new("sources-moved");
+        scratch.write("x.c", b"here\n");
+        let to = scratch.path().to_str().unwrap().to_string();
+        let options = Options {
+            source_dirs: vec![("/build/p".to_string(), to)],
+            ..Options::default()
+        };
+        let sources = Sources::new(&options, None);
+        assert_eq!(sources.line("/build/p/x.c", 1).unwrap(), "here");
+        assert_eq!(sources.line("/build/pp/x.c", 1), None);
+    }
+
+    /// Check that what the target's user may not read is not shown, however much the reader may.
+    #[test]
+    fn other_users_secrets_are_not_shown() {
+        let scratch = Scratch::new("sources-secret");
+        let file = scratch.write("secret", b"secret\n");
+        let name = file.to_str().unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        let stranger = Some((4_000_000, 4_000_000));
+        let line = |reader| Sources::new(&Options::default(), reader).line(name, 1);
+        assert_eq!(line(stranger), None);
+        assert_eq!(line(None).unwrap(), "secret");
+    }
+}

@@ -1,0 +1,611 @@
+//! The table: what people read.
+//!
+//! Three parts: two header lines, the rows, and a closing line that accounts for what is not shown. The rows, 'more', 'shrank',
+//! 'not attributed' and 'left out' add up to the growth in the header, to the rounding.
+
+use super::paths::Labels;
+use super::text::{
+    cut, duration, escape, grouped, in_unit, signed_size, size, source_line, unit_of,
+};
+use super::{Render, View};
+use crate::report::{Amount, By, End, Report, Row, Sort};
+use crate::symbolize::{Reason, SymbolFrame};
+use std::io::{self, Write};
+
+/// Rows, where the user does not say how many.
+const TOP: usize = 10;
+
+/// Columns between a row's text and its reason, at least.
+const GAP: usize = 3;
+
+const GREEN: &str = "32";
+const RED: &str = "31";
+const BOLD: &str = "1";
+const DIM: &str = "2";
+
+/// For people.
+#[derive(Clone, Copy, Debug)]
+pub struct Table;
+
+impl Render for Table {
+    fn render(&self, report: &Report, view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let shown = shown(report, view);
+        headline(report, out)?;
+        totals(report, out)?;
+        writeln!(out)?;
+        let layout = Layout::new(report, &shown, view);
+        if !shown.is_empty() {
+            layout.heading(out)?;
+        }
+        for row in &shown {
+            layout.row(row, out)?;
+        }
+        layout.closing(&shown, out)
+    }
+}
+
+/// The rows that are printed.
+fn shown<'a>(report: &'a Report, view: &View<'_>) -> Vec<&'a Row> {
+    let top = match view.top {
+        None => TOP,
+        Some(0) => usize::MAX,
+        Some(top) => top,
+    };
+    let wanted = |row: &&Row| row.grew() || view.all && row.shrank() || is_busy(row, report.sort);
+    report.rows.iter().filter(wanted).take(top).collect()
+}
+
+/// A row that did not grow may still be what the user sorts for.
+fn is_busy(row: &Row, sort: Sort) -> bool {
+    match sort {
+        Sort::Growth | Sort::Blocks => false,
+        Sort::Live => row.live.bytes > 0 && !row.shrank(),
+        Sort::Total | Sort::Allocations => row.total.blocks > 0 && !row.shrank(),
+    }
+}
+
+/// `server (pid 4242)   warm → now   60.0 s   exact`
+fn headline(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let (from, to) = (&report.from.moment, &report.to.moment);
+    let in_flight = from.in_flight.max(to.in_flight);
+    let exactness = if from.exact && to.exact {
+        "exact".to_string()
+    } else {
+        format!("within {in_flight} events in flight")
+    };
+    let runs = if report.two_processes {
+        "   two processes"
+    } else {
+        ""
+    };
+    writeln!(
+        out,
+        "{} (pid {})   {} → {}   {}   {exactness}{runs}",
+        escape(&report.target.name),
+        report.target.pid,
+        escape(&from.name),
+        escape(&to.name),
+        duration(from.unix_ns, to.unix_ns),
+    )
+}
+
+/// `heap +111.2 MiB (131.2 → 242.4), +300,004 blocks · RSS +118.0 MiB`
+fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let growth = report.growth;
+    write!(
+        out,
+        "heap {} ({}), {} blocks",
+        signed_size(growth.bytes),
+        from_to(growth.bytes, report.from.live.bytes, report.to.live.bytes),
+        grouped(growth.blocks),
+    )?;
+    if let Some(rss) = rss_growth(&report.from, &report.to) {
+        // What RSS is made of follows here, after a colon, once it is known.
+        write!(out, " · RSS {}", signed_size(rss))?;
+    }
+    writeln!(out)
+}
+
+/// Both ends in the growth's unit, which need not be said twice; each in its own where that would say nothing.
+fn from_to(growth: i64, from: i64, to: i64) -> String {
+    let unit = unit_of(growth);
+    let fits = |bytes: i64| bytes == 0 || unit_of(bytes) == unit;
+    if fits(from) && fits(to) && (from, to) != (0, 0) {
+        format!("{} → {}", in_unit(from, unit), in_unit(to, unit))
+    } else {
+        format!("{} → {}", size(from), size(to))
+    }
+}
+
+/// None where one of the two is not known.
+fn rss_growth(from: &End, to: &End) -> Option<i64> {
+    let (from, to) = (from.moment.rss_bytes, to.moment.rss_bytes);
+    (from != 0 && to != 0).then(|| to.wrapping_sub(from).cast_signed())
+}
+
+/// How the rows of one table are laid out.
+struct Layout<'a> {
+    report: &'a Report,
+    view: &'a View<'a>,
+    files: Labels,
+    widths: Vec<usize>,
+    /// Where the text of a row begins.
+    indent: usize,
+}
+
+impl<'a> Layout<'a> {
+    fn new(report: &'a Report, shown: &[&'a Row], view: &'a View<'a>) -> Layout<'a> {
+        let stacks = shown.iter().filter(|_| shows_stacks(report, view));
+        let in_stacks = stacks
+            .flat_map(|row| &row.stack)
+            .filter_map(|f| f.file.as_deref());
+        let in_rows = shown.iter().filter_map(|row| row.file.as_deref());
+        let files = Labels::new(in_rows.chain(in_stacks), view.current_dir);
+        let mut layout = Layout {
+            report,
+            view,
+            files,
+            widths: vec![12, 12, 11],
+            indent: 0,
+        };
+        if report.sort == Sort::Total || report.sort == Sort::Allocations {
+            layout.widths.push(13);
+        }
+        for row in shown {
+            for (width, text) in layout.widths.iter_mut().zip(numbers(report.sort, row)) {
+                *width = (*width).max(text.chars().count() + 2);
+            }
+        }
+        layout.indent = layout.widths.iter().sum::<usize>() + 3;
+        layout
+    }
+
+    /// `      growth      blocks       live   line`
+    fn heading(&self, out: &mut dyn Write) -> io::Result<()> {
+        let last = match self.report.sort {
+            Sort::Allocations => "allocations",
+            _ => "total",
+        };
+        for (width, name) in self.widths.iter().zip(["growth", "blocks", "live", last]) {
+            write!(out, "{name:>width$}")?;
+        }
+        writeln!(out, "   {}", self.report.by.as_str())
+    }
+
+    fn row(&self, row: &Row, out: &mut dyn Write) -> io::Result<()> {
+        let numbers = numbers(self.report.sort, row);
+        for (at, (width, text)) in self.widths.iter().zip(numbers).enumerate() {
+            let color = match at {
+                0 if row.shrank() => GREEN,
+                0 => RED,
+                _ => "",
+            };
+            write!(out, "{}", self.painted(&format!("{text:>width$}"), color))?;
+        }
+        writeln!(out, "   {}", self.text(row))?;
+        self.source(row, out)?;
+        if shows_stacks(self.report, self.view) {
+            self.stack(row, out)?;
+        }
+        Ok(())
+    }
+
+    /// `src/conn.c:88  conn_new   (via xmalloc)`, and on the right what is missing.
+    fn text(&self, row: &Row) -> String {
+        let place = escape(&self.place(row));
+        let function = match self.report.by {
+            By::Function | By::File | By::Module => None,
+            By::Line | By::Stack => row.function.as_deref(),
+        };
+        let mut rest = function.map_or_else(String::new, |name| format!("  {}", escape(name)));
+        if let Some(via) = &row.via {
+            rest.push_str(&format!("   (via {})", escape(via)));
+        }
+        let reason = self.reason(row);
+        let Some(width) = self.view.width else {
+            let gap = if reason.is_empty() { 0 } else { GAP };
+            return format!("{}{rest}{:gap$}{reason}", self.painted(&place, BOLD), "");
+        };
+        // At least the place stays whole: it is what the reader came for.
+        let room = width.saturating_sub(self.indent);
+        let reason = cut(&reason, room / 2);
+        let taken = if reason.is_empty() {
+            0
+        } else {
+            reason.chars().count() + GAP
+        };
+        let used = place.chars().count() + taken;
+        let rest = cut(&rest, room.saturating_sub(used));
+        let gap = room.saturating_sub(used + rest.chars().count()) + GAP;
+        let gap = if reason.is_empty() { 0 } else { gap };
+        format!("{}{rest}{:gap$}{reason}", self.painted(&place, BOLD), "")
+    }
+
+    /// What the row is of: a file and a line, or as much of it as is known.
+    fn place(&self, row: &Row) -> String {
+        let address = row.blamed_frame().map_or(0, |frame| frame.address);
+        let file = row.file.as_deref().map(|file| self.files.of(file));
+        match (self.report.by, file, row.line) {
+            (By::Module, ..) => row
+                .module
+                .clone()
+                .unwrap_or_else(|| "[no module]".to_string()),
+            (By::Function, file, _) => match (&row.function, file) {
+                (Some(function), Some(file)) => format!("{function}  {file}"),
+                (Some(function), None) => format!("{function}  {}", module_only(row)),
+                (None, _) => address_in(row.module.as_deref(), address),
+            },
+            (_, Some(file), Some(line)) => format!("{file}:{line}"),
+            (By::File, Some(file), None) => file.to_string(),
+            (By::File, None, _) => module_only(row),
+            _ => address_in(row.module.as_deref(), address),
+        }
+    }
+
+    /// Why there is no line, where the reader would look for one.
+    fn reason(&self, row: &Row) -> String {
+        let reason = row.blamed_frame().and_then(|frame| frame.reason.as_ref());
+        match (self.report.by, reason) {
+            (By::Module, _) | (_, None) => String::new(),
+            (_, Some(reason)) => escape(&reason.to_string()),
+        }
+    }
+
+    fn source(&self, row: &Row, out: &mut dyn Write) -> io::Result<()> {
+        let (Some(file), Some(line)) = (&row.file, row.line) else {
+            return Ok(());
+        };
+        let found = self.view.sources.line(file, line);
+        let text = found.map(|text| source_line(&text)).unwrap_or_default();
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.below(&text, DIM, out)
+    }
+
+    /// `src/conn.c:88  conn_new`, a line a frame, innermost first.
+    fn stack(&self, row: &Row, out: &mut dyn Write) -> io::Result<()> {
+        for (at, frame) in row.stack.iter().enumerate() {
+            let blamed = if at == row.blamed { "> " } else { "  " };
+            self.below(&format!("{blamed}{}", self.frame(frame)), "", out)?;
+        }
+        Ok(())
+    }
+
+    fn frame(&self, frame: &SymbolFrame) -> String {
+        if let Some(reason) = frame.reason.as_ref().filter(|reason| reason.is_mark()) {
+            return format!("({reason})");
+        }
+        let place = match (frame.file.as_deref(), frame.line) {
+            (Some(file), Some(line)) => format!("{}:{line}", self.files.of(file)),
+            _ => address_in(frame.module.as_deref(), frame.address),
+        };
+        let function = frame.function.as_deref().unwrap_or("");
+        let inlined = if frame.inlined { "  (inlined)" } else { "" };
+        escape(format!("{place}  {function}{inlined}").trim_end())
+    }
+
+    /// A line under a row, four columns further in.
+    fn below(&self, text: &str, color: &str, out: &mut dyn Write) -> io::Result<()> {
+        let indent = self.indent + 4;
+        let text = match self.view.width {
+            Some(width) => cut(text, width.saturating_sub(indent)),
+            None => text.to_string(),
+        };
+        if text.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "{:indent$}{}", "", self.painted(&text, color))
+    }
+
+    /// `3 more lines: +1.2 KiB · 5 lines shrank: -2.0 MiB · not attributed: 0 B`
+    fn closing(&self, shown: &[&Row], out: &mut dyn Write) -> io::Result<()> {
+        let is_shown = |row: &Row| shown.iter().any(|&other| std::ptr::eq(other, row));
+        let hidden = || self.report.rows.iter().filter(|row| !is_shown(row));
+        let word = self.report.by.as_str();
+        let mut parts = Vec::new();
+        let more = sum(hidden().filter(|row| row.grew()));
+        if more.0 > 0 {
+            parts.push(format!(
+                "{} more {word}{}: {}",
+                more.0,
+                plural(more.0),
+                signed_size(more.1)
+            ));
+        }
+        let shrank = sum(hidden().filter(|row| row.shrank()));
+        if shrank.0 > 0 {
+            let count = shrank.0;
+            parts.push(format!(
+                "{count} {word}{} shrank: {}",
+                plural(count),
+                signed_size(shrank.1)
+            ));
+        }
+        parts.push(format!("not attributed: {}", not_attributed(self.report)));
+        let excluded = self.report.unattributed.excluded;
+        if excluded != Amount::default() {
+            parts.push(format!("left out: {}", signed_size(excluded.bytes)));
+        }
+        writeln!(out, "{:1$}{2}", "", self.indent, parts.join(" · "))
+    }
+
+    fn painted(&self, text: &str, color: &str) -> String {
+        if self.view.color && !color.is_empty() {
+            format!("\x1b[{color}m{text}\x1b[0m")
+        } else {
+            text.to_string()
+        }
+    }
+}
+
+fn shows_stacks(report: &Report, view: &View<'_>) -> bool {
+    // Two stacks that end in the same line would be two rows that look the same.
+    view.stacks || report.by == By::Stack
+}
+
+fn numbers(sort: Sort, row: &Row) -> Vec<String> {
+    let mut numbers = vec![
+        signed_size(row.growth.bytes),
+        grouped(row.growth.blocks),
+        size(row.live.bytes),
+    ];
+    match sort {
+        Sort::Total => numbers.push(size(row.total.bytes)),
+        Sort::Allocations => numbers.push(grouped(row.total.blocks)),
+        Sort::Growth | Sort::Blocks | Sort::Live => {}
+    }
+    numbers
+}
+
+fn sum<'a>(rows: impl Iterator<Item = &'a Row>) -> (usize, i64) {
+    rows.fold((0, 0), |(count, bytes), row| {
+        (count + 1, bytes.wrapping_add(row.growth.bytes))
+    })
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// The number, and what there is to say of it where it is not zero.
+fn not_attributed(report: &Report) -> String {
+    let none = &report.unattributed;
+    let bytes = none.growth.bytes.wrapping_sub(none.excluded.bytes);
+    let counted = [
+        (none.truncated_stacks, "truncated stack"),
+        (none.nested_events, "nested event"),
+        (none.overflow_events, "event past the ledger's limits"),
+    ];
+    let causes: Vec<String> = counted
+        .iter()
+        .filter(|(count, _)| *count > 0 && bytes != 0)
+        .map(|(count, word)| cause(*count, word))
+        .collect();
+    if causes.is_empty() {
+        return signed_size(bytes);
+    }
+    format!("{} ({})", signed_size(bytes), causes.join(", "))
+}
+
+fn cause(count: i64, word: &str) -> String {
+    let number = grouped(count);
+    let plural = if count == 1 { "" } else { "s" };
+    let (first, rest) = word.split_once(" past").unwrap_or((word, ""));
+    let rest = if rest.is_empty() {
+        String::new()
+    } else {
+        format!(" past{rest}")
+    };
+    format!("{} {first}{plural}{rest}", number.trim_start_matches('+'))
+}
+
+/// `[libfoo.so.3+0x8f1c2]`, or `[0x7f…]` where the address lies in no module.
+fn address_in(module: Option<&str>, address: u64) -> String {
+    match module {
+        Some(module) => format!("[{}+{address:#x}]", base_name(module)),
+        None => format!("[{address:#x}]"),
+    }
+}
+
+fn module_only(row: &Row) -> String {
+    match &row.module {
+        Some(module) => format!("[{}]", base_name(module)),
+        None => format!("[{}]", Reason::UnknownModule),
+    }
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use crate::render::SourceLines;
+
+    /// The lines of the contract's example.
+    struct Example;
+
+    impl SourceLines for Example {
+        fn line(&self, file: &str, line: u32) -> Option<String> {
+            let text = match (file.rsplit('/').next()?, line) {
+                ("web_response.py", 56) => "        self._headers = CIMultiDict()",
+                ("conn.c", 88) => "\tc->buf = xmalloc(4096);\r",
+                _ => return None,
+            };
+            Some(text.to_string())
+        }
+    }
+
+    fn example() -> View<'static> {
+        View {
+            sources: &Example,
+            ..View::default()
+        }
+    }
+
+    fn rendered(report: &Report, view: &View<'_>) -> String {
+        let mut out = Vec::new();
+        Table.render(report, view, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Check the contract's example, byte by byte.
+    #[test]
+    fn bytes_of_the_contract() {
+        let view = View {
+            top: Some(3),
+            width: Some(123),
+            ..example()
+        };
+        assert_eq!(
+            rendered(&fixture::report(), &view),
+            include_str!("expected/table.txt")
+        );
+    }
+
+    /// Check that lines are cut to the width, and that no line ends in a blank.
+    #[test]
+    fn lines_fit_the_width() {
+        for width in [80, 60, 40, 20] {
+            let view = View {
+                width: Some(width),
+                stacks: true,
+                all: true,
+                ..example()
+            };
+            let text = rendered(&fixture::report(), &view);
+            for line in text.lines() {
+                assert!(!line.ends_with(' '), "{line:?}");
+            }
+            let rows = text.lines().filter(|line| line.contains(" c->buf"));
+            assert!(rows.into_iter().all(|line| line.chars().count() <= width));
+        }
+    }
+
+    /// Check that with --all the rows that shrank are shown, and no longer counted as hidden.
+    #[test]
+    fn all_shows_what_shrank() {
+        let view = View {
+            all: true,
+            top: Some(0),
+            ..example()
+        };
+        let text = rendered(&fixture::report(), &view);
+        assert!(text.contains("src/gone.c:5  gone"), "{text}");
+        assert!(text.ends_with("   not attributed: 0 B\n"), "{text}");
+    }
+
+    /// Check that a stack stands under its row, with the charged frame marked.
+    #[test]
+    fn stacks_stand_under_rows() {
+        let view = View {
+            stacks: true,
+            ..example()
+        };
+        let text = rendered(&fixture::report(), &view);
+        assert!(text.contains("    > src/conn.c:88  conn_new\n"), "{text}");
+        assert!(text.contains("      src/util.c:12  xmalloc\n"), "{text}");
+    }
+
+    /// Check that hostile names, paths and source lines cannot drive a terminal.
+    #[test]
+    fn nothing_hostile_reaches_the_terminal() {
+        struct Hostile;
+        impl SourceLines for Hostile {
+            fn line(&self, _: &str, _: u32) -> Option<String> {
+                Some("x = \"\u{1b}]0;owned\u{7}\";".to_string())
+            }
+        }
+        let mut report = fixture::report();
+        report.target.name = "se\u{1b}[2Jrver".to_string();
+        report.to.moment.name = "no\nw".to_string();
+        for row in &mut report.rows {
+            row.file = Some("/a/\u{9b}31m.c".to_string());
+            row.function = Some("f\u{202e}g\r".to_string());
+            row.via = Some("v\u{8}".to_string());
+            for frame in &mut row.stack {
+                frame.module = Some("/lib/\u{1b}c.so".to_string());
+                frame.file = None;
+            }
+        }
+        for by in [By::Line, By::Function, By::File, By::Module, By::Stack] {
+            report.by = by;
+            let view = View {
+                stacks: true,
+                sources: &Hostile,
+                ..View::default()
+            };
+            let text = rendered(&report, &view);
+            let lines = text.split('\n').map(str::to_string);
+            assert!(
+                !lines
+                    .flat_map(|l| l.chars().collect::<Vec<_>>())
+                    .any(char::is_control)
+            );
+        }
+    }
+
+    /// Check that colours are there when they are asked for, and do not count as columns.
+    #[test]
+    fn colours_only_when_asked() {
+        let view = View {
+            color: true,
+            ..example()
+        };
+        let text = rendered(&fixture::report(), &view);
+        assert!(
+            text.contains("\x1b[1msrc/conn.c:88\x1b[0m  conn_new"),
+            "{text}"
+        );
+        let plain: String = text
+            .replace("\x1b[1m", "")
+            .replace("\x1b[2m", "")
+            .replace("\x1b[31m", "")
+            .replace("\x1b[0m", "");
+        assert_eq!(plain, rendered(&fixture::report(), &example()));
+    }
+
+    /// Check the closing line when something is not attributed or left out, and that it says why.
+    #[test]
+    fn what_is_in_no_row_is_said() {
+        let mut report = fixture::report();
+        report.unattributed.growth = fixture::amount(5 << 10, 3);
+        report.unattributed.excluded = fixture::amount(1 << 10, 1);
+        report.unattributed.truncated_stacks = 2;
+        report.unattributed.nested_events = 1;
+        let text = rendered(&report, &example());
+        let expected =
+            "not attributed: +4.0 KiB (2 truncated stacks, 1 nested event) · left out: +1.0 KiB\n";
+        assert!(text.ends_with(expected), "{text}");
+    }
+
+    /// Check that sorting by what was allocated shows it, also for rows that did not grow.
+    #[test]
+    fn allocations_have_a_column() {
+        let mut report = fixture::report();
+        report.sort = Sort::Allocations;
+        report.rows[2].growth = Amount::default();
+        report.rows[2].total = fixture::amount(1 << 20, 1_000_000);
+        let text = rendered(&report, &example());
+        assert!(text.contains("       live  allocations   line\n"), "{text}");
+        assert!(text.contains("   +1,000,000   [libfoo"), "{text}");
+    }
+
+    /// Check the ends in parentheses: in the growth's unit where both have it, else each in its own.
+    #[test]
+    fn ends_of_the_heap() {
+        assert_eq!(
+            from_to(116_601_651, 137_573_171, 254_174_822),
+            "131.2 → 242.4"
+        );
+        assert_eq!(from_to(64 << 20, 0, 64 << 20), "0.0 → 64.0");
+        assert_eq!(
+            from_to(12, 137_573_171, 137_573_183),
+            "131.2 MiB → 131.2 MiB"
+        );
+        assert_eq!(from_to(0, 0, 0), "0 B → 0 B");
+    }
+}

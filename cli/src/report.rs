@@ -1,0 +1,190 @@
+//! What a diff found: the value between `diff` and `render`.
+//!
+//! Invariants, exact in integers, whatever the options:
+//!   Σ rows.growth + unattributed.growth = growth (bytes and blocks alike);
+//!   growth = to.live − from.live;
+//!   unattributed.growth includes unattributed.excluded: what the user's filters left out is in no row either.
+
+use crate::model::{Moment, Process};
+use crate::symbolize::{Language, SymbolFrame};
+
+/// What a row stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum By {
+    /// A source line; an address where there is none.
+    #[default]
+    Line,
+    /// A function.
+    Function,
+    /// A source file; a module where there is none.
+    File,
+    /// A loaded object.
+    Module,
+    /// A whole stack.
+    Stack,
+}
+
+impl By {
+    /// The word for it in options and reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            By::Line => "line",
+            By::Function => "function",
+            By::File => "file",
+            By::Module => "module",
+            By::Stack => "stack",
+        }
+    }
+}
+
+/// What rows are sorted by, greatest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Sort {
+    /// Bytes grown.
+    #[default]
+    Growth,
+    /// Blocks grown.
+    Blocks,
+    /// Bytes alive at the end.
+    Live,
+    /// Bytes allocated between the two marks, freed since or not.
+    Total,
+    /// Blocks allocated between the two marks, freed since or not.
+    Allocations,
+}
+
+/// Bytes and blocks; signed, since they are differences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Amount {
+    /// Bytes that the program asked for.
+    pub bytes: i64,
+    /// Blocks.
+    pub blocks: i64,
+}
+
+impl std::ops::AddAssign for Amount {
+    fn add_assign(&mut self, other: Amount) {
+        self.bytes = self.bytes.wrapping_add(other.bytes);
+        self.blocks = self.blocks.wrapping_add(other.blocks);
+    }
+}
+
+impl std::ops::Neg for Amount {
+    type Output = Amount;
+
+    fn neg(self) -> Amount {
+        Amount {
+            bytes: self.bytes.wrapping_neg(),
+            blocks: self.blocks.wrapping_neg(),
+        }
+    }
+}
+
+impl std::iter::Sum for Amount {
+    fn sum<I: Iterator<Item = Amount>>(amounts: I) -> Amount {
+        let mut sum = Amount::default();
+        for amount in amounts {
+            sum += amount;
+        }
+        sum
+    }
+}
+
+/// One of the two ends: the moment, and what was alive then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// When, and how the process stood.
+    pub moment: Moment,
+    /// Alive then.
+    pub live: Amount,
+}
+
+/// What is in no row, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Unattributed {
+    /// All of it.
+    pub growth: Amount,
+    /// Of which: left out by `--include` and `--exclude`.
+    pub excluded: Amount,
+    /// Stacks walked between the two marks that ended early.
+    pub truncated_stacks: i64,
+    /// Events inside a hook between the two marks.
+    pub nested_events: i64,
+    /// Events between the two marks charged to the overflow site.
+    pub overflow_events: i64,
+    /// Frees between the two marks of blocks that were never seen.
+    pub foreign_frees: i64,
+}
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Source file, absolute.
+    pub file: Option<String>,
+    /// Line; None also where the rows are of something greater than lines.
+    pub line: Option<u32>,
+    /// Function; None also where the rows are of something greater than functions.
+    pub function: Option<String>,
+    /// Module of the heaviest stack's blamed frame.
+    pub module: Option<String>,
+    /// What it was written in.
+    pub language: Language,
+    /// What the blamed frame called to get its memory, in the heaviest stack.
+    pub via: Option<String>,
+    /// Grown between the two marks.
+    pub growth: Amount,
+    /// Alive at the second mark.
+    pub live: Amount,
+    /// Allocated between the two marks, freed since or not.
+    pub total: Amount,
+    /// The heaviest stack, innermost frame first.
+    pub stack: Vec<SymbolFrame>,
+    /// The place in `stack` of the frame that is charged.
+    pub blamed: usize,
+}
+
+impl Row {
+    /// The frame that is charged; None only for a row made without a stack.
+    #[must_use]
+    pub fn blamed_frame(&self) -> Option<&SymbolFrame> {
+        self.stack.get(self.blamed)
+    }
+
+    /// True where it ended with less than it began with.
+    #[must_use]
+    pub fn shrank(&self) -> bool {
+        (self.growth.bytes, self.growth.blocks) < (0, 0)
+    }
+
+    /// True where it ended with more than it began with.
+    #[must_use]
+    pub fn grew(&self) -> bool {
+        (self.growth.bytes, self.growth.blocks) > (0, 0)
+    }
+}
+
+/// The growth between two moments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Whose: the process of the second mark.
+    pub target: Process,
+    /// True where the two marks are of two processes, or of two programs that one process ran.
+    pub two_processes: bool,
+    /// The first mark.
+    pub from: End,
+    /// The second mark.
+    pub to: End,
+    /// Grown in all.
+    pub growth: Amount,
+    /// Mean bytes between samples; None: every event counted.
+    pub sample_bytes: Option<u64>,
+    /// What is in no row.
+    pub unattributed: Unattributed,
+    /// What the rows stand for.
+    pub by: By,
+    /// What they are sorted by.
+    pub sort: Sort,
+    /// All of them, also those that shrank.
+    pub rows: Vec<Row>,
+}

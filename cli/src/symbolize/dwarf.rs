@@ -1,0 +1,254 @@
+//! Lines and inlined functions, by DWARF 2 to 5.
+//!
+//! Called by `cache`, one [`Dwarf`] a module. `addr2line` does the lookup; what is ours is what it is given: only the
+//! sections that a lookup needs, the supplementary file of `dwz`, and the `.dwo` files of split DWARF where they still lie
+//! where the compiler put them.
+//!
+//! Not here: `.dwp` packages.
+
+use crate::symbolize::elf::{Damage, Elf};
+use crate::symbolize::{Language, open};
+use addr2line::{LookupContinuation, LookupResult, SplitDwarfLoad};
+use gimli::{EndianRcSlice, Reader, RunTimeEndian, SectionId};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+type Bytes = EndianRcSlice<RunTimeEndian>;
+
+/// Inlined frames at one address; deeper is damage. 2,000 template levels have not been seen, 60 have.
+const MAX_INLINED: usize = 512;
+
+/// One function at an address, innermost first: the inlined one before the one that it is inlined in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Linkage name, or plain name.
+    pub(crate) function: Option<String>,
+    /// Of the compilation unit.
+    pub(crate) language: Language,
+    /// As addr2line joined it: compilation directory, directory, name.
+    pub(crate) file: Option<String>,
+    /// Never 0.
+    pub(crate) line: Option<u32>,
+}
+
+/// A module's debug information.
+pub(crate) struct Dwarf {
+    context: addr2line::Context<Bytes>,
+    root: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Dwarf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dwarf").finish_non_exhaustive()
+    }
+}
+
+impl Dwarf {
+    /// Reads the debug sections of `elf`; `shared` is the file that its `.gnu_debugaltlink` names.
+    pub(crate) fn read(
+        elf: &Elf,
+        shared: Option<&Elf>,
+        root: Option<&Path>,
+    ) -> Result<Dwarf, Damage> {
+        let mut dwarf = gimli::Dwarf::load(|id| load(elf, id, Some(id.name())))?;
+        if let Some(shared) = shared {
+            dwarf.load_sup(|id| load(shared, id, Some(id.name())))?;
+        }
+        dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
+        let context = addr2line::Context::from_dwarf(dwarf).map_err(|e| e.to_string())?;
+        Ok(Dwarf {
+            context,
+            root: root.map(Path::to_path_buf),
+        })
+    }
+
+    /// The functions at an address; empty where the debug information does not cover it.
+    pub(crate) fn places(&self, address: u64) -> Result<Vec<Place>, Damage> {
+        let mut lookup = self.context.find_frames(address);
+        let mut frames = loop {
+            match lookup {
+                LookupResult::Output(frames) => break frames.map_err(|e| e.to_string())?,
+                LookupResult::Load { load, continuation } => {
+                    let split = self.load_split(&load);
+                    lookup = continuation.resume(split);
+                }
+            }
+        };
+        let mut places = Vec::new();
+        while let Some(frame) = frames.next().map_err(|e| e.to_string())? {
+            if places.len() == MAX_INLINED {
+                return Err("inlined too deeply".to_string());
+            }
+            places.push(place(&frame));
+        }
+        places.retain(|place| place.function.is_some() || place.line.is_some());
+        inherit_language(&mut places, self.language_at(address));
+        Ok(places)
+    }
+
+    fn language_at(&self, address: u64) -> Option<Language> {
+        let unit = self.context.find_dwarf_and_unit(address).skip_all_loads()?;
+        let mut entries = unit.entries();
+        let root = entries.next_dfs().ok()??;
+        match root.attr_value(gimli::DW_AT_language)? {
+            gimli::AttributeValue::Language(language) => Some(language_of(language)),
+            _ => None,
+        }
+    }
+
+    /// The `.dwo` file that the skeleton unit names, where it is there and is the one meant.
+    #[expect(
+        clippy::arc_with_non_send_sync,
+        reason = "addr2line wants an Arc; the sections are counted without atomics, since one thread symbolizes"
+    )]
+    fn load_split(&self, load: &SplitDwarfLoad<Bytes>) -> Option<Arc<gimli::Dwarf<Bytes>>> {
+        let mut path = PathBuf::new();
+        if let Some(directory) = &load.comp_dir {
+            path.push(directory.to_string_lossy().ok()?.as_ref());
+        }
+        path.push(load.path.as_ref()?.to_string_lossy().ok()?.as_ref());
+        let elf = Elf::open(&open::resolve_in(self.root.as_deref(), &path)).ok()?;
+        let mut dwarf = gimli::Dwarf::load(|id| self::load(&elf, id, id.dwo_name())).ok()?;
+        let header = dwarf.units().next().ok()??;
+        if dwarf.unit(header).ok()?.dwo_id != Some(load.dwo_id) {
+            return None;
+        }
+        dwarf.make_dwo(&load.parent);
+        Some(Arc::new(dwarf))
+    }
+}
+
+/// A section by its name; empty where it is not there or no lookup needs it.
+fn load(elf: &Elf, id: SectionId, name: Option<&str>) -> Result<Bytes, Damage> {
+    let bytes = match name {
+        Some(name) if is_needed(id) => elf.section(name)?.unwrap_or_default(),
+        _ => Rc::default(),
+    };
+    Ok(EndianRcSlice::new(bytes, RunTimeEndian::Little))
+}
+
+/// Variables, macros and types are most of some files, and are not asked for.
+fn is_needed(id: SectionId) -> bool {
+    !matches!(
+        id,
+        SectionId::DebugLoc
+            | SectionId::DebugLocLists
+            | SectionId::DebugMacinfo
+            | SectionId::DebugMacro
+            | SectionId::DebugNames
+            | SectionId::DebugTypes
+    )
+}
+
+fn place(frame: &addr2line::Frame<'_, Bytes>) -> Place {
+    let function = frame.function.as_ref();
+    let name = function.and_then(|f| f.raw_name().ok());
+    let location = frame.location.as_ref();
+    let file = location.and_then(|location| location.file);
+    Place {
+        function: name.filter(|n| !n.is_empty()).map(|n| n.into_owned()),
+        language: function
+            .and_then(|f| f.language)
+            .map_or(Language::Unknown, language_of),
+        file: file.filter(|name| is_file(name)).map(plain_path),
+        line: location
+            .and_then(|location| location.line)
+            .filter(|&line| line > 0),
+    }
+}
+
+/// Compilers name what no file holds `<built-in>`, `<artificial>` or nothing at all.
+fn is_file(name: &str) -> bool {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    !last.is_empty() && !last.starts_with('<') && last != "??"
+}
+
+/// The path without `.` and `x/..`: the same file is then the same name from every unit.
+fn plain_path(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|&last| last != "..") => {
+                parts.pop();
+            }
+            ".." if path.starts_with('/') => {}
+            part => parts.push(part),
+        }
+    }
+    let root = if path.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", parts.join("/"))
+}
+
+/// A unit has one language, but a frame without a function name came without it.
+fn inherit_language(places: &mut [Place], language: Option<Language>) {
+    let known = places
+        .iter()
+        .map(|place| place.language)
+        .find(|&l| l != Language::Unknown);
+    let Some(language) = known.or(language) else {
+        return;
+    };
+    for place in places {
+        if place.language == Language::Unknown {
+            place.language = language;
+        }
+    }
+}
+
+fn language_of(language: gimli::DwLang) -> Language {
+    match language {
+        gimli::DW_LANG_C
+        | gimli::DW_LANG_C89
+        | gimli::DW_LANG_C99
+        | gimli::DW_LANG_C11
+        | gimli::DW_LANG_C17 => Language::C,
+        gimli::DW_LANG_C_plus_plus
+        | gimli::DW_LANG_C_plus_plus_03
+        | gimli::DW_LANG_C_plus_plus_11
+        | gimli::DW_LANG_C_plus_plus_14
+        | gimli::DW_LANG_C_plus_plus_17
+        | gimli::DW_LANG_C_plus_plus_20 => Language::Cpp,
+        gimli::DW_LANG_Rust => Language::Rust,
+        gimli::DW_LANG_Python => Language::Python,
+        _ => Language::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that a path is told by its parts, and that nothing climbs above the root.
+    #[test]
+    fn paths_become_plain() {
+        assert_eq!(plain_path("/p/build/../src/./x.c"), "/p/src/x.c");
+        assert_eq!(plain_path("/../x.c"), "/x.c");
+        assert_eq!(plain_path("../a/../x.c"), "../x.c");
+        assert_eq!(plain_path("/a//b/x.c"), "/a/b/x.c");
+    }
+
+    /// Check that what compilers write for "no file" is none.
+    #[test]
+    fn built_in_is_no_file() {
+        assert!(!is_file("/p/<built-in>"));
+        assert!(!is_file("/p/<artificial>"));
+        assert!(!is_file(""));
+        assert!(is_file("/p/a<b>.c"));
+    }
+
+    /// Check that a frame without a name speaks its unit's language.
+    #[test]
+    fn language_is_the_units() {
+        let nameless = Place {
+            function: None,
+            language: Language::Unknown,
+            file: None,
+            line: Some(3),
+        };
+        let mut places = vec![nameless];
+        inherit_language(&mut places, Some(Language::C));
+        assert_eq!(places[0].language, Language::C);
+    }
+}

@@ -1,0 +1,25 @@
+//! From the frames of a snapshot to source lines: the stage between `snapshot` and `blame`.
+//!
+//! [`Symbolizer`] is all that other stages call. Below it, one concept a file: `frame` (what comes out, and why something
+//! did not), `cache` (which module, which address, asked once), `elf` (a file's sections), `dwarf` (lines and inlined
+//! functions), `symbols` (names where there is no more), `separate` (debug files that lie elsewhere), `demangle`, `open`.
+//!
+//! The files are named by the target, which may be hostile: nothing here trusts a size, an offset or a path, an address that
+//! cannot be resolved is a frame with a [`Reason`], never an error, and no input may panic. Files are read, not mapped: a
+//! mapped file that somebody truncates kills the reader.
+//!
+//! Not here: frames of interpreters, which the target resolves itself; downloads of debug information.
+
+mod cache;
+mod demangle;
+mod dwarf;
+mod elf;
+mod frame;
+mod open;
+mod separate;
+mod symbols;
+
+pub(crate) use cache::nodes;
+pub use cache::{Options, Symbolizer};
+pub use frame::{Language, Reason, SymbolFrame};
+pub use open::{open_regular, resolve_in};
