@@ -22,8 +22,9 @@ use heapshim_unwind::{End, Memo, Registers, Walked};
 
 /// Deepest stack that can be asked for.
 pub(crate) const MAX_DEPTH: usize = 512;
-/// Entries of the node cache: about the call sites that a thread's hot loop passes; 24 KiB.
-const CACHE: usize = 1024;
+/// Sets of two entries of the node cache: about the call sites that a thread's hot loop passes; 32 KiB. With 1,024 single entries,
+/// 600 live (caller, address) pairs already evicted each other.
+const CACHE_SETS: usize = 1024;
 const OVERFLOW: SiteId = SiteId(OVERFLOW_SITE);
 
 /// Frames by (caller, kind, module, value).
@@ -39,12 +40,13 @@ pub(crate) struct Scratch {
     frames: [heapshim_unwind::Frame; MAX_DEPTH],
     /// Trie nodes of the last walk, outermost first.
     nodes: [u32; MAX_DEPTH],
-    cache: [Cached; CACHE],
+    cache: [[Cached; 2]; CACHE_SETS],
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Cached {
-    address: u64,
+    /// The address, with the highest bit set where it is exact.
+    key: u64,
     parent: u32,
     node: u32,
 }
@@ -103,11 +105,13 @@ impl Scratch {
     fn forget(&mut self, generation: u32) {
         self.generation = generation;
         self.memo.clear();
-        self.cache.fill(Cached {
-            address: 0,
-            parent: 0,
-            node: 0,
-        });
+        self.cache.fill(
+            [Cached {
+                key: 0,
+                parent: 0,
+                node: 0,
+            }; 2],
+        );
     }
 
     /// The nodes no longer stand beside the memo's frames.
@@ -141,22 +145,26 @@ impl Scratch {
         address: u64,
         exact: bool,
     ) -> Option<FrameId> {
-        let hash = (address ^ u64::from(parent.0).rotate_left(40))
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            >> 54;
-        let cached = self.cache.get_mut(usize::try_from(hash).ok()?)?;
-        if cached.address == address && cached.parent == parent.0 && !exact {
-            return Some(FrameId(cached.node));
+        let key = address | u64::from(exact) << 63;
+        let spread =
+            (key ^ u64::from(parent.0).rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let set = spread >> (64 - CACHE_SETS.trailing_zeros());
+        let [newer, older] = self.cache.get_mut(usize::try_from(set).ok()?)?;
+        let wanted = |cached: &Cached| cached.key == key && cached.parent == parent.0;
+        if wanted(newer) {
+            return Some(FrameId(newer.node));
         }
-        let node = intern_slowly(tracer, parent, address, exact)?;
-        if !exact {
-            *cached = Cached {
-                address,
-                parent: parent.0,
-                node: node.0,
-            };
-        }
-        Some(node)
+        let node = match wanted(older) {
+            true => older.node,
+            false => intern_slowly(tracer, parent, address, exact)?.0,
+        };
+        *older = *newer;
+        *newer = Cached {
+            key,
+            parent: parent.0,
+            node,
+        };
+        Some(FrameId(node))
     }
 }
 
