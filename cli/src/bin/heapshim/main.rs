@@ -2,17 +2,13 @@
 //!
 //! The only place that decides exit statuses (0 done, 1 not there or failed, 2 wrong words; `run` exits as its command did) and
 //! what a closed pipe means (a quiet end). Data goes to stdout, talk to stderr.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is the command: the libraries below it print nothing"
-)]
 
 mod args;
 mod commands;
 
 use args::{Args, Command};
 use clap::Parser;
+use commands::output::say;
 use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::launch;
 use std::process::ExitCode;
@@ -30,7 +26,7 @@ fn main() -> ExitCode {
             if error.kind() == Kind::Closed {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("heapshim: {error}");
+            say(&format!("heapshim: {error}"));
             ExitCode::from(if error.kind() == Kind::Usage { 2 } else { 1 })
         }
     }

@@ -1,6 +1,6 @@
 //! `heapshim diff`: what grew between two marks.
 
-use super::report;
+use super::{output::say, report};
 use crate::args::Diff as Args;
 use heapshim_cli::catalog::{Catalog, Word};
 use heapshim_cli::error::{Error, Kind};
@@ -21,8 +21,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
 }
 
 fn marks(args: &Args) -> Result<(Option<Mark>, Mark), Error> {
-    if let (Some(Word::File(from)), Some(Word::File(to))) = (&args.from, &args.to) {
-        return Ok((Some(store::read_file(from)?), store::read_file(to)?));
+    match (&args.from, &args.to) {
+        (Some(Word::File(from)), Some(Word::File(to))) => {
+            return Ok((Some(store::read_file(from)?), store::read_file(to)?));
+        }
+        (Some(Word::Start), Some(Word::File(to))) => return Ok((None, store::read_file(to)?)),
+        _ => {}
     }
     let catalog = Catalog::of(args.target.target.as_deref())?;
     if args.wait || args.period.is_some() {
@@ -47,7 +51,7 @@ fn wait(args: &Args) -> Result<(), Error> {
         thread::sleep(period);
         return Ok(());
     }
-    eprintln!("marked; press Enter for the second mark");
+    say("marked; press Enter for the second mark");
     let read = io::stdin().lock().read_line(&mut String::new());
     read.map(|_| ())
         .map_err(|error| Error::io("stdin", "not read", error))

@@ -1,6 +1,6 @@
 //! `heapshim ls`: every traced process that this user may read.
 
-use super::output::print;
+use super::output::{print, say};
 use crate::args::{Format, Ls as Args};
 use heapshim_cli::error::Error;
 use heapshim_cli::overview::{self, Overview};
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         ));
     }
     if list.is_empty() {
-        eprintln!("no traced process; start one with `heapshim run`");
+        say("no traced process; start one with `heapshim run`");
         return Ok(());
     }
     let head = ["pid", "name", "age", "live", "blocks", "alloc/s", "mode"];

@@ -6,6 +6,7 @@ use heapshim_cli::catalog::Catalog;
 use heapshim_cli::directory;
 use heapshim_cli::error::Error;
 use heapshim_cli::{mark, store};
+use std::path::Path;
 use std::time::SystemTime;
 
 /// Takes the mark and prints its name, or the file's.
@@ -14,7 +15,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         store::check_name(name)?;
     }
     let catalog = Catalog::of(args.target.target.as_deref())?;
-    let name = args.name.clone().unwrap_or_else(|| catalog.free_name());
+    let name = args
+        .name
+        .clone()
+        .or_else(|| Some(stem(args.output.as_deref()?)));
+    let name = name.unwrap_or_else(|| catalog.free_name());
     let taken = catalog.take(&name)?;
     if let Some(path) = &args.output {
         directory::write_file(path, &mark::encode(&taken))?;
@@ -23,4 +28,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     catalog.store().save(&taken, args.force)?;
     let _pruned = store::prune(SystemTime::now());
     print(&format!("{name}\n"))
+}
+
+/// A file without a name of its own is named after itself.
+fn stem(file: &Path) -> String {
+    file.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }

@@ -1,6 +1,6 @@
 //! `heapshim marks`: the marks of a process, oldest first.
 
-use super::output::print;
+use super::output::{print, say};
 use crate::args::Marks as Args;
 use heapshim_cli::catalog::{Catalog, Listed};
 use heapshim_cli::error::Error;
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let catalog = Catalog::of(args.target.target.as_deref())?;
     let list = catalog.list();
     if list.is_empty() {
-        eprintln!("no marks yet; take one with `heapshim mark`");
+        say("no marks yet; take one with `heapshim mark`");
         return Ok(());
     }
     let rows: String = list.iter().map(row).collect();

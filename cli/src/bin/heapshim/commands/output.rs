@@ -21,3 +21,8 @@ pub(crate) fn write(bytes: &[u8], file: Option<&Path>) -> Result<(), Error> {
         None => print(&String::from_utf8_lossy(bytes)),
     }
 }
+
+/// Talks to the user. Where nobody listens, nothing is lost; `eprintln!` would end us, and with us the command's exit status.
+pub(crate) fn say(line: &str) {
+    let _unheard = writeln!(io::stderr().lock(), "{line}");
+}

@@ -1,6 +1,6 @@
 //! `heapshim run`: a command under the shim, and what it had grown by when it ended.
 
-use super::report;
+use super::{output::say, report};
 use crate::args::Run as Args;
 use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::launch::{self, Child, Ended, Settings};
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
         .as_ref()
         .filter(|refusal| !(refusal.runs && args.anyway))
     {
-        eprintln!("heapshim: {}", refusal.error);
+        say(&format!("heapshim: {}", refusal.error));
         return Ok(refusal.status);
     }
     let library = if refused.is_none() {
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
         Ok(ended) => ended,
         Err(error) => {
             let problem = Error::io(program.to_string_lossy(), "not started", error);
-            eprintln!("heapshim: {problem}");
+            say(&format!("heapshim: {problem}"));
             return Ok(if problem.kind() == Kind::Missing {
                 127
             } else {
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
     if let Err(error) = outcome
         && error.kind() != Kind::Closed
     {
-        eprintln!("heapshim: {error}");
+        say(&format!("heapshim: {error}"));
     }
     Ok(status)
 }
@@ -86,15 +86,15 @@ fn conclude(args: &Args, ended: Ended, tree: &mut Tree) -> Result<(), Error> {
         Some(_) if args.quiet => {}
         Some(mark) => report::finish(&mark, &args.report)?,
         None if args.quiet => {}
-        None => eprintln!(
-            "heapshim: pid {}: it did not register: nothing is known of its heap",
+        None => say(&format!(
+            "heapshim: pid {}: nothing is known of its heap: it did not register",
             ended.pid
-        ),
+        )),
     }
     if !args.quiet
         && let Some(line) = tree.summary()
     {
-        eprintln!("{line}");
+        say(&line);
     }
     tree.problem().map_or(Ok(()), Err)
 }
