@@ -13,7 +13,7 @@ use crate::symbolize::elf::{Elf, OpenError};
 use crate::symbolize::open::resolve_in;
 use crate::symbolize::separate::{Places, Wanted, has_lines};
 use crate::symbolize::symbols::Symbols;
-use crate::symbolize::{Reason, SymbolFrame};
+use crate::symbolize::{Language, Reason, SymbolFrame};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -231,12 +231,26 @@ impl OpenModule {
         each.map(|(at, place)| {
             let mut frame = self.by_place(place, address);
             frame.inlined = at < outermost;
-            if !frame.inlined && frame.function.is_none() {
-                self.name_by_symbol(&mut frame, lookup);
+            if !frame.inlined {
+                self.complete_name(&mut frame, lookup);
             }
             frame
         })
         .collect()
+    }
+
+    /// Compilers give no linkage name to what no other unit sees: `hidden` is then `(anonymous namespace)::hidden` in the
+    /// symbol table alone.
+    fn complete_name(&self, frame: &mut SymbolFrame, lookup: u64) {
+        let Some(plain) = frame.function.take() else {
+            return self.name_by_symbol(frame, lookup);
+        };
+        if frame.language == Language::Cpp && !plain.contains("::") {
+            self.name_by_symbol(frame, lookup);
+            let scoped = format!("::{plain}");
+            frame.function.take_if(|name| !name.ends_with(&scoped));
+        }
+        frame.function.get_or_insert(plain);
     }
 
     fn by_place(&self, place: Place, address: u64) -> SymbolFrame {

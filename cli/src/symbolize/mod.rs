@@ -11,6 +11,8 @@
 //! Not here: frames of interpreters, which the target resolves itself; downloads of debug information.
 
 mod cache;
+#[cfg(test)]
+mod compiled;
 mod demangle;
 mod dwarf;
 mod elf;
