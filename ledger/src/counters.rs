@@ -120,3 +120,168 @@ impl Slot<'_> {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::layout::Thread;
+    use crate::sync::AtomicU32;
+    use crate::testing::bounded;
+    use crate::threads::Threads;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    const SITE: SiteId = SiteId(0);
+
+    /// One site in all slots, the threads' high-water mark, and the program's own word by which it hands a block over.
+    struct Account {
+        cells: Vec<Cell>,
+        len: AtomicU32,
+        threads: [Thread; 4],
+        handed: AtomicU32,
+    }
+
+    impl Account {
+        fn new() -> Arc<Account> {
+            Arc::new(Account {
+                cells: (0..SLOTS).map(|_| Cell::default()).collect(),
+                len: AtomicU32::new(1),
+                threads: Default::default(),
+                handed: AtomicU32::new(0),
+            })
+        }
+
+        fn counters(&self) -> Counters<'_> {
+            Counters::new(&self.cells, 1)
+        }
+
+        fn threads(&self) -> Threads<'_> {
+            Threads::new(&self.len, &self.threads)
+        }
+
+        fn total(&self) -> Total {
+            self.counters().total(SITE, || self.threads().used())
+        }
+    }
+
+    /// One thread allocates in slot `from` and hands the block over, another frees it in slot `to`; a third reads.
+    fn hand_over(from: u32, to: u32) {
+        let account = Account::new();
+        let (giver, taker) = (account.clone(), account.clone());
+        let gives = thread::spawn(move || {
+            giver.threads().note_used(from);
+            giver.counters().slot(from).allocated(SITE, 24);
+            giver.handed.publish(1);
+        });
+        let takes = thread::spawn(move || {
+            if taker.handed.observe() == 1 {
+                taker.counters().slot(to).freed(SITE, 24);
+            }
+        });
+        let total = account.total();
+        assert!(total.freed_blocks <= total.allocated_blocks, "{total:?}");
+        assert!(total.freed_bytes <= total.allocated_bytes, "{total:?}");
+        gives.join().expect("no panic");
+        takes.join().expect("no panic");
+        assert_eq!(account.total().allocated_bytes, 24);
+    }
+
+    /// Check that a total is never below zero while a block goes from one thread to another. The giver's slot is new: a reader
+    /// that asks for the number of slots only once misses what was allocated in it.
+    #[test]
+    fn hand_over_from_a_new_slot() {
+        bounded(3, || hand_over(1, 0));
+    }
+
+    /// Check the same where the giver is one of those that share a slot.
+    #[test]
+    fn hand_over_from_the_shared_slot() {
+        bounded(3, || hand_over(SHARED_SLOT, 0));
+    }
+
+    /// Check that two threads that add to the shared slot lose nothing.
+    #[test]
+    fn shared_slot() {
+        loom::model(|| {
+            let account = Account::new();
+            let threads = [8, 16].map(|bytes| {
+                let account = account.clone();
+                thread::spawn(move || {
+                    account.counters().slot(SHARED_SLOT).allocated(SITE, bytes);
+                })
+            });
+            for thread in threads {
+                thread.join().expect("no panic");
+            }
+            let total = account.total();
+            assert_eq!((total.allocated_bytes, total.allocated_blocks), (24, 2));
+        });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn cells(sites: u32) -> Vec<Cell> {
+        (0..sites * SLOTS).map(|_| Cell::default()).collect()
+    }
+
+    /// Check that a total sums the slots that were asked for and the shared one, of its own site alone.
+    #[test]
+    fn sums() {
+        let cells = cells(3);
+        let counters = Counters::new(&cells, 3);
+        counters.slot(0).allocated(SiteId(2), 100);
+        counters.slot(1).allocated(SiteId(2), 10);
+        counters.slot(1).freed(SiteId(2), 100);
+        counters.slot(SHARED_SLOT).allocated(SiteId(2), 1);
+        counters.slot(9).allocated(SiteId(2), 1000);
+        counters.slot(0).allocated(SiteId(1), 5);
+        let total = Total {
+            allocated_bytes: 111,
+            allocated_blocks: 3,
+            freed_bytes: 100,
+            freed_blocks: 1,
+        };
+        assert_eq!(counters.total(SiteId(2), || 2), total);
+        let all = counters.total(SiteId(2), || u32::MAX);
+        assert_eq!((all.allocated_bytes, all.allocated_blocks), (1111, 4));
+    }
+
+    /// Check that slots beyond the table are the shared one, and that sites beyond it are nobody's.
+    #[test]
+    fn outside() {
+        let cells = cells(2);
+        let counters = Counters::new(&cells, 2);
+        counters.slot(u32::MAX).allocated(SiteId(1), 7);
+        counters.slot(0).allocated(SiteId(2), 9);
+        counters.slot(0).freed(SiteId(u32::MAX), 9);
+        assert_eq!(counters.total(SiteId(1), || 0).allocated_bytes, 7);
+        let sum = |site| counters.total(SiteId(site), || SLOTS).allocated_bytes;
+        assert_eq!(
+            sum(0) + sum(1),
+            7,
+            "site 2 of slot 0 is not site 0 of slot 1"
+        );
+        assert!(counters.row(SLOTS).is_empty() && counters.row(u32::MAX).is_empty());
+    }
+
+    /// Check that threads with a slot each and threads that share one lose no event.
+    #[test]
+    fn threads() {
+        let cells = cells(1);
+        let counters = Counters::new(&cells, 1);
+        std::thread::scope(|scope| {
+            for thread in 0..4u32 {
+                let slot = counters.slot(if thread < 2 { thread } else { SHARED_SLOT });
+                scope.spawn(move || (0..10_000).for_each(|_| slot.allocated(SiteId(0), 3)));
+            }
+        });
+        let total = counters.total(SiteId(0), || 2);
+        assert_eq!(
+            (total.allocated_bytes, total.allocated_blocks),
+            (120_000, 40_000)
+        );
+    }
+}

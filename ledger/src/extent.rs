@@ -82,15 +82,13 @@ impl<'a> Region<'a> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::*;
     use crate::layout::Site;
 
     /// Check that a table that ends past the memory, overflows or is misaligned is refused, and that one that fits is not.
     #[test]
     fn bounds() {
-        let memory = vec![0u64; 512];
-        // SAFETY: the vector outlives the region, is 8-aligned, and is touched by nobody else.
-        let region = unsafe { Region::new(memory.as_ptr().cast(), 4096) };
+        let memory = crate::testing::Memory::of(&crate::testing::SMALL);
+        let region = memory.first(512);
         assert_eq!(region.table::<Site>(4, 0, 512).map(<[Site]>::len), Ok(512));
         assert!(region.table::<Site>(4, 8, 512).is_err());
         assert!(region.table::<Site>(4, 2, 1).is_err());

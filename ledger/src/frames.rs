@@ -145,3 +145,84 @@ impl<'a> Frames<'a> {
         })
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::testing::native;
+
+    fn table(nodes: usize) -> (AtomicU32, Vec<Node>) {
+        let nodes = (0..nodes).map(|_| Node::default()).collect();
+        (AtomicU32::new(0), nodes)
+    }
+
+    /// Check that frames come back as they were given, that a full table refuses one and stays as it is, and that too small a
+    /// table cannot begin.
+    #[test]
+    fn append_until_full() {
+        let (len, nodes) = table(5);
+        let frames = Frames::new(&len, &nodes);
+        assert!(frames.is_empty() && frames.begin());
+        let outer = native(ROOT, 0x1234);
+        let inner = Frame {
+            parent: FrameId(3),
+            kind: FrameKind::NativeExact,
+            module: 0x00ab_cdef,
+            value: u64::MAX,
+        };
+        assert_eq!(frames.append(outer), Some(FrameId(3)));
+        assert_eq!(frames.append(inner), Some(FrameId(4)));
+        assert_eq!(frames.append(outer), None);
+        assert_eq!((frames.len(), len.peek()), (5, 5));
+        assert_eq!(frames.get(FrameId(3)), Ok(outer));
+        assert_eq!(frames.get(FrameId(4)), Ok(inner));
+        assert!(frames.is(4, &inner) && !frames.is(3, &inner) && !frames.is(5, &inner));
+        let (len, nodes) = table(2);
+        assert!(!Frames::new(&len, &nodes).begin());
+    }
+
+    /// Check that nodes outside the table, of no known kind, or with a parent that is not older are refused, the root's too.
+    #[test]
+    fn refused() {
+        let (len, nodes) = table(4);
+        let frames = Frames::new(&len, &nodes);
+        assert!(frames.begin());
+        frames.append(native(ROOT, 1));
+        assert!(matches!(
+            frames.get(FrameId(4)),
+            Err(Error::Index {
+                index: 4,
+                len: 4,
+                ..
+            })
+        ));
+        assert!(frames.get(FrameId(u32::MAX)).is_err());
+        for parent in [3, 4, u32::MAX] {
+            nodes[3].parent.put(parent);
+            assert!(matches!(
+                frames.get(FrameId(3)),
+                Err(Error::Value { index: 3, .. })
+            ));
+        }
+        nodes[0].parent.put(3);
+        assert!(frames.get(ROOT).is_err());
+        nodes[2].kind_module.put(200 << 24);
+        assert!(frames.get(FrameId(2)).is_err());
+    }
+
+    /// Check that frames that differ in one part only have different hashes.
+    #[test]
+    fn hash_sees_every_part() {
+        let frame = native(FrameId(1), 1);
+        let others = [
+            native(FrameId(2), 1),
+            native(FrameId(1), 2),
+            Frame { module: 1, ..frame },
+            Frame {
+                kind: FrameKind::Unknown,
+                ..frame
+            },
+        ];
+        assert!(others.iter().all(|other| other.hash() != frame.hash()));
+    }
+}

@@ -27,7 +27,7 @@ pub struct Geometry {
     pub threads: u32,
 }
 
-/// The largest, also for the reader, whose work it bounds however large the file is: raising it raises [`VERSION`]. 2^18 sites of about eight frames of their own each. 229 MiB of addresses, resident only where written.
+/// The largest, also for the reader, whose work it bounds however large the file is: raising it raises [`VERSION`]. 2^18 sites of about eight frames of their own each. 236 MiB of addresses, resident only where written.
 pub const LARGEST: Geometry = Geometry {
     modules: 4096,
     string_words: 1 << 17,
@@ -221,13 +221,117 @@ pub(crate) fn section<'a, T: Shared>(
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::testing::{Memory, SMALL};
 
     /// Check that geometries shrink with the limit, never exceed it, and that too small a limit gives none.
     #[test]
     fn fit() {
         assert_eq!(Geometry::fit(u64::MAX), Some(LARGEST));
+        assert_eq!(LARGEST.total_bytes() >> 20, 236);
         let small = Geometry::fit(2 << 20).expect("2 MiB is enough for the smallest");
         assert!(small.total_bytes() <= 2 << 20 && small.sites >= 512);
         assert_eq!(Geometry::fit(1000), None);
+    }
+
+    /// Check that a ledger's sections begin on pages, do not overlap, lie inside and have the room that the geometry says.
+    #[test]
+    fn sections_are_disjoint() {
+        for geometry in [SMALL, Geometry::fit(2 << 20).expect("fits"), LARGEST] {
+            let page = Memory::of(&SMALL);
+            let header: &Header = page.region().one(0, 0).expect("a page");
+            begin(header, &geometry);
+            let mut free = PAGE;
+            for (section, (kind, _, entries)) in header.sections.iter().zip(geometry.sections()) {
+                let offset = section.offset.peek();
+                assert!(offset >= free && offset.is_multiple_of(PAGE));
+                assert_eq!(section.kind.peek(), kind as u32);
+                assert_eq!(section.entries.peek(), entries);
+                free = offset + entries * u64::from(section.entry_bytes.peek());
+            }
+            assert!(free <= header.total_bytes.peek());
+            assert_eq!(header.total_bytes.peek(), geometry.total_bytes());
+        }
+    }
+
+    /// Check that what is not a ledger, of another version, or not ready is refused as such.
+    #[test]
+    fn refused() {
+        let memory = Memory::of(&SMALL);
+        let region = memory.region();
+        let header: &Header = region.one(0, 0).expect("a page");
+        let error = || check(&region).map(|_| ()).expect_err("not yet");
+        assert_eq!(error(), Error::Magic { found: 0 });
+        begin(header, &SMALL);
+        assert_eq!(error(), Error::NotReady { state: 0 });
+        publish(header);
+        assert!(check(&region).is_ok());
+        header.version.put(VERSION + 1);
+        assert!(matches!(error(), Error::Version { found, .. } if found == VERSION + 1));
+        assert!(matches!(
+            check(&memory.first(511)),
+            Err(Error::Short { have: 4088, .. })
+        ));
+    }
+
+    /// Check that a section that is missing, larger than the largest or of other entries is refused.
+    #[test]
+    fn sections_refused() {
+        let memory = Memory::of(&SMALL);
+        let region = memory.region();
+        let header: &Header = region.one(0, 0).expect("a page");
+        begin(header, &SMALL);
+        let find = || section::<Site>(&region, header, SectionKind::Sites).map(<[Site]>::len);
+        let place = header.sections.iter().find(|place| place.kind.peek() == 4);
+        let place = place.expect("there are sites");
+        assert_eq!(find(), Ok(5));
+        for entries in [513, 1 << 18, (1 << 18) + 1, 1 << 40, u64::MAX] {
+            place.entries.put(entries);
+            assert_eq!(find().is_ok(), entries == 513, "{entries}");
+        }
+        place.entry_bytes.put(16);
+        assert!(matches!(
+            find(),
+            Err(Error::Value {
+                kind: 4,
+                found: 16,
+                ..
+            })
+        ));
+        place.kind.put(99);
+        assert_eq!(find(), Err(Error::Missing { kind: 4 }));
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::testing::{SMALL, bounded};
+    use loom::sync::Arc;
+    use loom::thread;
+
+    /// Check that a reader that finds the header ready finds all of it.
+    #[test]
+    fn ready_publishes() {
+        bounded(3, || {
+            let header = Arc::new(Header::default());
+            let writer = header.clone();
+            let writer = thread::spawn(move || {
+                begin(&writer, &SMALL);
+                publish(&writer);
+            });
+            if ready(&header).is_ok() {
+                assert_eq!(header.total_bytes.peek(), SMALL.total_bytes());
+                let last = SMALL.sections().len() - 1;
+                assert_eq!(header.sections_len.peek() as usize, last + 1);
+                let (kind, offset) = header
+                    .sections
+                    .get(last)
+                    .map(|place| (place.kind.peek(), place.offset.peek()))
+                    .expect("32 places");
+                assert_eq!((kind, offset), (14, SMALL.total_bytes()));
+            }
+            writer.join().expect("no panic");
+            assert_eq!(ready(&header), Ok(()));
+        });
     }
 }

@@ -16,7 +16,8 @@ pub const READY: u32 = 1;
 pub const EXCLUSIVE_SLOTS: u32 = 16;
 /// The slot that all further threads share.
 pub const SHARED_SLOT: u32 = EXCLUSIVE_SLOTS;
-/// All slots.
+/// All slots. A reader sums as many exclusive ones as thread entries were ever leased: who leases slot s holds an entry of s or
+/// more, noted before its first event.
 pub const SLOTS: u32 = EXCLUSIVE_SLOTS + 1;
 /// Marks that the target took itself and that are kept. (One under loom: two writers then meet at it.)
 pub const INSIDE_MARKS: u32 = if cfg!(loom) { 1 } else { 8 };
@@ -214,7 +215,7 @@ pub struct Header {
 
 /// The lengths of the append-only tables. Taken by `sync::take_index`; an entry below the length may not be published yet.
 #[derive(Debug)]
-#[cfg_attr(loom, derive(Default))]
+#[cfg_attr(any(test, loom), derive(Default))]
 #[repr(C)]
 pub struct Lens {
     /// Nodes.
@@ -234,7 +235,7 @@ pub struct Lens {
 
 /// One line of the section table.
 #[derive(Debug)]
-#[cfg_attr(loom, derive(Default))]
+#[cfg_attr(any(test, loom), derive(Default))]
 #[repr(C)]
 pub struct Section {
     /// [`SectionKind`].
@@ -250,7 +251,7 @@ pub struct Section {
 
 /// A loaded object.
 #[derive(Debug)]
-#[cfg_attr(loom, derive(Default))]
+#[cfg_attr(any(test, loom), derive(Default))]
 #[repr(C)]
 pub struct Module {
     /// 0 = not published, 1 = published (Release; every other field was written before).
@@ -276,7 +277,7 @@ pub struct Module {
 
 /// A node of the trie of frames: written whole before anything names it, never changed.
 #[derive(Debug)]
-#[cfg_attr(loom, derive(Default))]
+#[cfg_attr(any(test, loom), derive(Default))]
 #[repr(C)]
 pub struct Node {
     /// The caller's node; always a smaller id.
@@ -289,7 +290,7 @@ pub struct Node {
 
 /// A stack that has allocated.
 #[derive(Debug)]
-#[cfg_attr(loom, derive(Default))]
+#[cfg_attr(any(test, loom), derive(Default))]
 #[repr(C)]
 pub struct Site {
     /// The innermost frame's node; 0 = not published (Release store publishes the site).
@@ -299,7 +300,7 @@ pub struct Site {
 
 /// The account of one site in one slot; monotonic.
 #[derive(Debug)]
-#[cfg_attr(loom, derive(Default))]
+#[cfg_attr(any(test, loom), derive(Default))]
 #[repr(C)]
 pub struct Cell {
     /// Bytes ever allocated.
@@ -314,7 +315,7 @@ pub struct Cell {
 
 /// One thread's entry: what it is in the middle of, and what it could not account for as it should.
 #[derive(Debug)]
-#[cfg_attr(loom, derive(Default))]
+#[cfg_attr(any(test, loom), derive(Default))]
 #[repr(C)]
 pub struct Thread {
     /// Stack pointer at the entry of the hook that this thread is in; 0 = in no hook. In the last entry, which many threads
@@ -344,7 +345,7 @@ pub struct Thread {
 
 /// A mark that the target took itself: a sequence lock around it and its counters.
 #[derive(Debug)]
-#[cfg_attr(loom, derive(Default))]
+#[cfg_attr(any(test, loom), derive(Default))]
 #[repr(C)]
 pub struct Mark {
     /// Odd while it is being written; 0 = never written; (n + 1) * 2 after mark n was written (Release).
@@ -364,7 +365,7 @@ pub struct Mark {
 
 /// Eight bytes of the strings section.
 #[derive(Debug)]
-#[cfg_attr(loom, derive(Default))]
+#[cfg_attr(any(test, loom), derive(Default))]
 #[repr(C)]
 pub struct ByteWord(pub AtomicU64);
 

@@ -37,6 +37,8 @@ pub mod modules;
 pub mod reader;
 pub mod sites;
 pub mod sync;
+#[cfg(test)]
+mod testing;
 pub mod threads;
 pub mod writer;
 

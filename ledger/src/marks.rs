@@ -137,3 +137,203 @@ fn get(cell: &Cell) -> Total {
         freed_blocks: cell.freed_blocks.peek(),
     }
 }
+
+#[cfg(test)]
+fn sample(number: u32, sites_len: u32) -> MarkInfo {
+    let fill = u64::from(number) + 1;
+    MarkInfo {
+        number,
+        sites_len,
+        unix_ns: fill,
+        rss_bytes: fill,
+        in_flight: fill,
+        name: [u8::try_from(fill).unwrap_or(0); MARK_NAME],
+    }
+}
+
+#[cfg(test)]
+fn sample_total(number: u32, site: SiteId) -> Total {
+    let fill = (u64::from(number) + 1) * 10 + u64::from(site.0);
+    Total {
+        allocated_bytes: fill,
+        allocated_blocks: fill,
+        freed_bytes: fill,
+        freed_blocks: fill,
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::testing::bounded;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    /// One entry (`INSIDE_MARKS` is 1 under loom) with one site.
+    struct Ring {
+        len: AtomicU32,
+        marks: [Mark; 1],
+        cells: [Cell; 1],
+    }
+
+    impl Ring {
+        fn new() -> Arc<Ring> {
+            Arc::new(Ring {
+                len: AtomicU32::new(0),
+                marks: Default::default(),
+                cells: Default::default(),
+            })
+        }
+
+        fn marks(&self) -> Marks<'_> {
+            Marks::new(&self.len, &self.marks, Counters::new(&self.cells, 1))
+        }
+
+        /// Writes a mark filled with `number`, which need not be the number that it gets.
+        fn write(&self, number: u32) -> bool {
+            self.marks()
+                .write(&sample(number, 1), |site| sample_total(number, site))
+        }
+
+        /// Reads mark `number`; panics where it is a mixture. Returns which `write` filled it.
+        fn read(&self, number: u32) -> Option<u32> {
+            let mut total = Total::default();
+            let info = self.marks().read(number, |_, sum| total = sum)?;
+            let filled = u32::try_from(info.unix_ns - 1).expect("small");
+            let whole = MarkInfo {
+                number,
+                ..sample(filled, 1)
+            };
+            assert_eq!(info, whole, "torn");
+            assert_eq!(total, sample_total(filled, SiteId(0)), "torn");
+            Some(filled)
+        }
+    }
+
+    /// Check that a reader never takes a mixture of two marks for a mark, while the second replaces the first.
+    #[test]
+    fn reader_meets_writer() {
+        bounded(2, || {
+            let ring = Ring::new();
+            assert!(ring.write(0));
+            let writer = ring.clone();
+            let writer = thread::spawn(move || assert!(writer.write(1)));
+            assert!(matches!(ring.read(0), None | Some(0)));
+            assert!(matches!(ring.read(1), None | Some(1)));
+            writer.join().expect("no panic");
+            assert_eq!((ring.read(0), ring.read(1)), (None, Some(1)));
+        });
+    }
+
+    /// Check that of two threads that write one entry at once one gives up or both write one after the other, the newer number last,
+    /// and that what stands there afterwards is one of the two, whole.
+    #[test]
+    fn two_writers() {
+        bounded(4, || {
+            let ring = Ring::new();
+            let other = ring.clone();
+            let other = thread::spawn(move || other.write(7));
+            let wrote = ring.write(8);
+            let other_wrote = other.join().expect("no panic");
+            assert!(wrote || other_wrote);
+            let (first, second) = (ring.read(0), ring.read(1));
+            assert!(first.is_some() != second.is_some(), "one entry, one mark");
+            assert!(
+                !(wrote && other_wrote) || second.is_some(),
+                "the newer stays"
+            );
+            let filled = first.or(second).expect("one is there");
+            assert!(if filled == 7 { other_wrote } else { wrote });
+        });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const SITES: u32 = 2;
+
+    struct Ring {
+        len: AtomicU32,
+        marks: [Mark; INSIDE_MARKS as usize],
+        cells: Vec<Cell>,
+    }
+
+    impl Ring {
+        fn new() -> Ring {
+            Ring {
+                len: AtomicU32::new(0),
+                marks: Default::default(),
+                cells: (0..INSIDE_MARKS * SITES).map(|_| Cell::default()).collect(),
+            }
+        }
+
+        fn marks(&self) -> Marks<'_> {
+            Marks::new(&self.len, &self.marks, Counters::new(&self.cells, SITES))
+        }
+    }
+
+    fn write(marks: &Marks<'_>, number: u32) -> bool {
+        marks.write(&sample(number, SITES), |site| sample_total(number, site))
+    }
+
+    fn read(marks: &Marks<'_>, number: u32) -> Option<(MarkInfo, Vec<Total>)> {
+        let mut totals = Vec::new();
+        let info = marks.read(number, |_, total| totals.push(total))?;
+        Some((info, totals))
+    }
+
+    /// Check that the last eight marks are there, whole, and that older ones and those to come are not.
+    #[test]
+    fn ring_of_eight() {
+        let ring = Ring::new();
+        let marks = ring.marks();
+        assert_eq!((marks.kept(), read(&marks, 0)), (0..0, None));
+        assert!((0..11).all(|number| write(&marks, number)));
+        assert_eq!((marks.begun(), marks.kept()), (11, 3..11));
+        for number in marks.kept() {
+            let totals = [0, 1].map(|site| sample_total(number, SiteId(site)));
+            let expected = (sample(number, SITES), totals.to_vec());
+            assert_eq!(read(&marks, number), Some(expected));
+        }
+        for gone in [0, 2, 11, u32::MAX, 1 << 31] {
+            assert_eq!(read(&marks, gone), None);
+        }
+    }
+
+    /// Check that an entry that another thread is writing is left to it, that its old mark is not read meanwhile, and that the
+    /// other entries are not concerned.
+    #[test]
+    fn entry_taken() {
+        let ring = Ring::new();
+        let marks = ring.marks();
+        assert!((0..8).all(|number| write(&marks, number)));
+        ring.marks[0].sequence.put(3);
+        assert!(!write(&marks, 8), "gives up");
+        assert_eq!((read(&marks, 0), read(&marks, 8)), (None, None));
+        assert!(write(&marks, 9) && read(&marks, 9).is_some());
+    }
+
+    /// Check that a thread that comes late does not replace a newer mark by its older one.
+    #[test]
+    fn late_writer() {
+        let ring = Ring::new();
+        let marks = ring.marks();
+        ring.len.put(8);
+        assert!(write(&marks, 8));
+        ring.len.put(0);
+        assert!(!write(&marks, 0));
+        assert!(read(&marks, 8).is_some());
+    }
+
+    /// Check that a mark of more sites than there is room for is cut.
+    #[test]
+    fn too_many_sites() {
+        let ring = Ring::new();
+        let marks = ring.marks();
+        assert!(marks.write(&sample(0, u32::MAX), |site| sample_total(0, site)));
+        let (info, totals) = read(&marks, 0).expect("written");
+        assert_eq!((info.sites_len, totals.len()), (SITES, 2));
+    }
+}

@@ -197,3 +197,178 @@ impl<'a> Modules<'a> {
         })
     }
 }
+
+#[cfg(test)]
+fn sample(fill: u64, path: u64) -> ModuleInfo {
+    ModuleInfo {
+        bias: fill,
+        start: fill,
+        end: fill,
+        from_ns: fill,
+        until_ns: 0,
+        path,
+        build_id: [u8::try_from(fill).unwrap_or(0); 32],
+        build_id_len: 20,
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::testing::bounded;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    struct Loaded {
+        len: AtomicU32,
+        modules: [Module; 2],
+        words_len: AtomicU32,
+        words: [ByteWord; 4],
+    }
+
+    impl Loaded {
+        fn modules(&self) -> Modules<'_> {
+            Modules::new(&self.len, &self.modules)
+        }
+
+        fn strings(&self) -> Strings<'_> {
+            Strings::new(&self.words_len, &self.words)
+        }
+
+        fn append(&self, fill: u8) -> Option<ModuleId> {
+            let path = self.strings().append(&[fill; 11]);
+            self.modules().append(&sample(fill.into(), path))
+        }
+
+        /// What a module was filled with; None where it is not published. Panics where it is not whole.
+        fn read(&self, id: u32) -> Option<u8> {
+            let info = self.modules().get(ModuleId(id))?;
+            let fill = u8::try_from(info.bias).expect("small");
+            assert_eq!(info, sample(fill.into(), info.path));
+            let mut text = [0; MAX_TEXT];
+            let len = self.strings().copy(info.path, &mut text).expect("inside");
+            assert_eq!(text.get(..len), Some(&[fill; 11][..]));
+            Some(fill)
+        }
+    }
+
+    /// Check that two threads that add a module each get an id each, and that a reader sees each module whole, with its path, or
+    /// not at all.
+    #[test]
+    fn publish() {
+        bounded(2, || {
+            let loaded = Arc::new(Loaded {
+                len: AtomicU32::new(0),
+                modules: Default::default(),
+                words_len: AtomicU32::new(0),
+                words: Default::default(),
+            });
+            let threads = [5, 6].map(|fill| {
+                let loaded = loaded.clone();
+                thread::spawn(move || loaded.append(fill).expect("there is room"))
+            });
+            for id in 0..2 {
+                assert!(matches!(loaded.read(id), None | Some(5 | 6)));
+            }
+            let ids = threads.map(|thread| thread.join().expect("no panic"));
+            assert_ne!(ids[0], ids[1]);
+            assert_eq!(ids.map(|id| loaded.read(id.0)), [Some(5), Some(6)]);
+        });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn words(count: usize) -> Vec<ByteWord> {
+        (0..count).map(|_| ByteWord::default()).collect()
+    }
+
+    fn copy(strings: &Strings<'_>, text: u64) -> Result<Vec<u8>, Error> {
+        let mut out = [0; MAX_TEXT];
+        let len = strings.copy(text, &mut out)?;
+        Ok(out[..len].to_vec())
+    }
+
+    /// Check that texts of every length around a word's come back, and that a text of none is none or empty.
+    #[test]
+    fn strings_round_trip() {
+        let (words, len) = (words(64), AtomicU32::new(0));
+        let strings = Strings::new(&len, &words);
+        let samples: Vec<Vec<u8>> = (0..20u8).map(|len| (1..=len).collect()).collect();
+        let texts: Vec<u64> = samples.iter().map(|bytes| strings.append(bytes)).collect();
+        for (bytes, text) in samples.iter().zip(texts) {
+            assert_eq!(copy(&strings, text).as_ref(), Ok(bytes));
+        }
+    }
+
+    /// Check that a text longer than the longest is cut, and one of just that length is not.
+    #[test]
+    fn strings_cut() {
+        let (words, len) = (words(MAX_TEXT / 4), AtomicU32::new(0));
+        let strings = Strings::new(&len, &words);
+        for long in [MAX_TEXT, MAX_TEXT + 1] {
+            let text = strings.append(&vec![7; long]);
+            assert_eq!(copy(&strings, text), Ok(vec![7; MAX_TEXT]));
+        }
+    }
+
+    /// Check that a text for which there is no room is 0 and changes nothing, and that a shorter one still finds room.
+    #[test]
+    fn strings_full() {
+        let (words, len) = (words(3), AtomicU32::new(0));
+        let strings = Strings::new(&len, &words);
+        let first = strings.append(b"sixteen bytes ..");
+        assert_eq!(strings.append(b"nine byte"), 0);
+        assert_eq!((strings.used(), words[2].0.peek()), (2, 0));
+        let last = strings.append(b"8 bytes.");
+        assert_eq!(copy(&strings, last), Ok(b"8 bytes.".to_vec()));
+        assert_eq!(copy(&strings, first), Ok(b"sixteen bytes ..".to_vec()));
+        assert_eq!((strings.append(b"x"), strings.used()), (0, 3));
+    }
+
+    /// Check that texts that lie outside, are too long or begin within a word are refused.
+    #[test]
+    fn strings_refused() {
+        let (words, len) = (words(4), AtomicU32::new(0));
+        let strings = Strings::new(&len, &words);
+        for wrong in [
+            text(0, 33),
+            text(8, 32),
+            text(40, 0),
+            text(4, 4),
+            text(0, 4097),
+            text(u32::MAX - 7, 16),
+            u64::MAX,
+        ] {
+            assert!(copy(&strings, wrong).is_err(), "{wrong:#x}");
+        }
+        assert_eq!(copy(&strings, text(32, 0)), Ok(vec![]));
+    }
+
+    /// Check that modules come back as they were given, that ids not published are none, that retiring is seen, and that a full
+    /// table refuses a module and stays as it is.
+    #[test]
+    fn modules_round_trip_until_full() {
+        let (entries, len): ([Module; 3], _) = (Default::default(), AtomicU32::new(0));
+        let modules = Modules::new(&len, &entries);
+        assert!(modules.is_empty());
+        assert_eq!(modules.append(&sample(1, 8)), Some(ModuleId(0)));
+        assert_eq!(modules.skip(), Some(ModuleId(1)));
+        assert_eq!(modules.append(&sample(2, 9)), Some(ModuleId(2)));
+        assert_eq!(
+            (modules.append(&sample(3, 0)), modules.skip()),
+            (None, None)
+        );
+        modules.retire(ModuleId(2), 77);
+        modules.retire(ModuleId(3), 77);
+        let gone = ModuleInfo {
+            until_ns: 77,
+            ..sample(2, 9)
+        };
+        let found = [0, 1, 2, 3].map(|id| modules.get(ModuleId(id)));
+        assert_eq!(found, [Some(sample(1, 8)), None, Some(gone), None]);
+        assert_eq!((modules.len(), len.peek()), (3, 3));
+    }
+}

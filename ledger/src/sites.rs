@@ -61,3 +61,128 @@ impl<'a> Sites<'a> {
         (frame != 0).then_some(FrameId(frame))
     }
 }
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::frames::{Frames, ROOT};
+    use crate::index::{find_or_insert, mix};
+    use crate::layout::Node;
+    use crate::testing::{Ladder, bounded, native};
+    use loom::sync::Arc;
+    use loom::thread;
+
+    /// Frames, sites and their two indices, as the shim composes them.
+    struct Interner {
+        frames_len: AtomicU32,
+        nodes: Vec<Node>,
+        sites_len: AtomicU32,
+        sites: Vec<Site>,
+        by_frame: Ladder,
+        by_stack: Ladder,
+    }
+
+    impl Interner {
+        fn new() -> Arc<Interner> {
+            let interner = Interner {
+                frames_len: AtomicU32::new(0),
+                nodes: (0..8).map(|_| Node::default()).collect(),
+                sites_len: AtomicU32::new(0),
+                sites: (0..4).map(|_| Site::default()).collect(),
+                by_frame: Ladder::with_free(8),
+                by_stack: Ladder::with_free(8),
+            };
+            assert!(interner.frames().begin() && interner.sites().begin());
+            Arc::new(interner)
+        }
+
+        fn frames(&self) -> Frames<'_> {
+            Frames::new(&self.frames_len, &self.nodes)
+        }
+
+        fn sites(&self) -> Sites<'_> {
+            Sites::new(&self.sites_len, &self.sites)
+        }
+
+        /// The site of a stack, outermost frame first.
+        fn intern(&self, stack: &[u64]) -> Option<SiteId> {
+            let (frames, sites) = (self.frames(), self.sites());
+            let node = stack.iter().try_fold(ROOT, |parent, &value| {
+                let frame = native(parent, value);
+                let make = || frames.append(frame).map(|id| id.0);
+                let same = |id| frames.is(id, &frame);
+                find_or_insert(&self.by_frame, frame.hash(), same, make).map(FrameId)
+            })?;
+            let same = |id| sites.frame(SiteId(id)) == Some(node);
+            let make = || sites.append(node).map(|id| id.0);
+            find_or_insert(&self.by_stack, mix(node.0.into()), same, make).map(SiteId)
+        }
+
+        /// The values of a site's stack, outermost first; None where the site is not published.
+        fn stack(&self, site: u32) -> Option<Vec<u64>> {
+            let mut at = self.sites().frame(SiteId(site))?;
+            let mut values = Vec::new();
+            while at != ROOT {
+                let frame = self.frames().get(at).expect("a site's node is whole");
+                values.insert(0, frame.value);
+                at = frame.parent;
+            }
+            Some(values)
+        }
+    }
+
+    fn two_writers(one: &'static [u64], other: &'static [u64]) {
+        let interner = Interner::new();
+        let writers = [one, other].map(|stack| {
+            let interner = interner.clone();
+            thread::spawn(move || interner.intern(stack).expect("there is room"))
+        });
+        for site in 2..4 {
+            if let Some(stack) = interner.stack(site) {
+                assert!(stack == one || stack == other, "{stack:?}");
+            }
+        }
+        let ids = writers.map(|writer| writer.join().expect("no panic"));
+        assert_eq!(ids[0] == ids[1], one == other);
+        assert_eq!(interner.stack(ids[0].0).as_deref(), Some(one));
+        assert_eq!(interner.stack(ids[1].0).as_deref(), Some(other));
+    }
+
+    /// Check that two threads that intern one stack get one site, and that a reader that sees a site sees its whole stack.
+    #[test]
+    fn same_stack() {
+        bounded(2, || two_writers(&[7], &[7]));
+    }
+
+    /// Check that two threads of which one is further in than the other share the outer node and get a site each, whole for a
+    /// reader.
+    #[test]
+    fn shared_outer_frame() {
+        bounded(2, || two_writers(&[7], &[7, 8]));
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Check that a site is found under its id, that id 0 and ids not given out are none, and that a full table refuses a site
+    /// and stays as it is.
+    #[test]
+    fn append_until_full() {
+        let sites: [Site; 4] = Default::default();
+        let len = AtomicU32::new(0);
+        let table = Sites::new(&len, &sites);
+        assert!(table.is_empty() && table.begin());
+        assert_eq!(table.append(FrameId(7)), Some(SiteId(2)));
+        assert_eq!(table.frame(SiteId(0)), None);
+        assert_eq!(table.frame(SiteId(1)), Some(FrameId(FULL_FRAME)));
+        assert_eq!(table.frame(SiteId(2)), Some(FrameId(7)));
+        assert_eq!(table.frame(SiteId(3)), None);
+        assert_eq!(table.frame(SiteId(u32::MAX)), None);
+        assert_eq!(table.append(FrameId(8)), Some(SiteId(3)));
+        assert_eq!(table.append(FrameId(9)), None);
+        assert_eq!((table.len(), len.peek()), (4, 4));
+        assert_eq!(table.frame(SiteId(3)), Some(FrameId(8)));
+    }
+}

@@ -1,6 +1,7 @@
 //! The only import of atomics in the workspace's shared-memory code, and helpers that name each memory order by its purpose.
 //!
-//! Under `cfg(loom)` the atomics are loom's, so that the models in `frames`, `sites`, `index` and `marks` run the same code.
+//! Under `cfg(loom)` the atomics are loom's, so that the models at the foot of `sites` (with frames and indices),
+//! `index`, `modules`, `marks`, `counters`, `header` and here run the same code.
 //! `SeqCst` is not used: no protocol here needs a total order over two words that two threads write crosswise.
 
 #[cfg(not(loom))]
@@ -27,6 +28,22 @@ pub trait Word {
     fn claim(&self, old: Self::Value, new: Self::Value) -> Result<Self::Value, Self::Value>;
 }
 
+/// Nothing, except under loom: there every order of the threads' switch points is tried.
+///
+/// Loom 0.7 remembers only the last access to a word. A thread that reads a word and then exchanges it hides another thread's
+/// earlier read from it, and the order exchange-before-read is never tried: models passed with their `publish` taken out.
+/// Nobody reads the word that is stored to here, so it orders nothing that the models are to prove ordered.
+#[inline(always)]
+fn switch_point() {
+    #[cfg(loom)]
+    {
+        loom::lazy_static! {
+            static ref POINT: AtomicU32 = AtomicU32::new(0);
+        }
+        POINT.store(0, Ordering::Relaxed);
+    }
+}
+
 macro_rules! word {
     ($atomic:ty, $value:ty) => {
         impl Word for $atomic {
@@ -41,6 +58,7 @@ macro_rules! word {
             }
             #[inline(always)]
             fn observe(&self) -> $value {
+                switch_point();
                 self.load(Ordering::Acquire)
             }
             #[inline(always)]
@@ -53,6 +71,7 @@ macro_rules! word {
             }
             #[inline(always)]
             fn claim(&self, old: $value, new: $value) -> Result<$value, $value> {
+                switch_point();
                 self.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
             }
         }
@@ -99,4 +118,56 @@ pub fn fence_between_sequence_and_data() {
 /// After the data was copied, before the sequence word is read again (Acquire fence: the copy is no later than that read).
 pub fn fence_between_data_and_sequence() {
     fence(Ordering::Acquire);
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    /// Check that three threads that want the last two entries of a table get them, one each, and that one is refused.
+    #[test]
+    fn take_index_at_capacity() {
+        crate::testing::bounded(3, || {
+            let len = Arc::new(AtomicU32::new(5));
+            let threads = [(); 2].map(|()| {
+                let len = len.clone();
+                thread::spawn(move || take_index(&len, 1, 7))
+            });
+            let mine = take_index(&len, 1, 7);
+            let mut taken = vec![mine];
+            taken.extend(threads.map(|thread| thread.join().expect("no panic")));
+            taken.sort();
+            assert_eq!(taken, [None, Some(5), Some(6)]);
+            assert_eq!(len.peek(), 7);
+        });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Check that a table gives out its entries in order, none beyond its capacity, and nothing where the length is absurd.
+    #[test]
+    fn take_index_bounds() {
+        let len = AtomicU32::new(0);
+        assert_eq!(take_index(&len, 3, 4), Some(0));
+        assert_eq!(take_index(&len, 2, 4), None);
+        assert_eq!(take_index(&len, 0, 4), Some(3));
+        assert_eq!(take_index(&len, 1, 4), Some(3));
+        assert_eq!((take_index(&len, 1, 4), len.peek()), (None, 4));
+        len.put(u32::MAX);
+        assert_eq!(take_index(&len, 1, u32::MAX), None);
+        assert_eq!(take_index(&len, 1, 4), None);
+    }
+
+    /// Check that the plain add adds, also past the end.
+    #[test]
+    fn add_owned_wraps() {
+        let word = AtomicU64::new(u64::MAX);
+        add_owned(&word, 3);
+        assert_eq!(word.peek(), 2);
+    }
 }

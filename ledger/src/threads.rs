@@ -105,3 +105,27 @@ fn add(sum: &mut Losses, thread: &Thread) {
     sum.memo_misses = sum.memo_misses.wrapping_add(read(&thread.memo_misses));
     sum.untracked = sum.untracked.wrapping_add(read(&thread.untracked));
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Check that losses are summed over the leased entries and the shared one, once each, and that hooks are counted by
+    /// entry, in the shared one by its number.
+    #[test]
+    fn losses() {
+        let (len, entries): (_, [Thread; 4]) = (AtomicU32::new(0), Default::default());
+        let threads = Threads::new(&len, &entries);
+        for (thread, walks) in entries.iter().zip([1, 10, 100, 1000]) {
+            thread.walks.put(walks);
+            thread.in_hook.put(3);
+        }
+        let sums = |losses: Losses| (losses.walks, losses.in_hook);
+        assert_eq!(sums(threads.losses()), (1000, 3));
+        threads.note_used(1);
+        threads.note_used(0);
+        assert_eq!((threads.used(), sums(threads.losses())), (2, (1011, 5)));
+        threads.note_used(u32::MAX);
+        assert_eq!((threads.used(), sums(threads.losses())), (3, (1111, 6)));
+    }
+}

@@ -182,7 +182,9 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// As the reader's: the section table is checked again.
     pub fn reopen(region: &Region<'a>) -> Result<Writer<'a>, Error> {
-        Ok(Writer { tables: Tables::open(region, region.one(0, 0)?)? })
+        Ok(Writer {
+            tables: Tables::open(region, region.one(0, 0)?)?,
+        })
     }
 
     fn lay_out(
@@ -264,4 +266,208 @@ fn write_identity(header: &Header, identity: &Identity) {
     header.depth.put(identity.depth);
     header.complaints.put(identity.complaints);
     header.control_inode.put(identity.control_inode);
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::Reader;
+    use crate::frames::ROOT;
+    use crate::modules::{MAX_TEXT, ModuleInfo};
+    use crate::testing::{Memory, SMALL, native};
+
+    fn module(path: u64) -> ModuleInfo {
+        ModuleInfo {
+            bias: 0x1000,
+            start: 0x2000,
+            end: 0x3000,
+            from_ns: 4,
+            until_ns: 5,
+            path,
+            build_id: [6; 32],
+            build_id_len: 20,
+        }
+    }
+
+    fn path(tables: &Tables<'_>, id: u32) -> Vec<u8> {
+        let info = tables.modules.get(ModuleId(id)).expect("published");
+        let mut text = [0; MAX_TEXT];
+        let len = tables.strings.copy(info.path, &mut text).expect("inside");
+        text[..len].to_vec()
+    }
+
+    fn identity(identity: u64) -> Identity {
+        Identity {
+            identity,
+            pid: 7,
+            depth: 64,
+            ..Identity::default()
+        }
+    }
+
+    /// One module, one stack of two frames, one site that has allocated, all with room to spare.
+    fn filled(memory: &Memory) -> Writer<'_> {
+        let writer = Writer::create(&memory.region(), &SMALL, &identity(1)).expect("room");
+        let text = writer.strings.append(b"/lib/libc.so.6");
+        assert_eq!(writer.modules.append(&module(text)), Some(ModuleId(0)));
+        assert_eq!(writer.frames.append(native(ROOT, 10)), Some(FrameId(3)));
+        assert_eq!(
+            writer.frames.append(native(FrameId(3), 11)),
+            Some(FrameId(4))
+        );
+        assert_eq!(writer.sites.append(FrameId(4)), Some(SiteId(2)));
+        writer.threads.note_used(0);
+        writer.counters.slot(0).allocated(SiteId(2), 48);
+        writer
+    }
+
+    /// Check that a reader finds nothing before `ready`, and then what was written.
+    #[test]
+    fn create_and_read() {
+        let memory = Memory::of(&SMALL);
+        let writer = filled(&memory);
+        let region = memory.region();
+        assert!(matches!(
+            Reader::new(&region),
+            Err(Error::NotReady { state: 0 })
+        ));
+        writer.ready();
+        let reader = Reader::new(&region).expect("ready");
+        assert_eq!(reader.header.identity.peek(), 1);
+        assert_eq!(
+            (reader.header.pid.peek(), reader.header.depth.peek()),
+            (7, 64)
+        );
+        assert_eq!(reader.sites.frame(SiteId(2)), Some(FrameId(4)));
+        assert_eq!(reader.frames.get(FrameId(4)), Ok(native(FrameId(3), 11)));
+        assert_eq!(path(&reader, 0), b"/lib/libc.so.6");
+        assert_eq!(reader.total(SiteId(2)).allocated_bytes, 48);
+        assert_eq!(reader.total(SiteId(1)), Total::default());
+    }
+
+    /// Check that memory or geometry too small for a ledger is refused.
+    #[test]
+    fn too_small() {
+        let memory = Memory::of(&SMALL);
+        let short = memory.first(memory.words() - 1);
+        assert!(matches!(
+            Writer::create(&short, &SMALL, &identity(1)),
+            Err(Error::Short { .. })
+        ));
+        for geometry in [
+            Geometry { frames: 2, ..SMALL },
+            Geometry { sites: 1, ..SMALL },
+        ] {
+            let memory = Memory::of(&SMALL);
+            let writer = Writer::create(&memory.region(), &geometry, &identity(1));
+            assert!(matches!(writer, Err(Error::Short { .. })));
+        }
+    }
+
+    /// Check that each table, once full, refuses an entry, and that nothing else changes by it: the ledger's bytes stay.
+    #[test]
+    fn full_tables_stay() {
+        let memory = Memory::of(&SMALL);
+        let writer = filled(&memory);
+        while writer.frames.append(native(ROOT, 1)).is_some() {}
+        while writer.sites.append(FrameId(3)).is_some() {}
+        while writer.modules.append(&module(0)).is_some() {}
+        while writer.strings.append(b"eight by") != 0 {}
+        let bytes = || -> Vec<u64> {
+            (0..memory.words())
+                .map(|at| memory.word(at).peek())
+                .collect()
+        };
+        let before = bytes();
+        assert_eq!(writer.frames.append(native(ROOT, 2)), None);
+        assert_eq!(writer.sites.append(FrameId(4)), None);
+        assert_eq!(writer.modules.append(&module(0)), None);
+        assert_eq!(writer.strings.append(b"text"), 0);
+        assert_eq!(bytes(), before);
+        let lens = (
+            writer.frames.len(),
+            writer.sites.len(),
+            writer.modules.len(),
+        );
+        assert_eq!(lens, (SMALL.frames, SMALL.sites, SMALL.modules));
+        assert_eq!(writer.strings.used(), SMALL.string_words);
+        writer
+            .counters
+            .slot(0)
+            .allocated(SiteId(crate::layout::OVERFLOW_SITE), 9);
+        assert_eq!(
+            writer
+                .total(SiteId(crate::layout::OVERFLOW_SITE))
+                .allocated_bytes,
+            9
+        );
+    }
+
+    /// Check that a forked child has its parent's frames, sites and modules under the same ids, its own identity, and an account at
+    /// zero; and that what both add afterwards does not meet.
+    #[test]
+    fn forked() {
+        let (memory, child_memory) = (Memory::of(&SMALL), Memory::of(&SMALL));
+        let parent = filled(&memory);
+        let who = Identity {
+            forked_from: 1,
+            ..identity(2)
+        };
+        let child = Writer::create_forked(&child_memory.region(), &SMALL, &who, &parent);
+        let child = child.expect("room");
+        let (frame, node) = (native(FrameId(3), 11), native(FrameId(3), 12));
+        assert_eq!(child.header.forked_from.peek(), 1);
+        assert_eq!(child.frames.get(FrameId(4)), Ok(frame));
+        assert_eq!(child.sites.frame(SiteId(2)), Some(FrameId(4)));
+        assert_eq!(child.sites.frame(SiteId(0)), None);
+        assert_eq!(path(&child, 0), b"/lib/libc.so.6");
+        assert_eq!(
+            child.modules.get(ModuleId(0)).map(|info| info.until_ns),
+            Some(5)
+        );
+        assert_eq!(child.total(SiteId(2)), Total::default());
+        child.counters.slot(0).freed(SiteId(2), 48);
+        assert_eq!(child.frames.append(node), Some(FrameId(5)));
+        assert_eq!(
+            (parent.total(SiteId(2)).freed_bytes, parent.frames.len()),
+            (0, 5)
+        );
+    }
+
+    /// Check that entries that another thread of the parent was adding at the fork keep their places, unpublished.
+    #[test]
+    fn forked_amid_appends() {
+        let (memory, child_memory) = (Memory::of(&SMALL), Memory::of(&SMALL));
+        let parent = filled(&memory);
+        for len in [&parent.header.lens.frames, &parent.header.lens.sites] {
+            assert!(crate::sync::take_index(len, 1, 7).is_some());
+        }
+        assert_eq!(parent.modules.skip(), Some(ModuleId(1)));
+        let child = Writer::create_forked(&child_memory.region(), &SMALL, &identity(2), &parent);
+        let child = child.expect("room");
+        let lens = (child.frames.len(), child.sites.len(), child.modules.len());
+        assert_eq!(lens, (6, 4, 2));
+        assert_eq!(child.sites.frame(SiteId(3)), None);
+        assert_eq!(child.modules.get(ModuleId(1)), None);
+        assert_eq!(child.sites.append(FrameId(4)), Some(SiteId(4)));
+    }
+
+    /// Check that a child with less room than its parent uses is refused.
+    #[test]
+    fn forked_too_small() {
+        let (memory, child_memory) = (Memory::of(&SMALL), Memory::of(&SMALL));
+        let parent = filled(&memory);
+        for geometry in [
+            Geometry { frames: 4, ..SMALL },
+            Geometry { sites: 2, ..SMALL },
+            Geometry {
+                modules: 0,
+                ..SMALL
+            },
+        ] {
+            let region = child_memory.region();
+            let child = Writer::create_forked(&region, &geometry, &identity(2), &parent);
+            assert!(matches!(child, Err(Error::Short { .. })));
+        }
+    }
 }
