@@ -82,6 +82,11 @@ impl<'a> Image<'a> {
         })
     }
 
+    /// The headers as they were given.
+    pub(crate) fn headers(&self) -> &'a [libc::Elf64_Phdr] {
+        self.headers
+    }
+
     fn segments(&self, kind: u32) -> impl Iterator<Item = Range> + use<'a> {
         let bias = self.bias;
         self.headers

@@ -7,7 +7,7 @@
 //! Why that is early enough: dlclose unmaps, then frees (generation g); code at the same addresses can only be mapped after that, and what
 //! was remembered before g is looked up again at g or later, by the loader's own lock-free table (`_dl_find_object`).
 
-use crate::elf::Range;
+use crate::elf::{Image, Range};
 use crate::objects::{find_object, find_symbol};
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
 use once_cell::race::OnceNonZeroUsize;
@@ -17,12 +17,33 @@ static LENGTH: AtomicU64 = AtomicU64::new(0);
 static GENERATION: AtomicU32 = AtomicU32::new(1);
 static FIND_OBJECT: OnceNonZeroUsize = OnceNonZeroUsize::new();
 
-/// Finds ld.so's range and its look-up function. Called once, at start-up.
+/// ld.so's entry point: the outermost code of every main thread before main.
+static ENTRY: AtomicU64 = AtomicU64::new(0);
+/// The executable: load bias, address and number of its program headers.
+static PROGRAM: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+/// From ld.so's entry point to the end of the code that calls constructors and then the program (glibc's RTLD_START, about 60 bytes).
+const ENTRY_CODE: u64 = 96;
+
+/// Finds ld.so's range, its look-up function, and the executable. Called once, at start-up.
 pub(crate) fn prepare() {
     let find = find_symbol(c"_dl_find_object", 0);
     if let Some(address) = find.and_then(|found| core::num::NonZeroUsize::new(found.address)) {
         let _ = FIND_OBJECT.set(address);
     }
+    // The executable is the first object.
+    find_object(|object| {
+        let headers = object.image.headers();
+        let words = [
+            object.image.bias as u64,
+            headers.as_ptr().expose_provenance() as u64,
+            headers.len() as u64,
+        ];
+        PROGRAM
+            .iter()
+            .zip(words)
+            .for_each(|(place, word)| place.put(word));
+        Some(())
+    });
     // ld.so is the object that defines the debugger's list of objects.
     let Some(anchor) = find_symbol(c"_r_debug", 0) else {
         return;
@@ -36,7 +57,37 @@ pub(crate) fn prepare() {
     if let Some(Range { start, end }) = range {
         START.put(start as u64);
         LENGTH.put((end - start) as u64);
+        // SAFETY: ld.so's first segment begins its file.
+        ENTRY.put(unsafe { entry_point(start) });
     }
+}
+
+/// The run-time address of the entry point of the object whose ELF header lies at `start`.
+///
+/// # Safety
+/// The caller promises that one does, of an object whose first address in the file is 0.
+unsafe fn entry_point(start: usize) -> u64 {
+    let header = core::ptr::with_exposed_provenance::<libc::Elf64_Ehdr>(start);
+    // SAFETY: the caller's promise.
+    start as u64 + unsafe { header.read() }.e_entry
+}
+
+/// The executable.
+pub(crate) fn program() -> Option<Image<'static>> {
+    let [bias, headers, count] = [0, 1, 2].map(|at| {
+        PROGRAM
+            .get(at)
+            .and_then(|word| usize::try_from(word.peek()).ok())
+            .unwrap_or(0)
+    });
+    let first = core::ptr::with_exposed_provenance::<libc::Elf64_Phdr>(headers);
+    // SAFETY: as the loader gave them; an executable is never unloaded.
+    (count != 0).then(|| Image::new(bias, unsafe { core::slice::from_raw_parts(first, count) }))
+}
+
+/// True for ld.so's entry code, which has no unwind information in some builds: nothing called it.
+pub(crate) fn is_entry(pc: u64) -> bool {
+    pc.wrapping_sub(ENTRY.peek()) < ENTRY_CODE
 }
 
 /// Notes the caller of an event.

@@ -110,8 +110,7 @@ fn is(slot: u32, object: &FoundObject) -> bool {
 }
 
 fn same_build(module: &Module, object: &FoundObject) -> bool {
-    // SAFETY: the loader says that an object is mapped there.
-    let now = unsafe { Image::at(object.start) }.and_then(|image| image.build_id());
+    let now = image_of(object).and_then(|image| image.build_id());
     let len = module.build_id_len.load(Ordering::Relaxed);
     match now {
         None => len == 0,
@@ -128,22 +127,45 @@ fn same_build(module: &Module, object: &FoundObject) -> bool {
     }
 }
 
+/// The program headers of an object. Where its segments were mapped with gaps, the loader names only the segment that holds the pc; the
+/// headers are then found at the load bias, or, for an executable, where the kernel said.
+fn image_of(object: &FoundObject) -> Option<Image<'static>> {
+    if object.link_map != 0 && name_of(object.link_map).is_empty() {
+        return loader::program();
+    }
+    // SAFETY: the loader says that a segment of an object is mapped there.
+    let image = unsafe { Image::at(object.start) };
+    image
+        .or_else(|| at_bias(object))
+        .filter(|image| image.contains(object.start))
+}
+
+#[cold]
+#[inline(never)]
+fn at_bias(object: &FoundObject) -> Option<Image<'static>> {
+    let bias = link_map(object.link_map)?.bias;
+    // SAFETY: readable, and the place of address 0 of an object that is loaded; what lies there is checked to be an ELF header.
+    sys::readable(bias as u64)
+        .then(|| unsafe { Image::at(bias) })
+        .flatten()
+}
+
 #[cold]
 #[inline(never)]
 fn learn(object: &FoundObject) -> Option<u32> {
-    // SAFETY: the loader says that an object is mapped there.
-    let image = unsafe { Image::at(object.start) }?;
-    let unwind = image.unwind_section().filter(|section| {
-        object.start <= section.start && section.end <= object.end.next_multiple_of(4096)
-    });
+    let image = image_of(object)?;
+    let range = image.range()?;
+    let unwind = image
+        .unwind_section()
+        .filter(|section| range.start <= section.start && section.end <= range.end);
     let build_id = image.build_id().unwrap_or(BuildId {
         bytes: [0; 32],
         len: 0,
     });
     let info = ModuleInfo {
         bias: image.bias as u64,
-        start: object.start as u64,
-        end: object.end as u64,
+        start: range.start as u64,
+        end: range.end as u64,
         from_ns: sys::clock_ns(libc::CLOCK_BOOTTIME),
         until_ns: 0,
         path: store_path(object),
@@ -222,16 +244,20 @@ fn store_relative(strings: &Strings<'_>, name: &[u8]) -> u64 {
     strings.append(path.get(..full).unwrap_or(name))
 }
 
-fn name_of(link_map: usize) -> &'static [u8] {
-    /// The loader's record, as far as it is its public interface (link.h).
-    #[repr(C)]
-    struct LinkMap {
-        bias: usize,
-        name: *const c_char,
-    }
-    let map = core::ptr::with_exposed_provenance::<LinkMap>(link_map);
-    // SAFETY: the record of an object that is loaded and cannot be unloaded while its code is on our stack.
-    let Some(map) = (unsafe { map.as_ref() }).filter(|map| !map.name.is_null()) else {
+/// The loader's record, as far as it is its public interface (link.h).
+#[repr(C)]
+struct LinkMap {
+    bias: usize,
+    name: *const c_char,
+}
+
+fn link_map(address: usize) -> Option<&'static LinkMap> {
+    // SAFETY: null, or the record of an object that is loaded and cannot be unloaded while its code is on our stack.
+    unsafe { core::ptr::with_exposed_provenance::<LinkMap>(address).as_ref() }
+}
+
+fn name_of(address: usize) -> &'static [u8] {
+    let Some(map) = link_map(address).filter(|map| !map.name.is_null()) else {
         return b"";
     };
     // SAFETY: a C string that lives as long as the record.

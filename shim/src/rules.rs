@@ -5,7 +5,7 @@
 //! is kept: code without unwind information may get some.
 
 use crate::memory::{PrivateRungs, Table, Zeroed};
-use crate::modules;
+use crate::{loader, modules};
 use heapshim_ledger::index::{find, find_or_insert, mix};
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word, take_index};
 use heapshim_unwind::{Rule, RuleError, Rules};
@@ -81,7 +81,10 @@ fn find_slowly(pc: u64, generation: u32) -> Result<Rule, RuleError> {
         entry.generation.put(generation);
         return Ok(entry.rule());
     }
-    let rule = module.section().ok_or(RuleError::NoRule)?.rule(pc)?;
+    let rule = match module.section().ok_or(RuleError::NoRule)?.rule(pc) {
+        Err(RuleError::NoRule) if loader::is_entry(pc) => Rule::OUTERMOST,
+        found => found?,
+    };
     find_or_insert(&INDEX, mix(pc), same, || {
         add(pc, module.id.0, generation, rule)
     });
