@@ -27,7 +27,8 @@ pub struct Geometry {
     pub threads: u32,
 }
 
-/// The largest, also for the reader, whose work it bounds however large the file is: raising it raises [`VERSION`]. 2^18 sites of about eight frames of their own each. 236 MiB of addresses, resident only where written.
+/// The largest: 2^18 sites of about eight frames of their own each. 236 MiB of addresses, resident only where written.
+/// The reader refuses more, so that its work is bounded however large the file is: raising this raises [`VERSION`].
 pub const LARGEST: Geometry = Geometry {
     modules: 4096,
     string_words: 1 << 17,
