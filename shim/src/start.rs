@@ -207,10 +207,10 @@ fn begin_again() -> bool {
         depth: header.depth.peek(),
         ..identity(&options)
     };
-    thread::after_fork();
     let Some(file) = ledger_file::replace(&tracer.writer, &identity) else {
         return false;
     };
+    thread::after_fork(tracer);
     publish(&file, &options)
 }
 

@@ -194,8 +194,9 @@ fn new_state(tracer: &'static Tracer, place: &AtomicU64, index: u32) -> Option<u
     }
 }
 
-/// In a forked child: the other threads are gone, and so are their leases. The calling thread keeps its state.
-pub(crate) fn after_fork() {
+/// In a forked child, once its ledger is in place: the other threads are gone, and so are their leases. The calling thread keeps its
+/// state, which the new ledger has yet to learn of.
+pub(crate) fn after_fork(tracer: &'static Tracer) {
     let own = thread_word::get() as u64;
     for place in STATES.entries().unwrap_or(&[]) {
         let address = place.observe();
@@ -208,8 +209,9 @@ pub(crate) fn after_fork() {
         // SAFETY: as in `try_place`.
         let state: &'static State = unsafe { &*core::ptr::with_exposed_provenance(pointer) };
         make_lease(state);
-        if address == own {
-            try_lock(state);
+        if address == own && try_lock(state) {
+            state.own.entry.tid.put(sys::thread_id());
+            tracer.writer.threads.note_used(state.own.index);
         }
     }
 }
