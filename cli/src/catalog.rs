@@ -6,7 +6,7 @@
 use crate::error::{Error, Kind};
 use crate::mark::Mark;
 use crate::model::{Moment, Snapshot};
-use crate::process::{self, Memory};
+use crate::process::{self, Memory, Origin};
 use crate::session::{self, Session};
 use crate::snapshot;
 use crate::store::{self, Store};
@@ -103,6 +103,13 @@ impl Catalog {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Where its files are, and with whose rights they are to be shown.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        let live = self.session.as_ref();
+        live.map_or_else(Origin::default, |session| Origin::of(session.pid()))
     }
 
     /// Takes a mark, which is not kept yet.

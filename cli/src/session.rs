@@ -194,8 +194,10 @@ fn find(pid: u32) -> Result<Option<Session>, Error> {
 /// Opens one ledger: whose it is by its own word, since when, and itself.
 fn open(pid: u32, path: &Path) -> Result<(u32, u64, Session), Error> {
     let object = format!("pid {pid}");
-    let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| refused(pid, errno.into()))?;
+    // The link's text proves nothing yet: without NONBLOCK, the open of a pipe of that name would wait.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let fd =
+        rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| refused(pid, errno.into()))?;
     let session = Session::new(pid, Mapping::new(fd, object)?);
     let reader = session.reader()?;
     let (owner, started) = (reader.header.pid.peek(), reader.header.start_boot_ns.peek());

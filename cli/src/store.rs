@@ -71,6 +71,9 @@ impl Store {
             return Err(Error::new(Kind::Failed, name, problem)
                 .next("take another name, or replace it with --force"));
         }
+        if let Some(root) = self.directory.parent() {
+            Private::open_or_make(root)?;
+        }
         let private = Private::open_or_make(&self.directory)?;
         let file = file_name(name);
         private.write(&file, &mark::encode(mark), Mode::from_raw_mode(0o600))?;
@@ -136,21 +139,29 @@ pub fn read_file(path: &Path) -> Result<Mark, Error> {
     mark::decode(&bytes, path.display())
 }
 
-/// Removes the marks of processes that ended more than [`KEPT`] ago, by the last change of their directory; how many.
+/// Removes the marks of processes that ended more than [`KEPT`] ago; how many processes. A directory's time says when its
+/// process was last seen alive: it is set here for those that are.
 ///
 /// # Errors
 /// `Failed` as for [`Store::new`].
 pub fn prune(now: SystemTime) -> Result<usize, Error> {
+    let alive = |pid: u32, ticks: u64| process::start_ticks(pid) == Some(ticks);
+    Ok(prune_in(&root()?, now, alive))
+}
+
+fn prune_in(root: &Path, now: SystemTime, alive: impl Fn(u32, u64) -> bool) -> usize {
     let old = |path: &Path| {
         changed(path).is_some_and(|then| now.duration_since(then).is_ok_and(|age| age > KEPT))
     };
-    let ended = |pid: u32, ticks: u64| process::start_ticks(pid) != Some(ticks);
-    let gone = processes(&root()?)
+    let (running, ended): (Vec<_>, Vec<_>) = processes(root)
         .into_iter()
-        .filter(|(pid, ticks, path)| ended(*pid, *ticks) && old(path));
-    Ok(gone
-        .filter(|(_, _, path)| fs::remove_dir_all(path).is_ok())
-        .count())
+        .partition(|(pid, ticks, _)| alive(*pid, *ticks));
+    for (_, _, path) in running {
+        let _seen = fs::File::open(path).and_then(|directory| directory.set_modified(now));
+    }
+    let gone = ended.iter().filter(|(_, _, path)| old(path));
+    gone.filter(|(_, _, path)| fs::remove_dir_all(path).is_ok())
+        .count()
 }
 
 /// Says why a word cannot be the name of a mark.
@@ -251,7 +262,7 @@ mod tests {
 
     fn scratch(name: &str) -> Store {
         let name = format!("heapshim-store-{name}-{}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
+        let directory = std::env::temp_dir().join(name).join("1-1");
         Store { directory }
     }
 
@@ -268,7 +279,24 @@ mod tests {
         store.save(&mark("a", 1), true).expect("forced");
         store.save(&mark("a", 2), false).expect("another image");
         assert_eq!(store.names(), ["a"]);
-        fs::remove_dir_all(&store.directory).expect("removed");
+        fs::remove_dir_all(store.directory.parent().expect("the root")).expect("removed");
+    }
+
+    /// Check that marks are kept while their process runs and for a week after, and that nothing else is removed.
+    #[test]
+    fn pruned_after_a_week() {
+        let root = scratch("prune").directory;
+        for name in ["1-1", "2-2", "other"] {
+            fs::create_dir_all(root.join(name)).expect("made");
+        }
+        let alive = |pid, _| pid == 1;
+        let days = |count: u64| SystemTime::now() + Duration::from_secs(count * 24 * 60 * 60);
+        assert_eq!(prune_in(&root, days(6), alive), 0);
+        assert_eq!(prune_in(&root, days(8), alive), 1);
+        assert_eq!(prune_in(&root, days(14), |_, _| false), 0);
+        assert_eq!(prune_in(&root, days(16), |_, _| false), 1);
+        assert!(root.join("other").is_dir());
+        fs::remove_dir_all(&root).expect("removed");
     }
 
     /// Check that reserved words, paths and file names are no names of marks.

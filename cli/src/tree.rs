@@ -125,3 +125,23 @@ fn exit_mark(held: &Held, exit: Option<Exit>) -> Result<Mark, Error> {
     let snapshot: Snapshot = snapshot::take(&held.session.reader()?, process, "exit", memory)?;
     Ok(Mark { snapshot, memory })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check the line for none, one and several other processes, and that a name cannot drive the terminal.
+    #[test]
+    fn summaries() {
+        let mut tree = Tree::new(None).expect("nothing to make");
+        assert_eq!(tree.summary(), None);
+        tree.processes = 1;
+        tree.most = Some((1_153_434, "ser\x1bver".to_owned(), 4243));
+        let one = "1 other process: ser\\x1bver (pid 4243) +1.1 MiB: see them with --save DIR";
+        assert_eq!(tree.summary().as_deref(), Some(one));
+        (tree.processes, tree.growth) = (12, 1_258_291);
+        tree.save = Some("marks".into());
+        let several = "12 other processes, +1.2 MiB in all, most in ser\\x1bver (pid 4243) +1.1 MiB: marks in marks";
+        assert_eq!(tree.summary().as_deref(), Some(several));
+    }
+}

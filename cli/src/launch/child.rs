@@ -7,8 +7,8 @@ use super::gather::{Gather, Held};
 use super::signals::{Mask, Signals};
 use crate::error::Error;
 use crate::model::Exit;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{self, Command};
@@ -73,9 +73,8 @@ impl Child {
         raise_descriptor_limit();
         let pid = child.id();
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let raw = raw.ok_or_else(|| std::io::Error::other("no pid"))?;
-        let pidfd = rustix::process::pidfd_open(raw, PidfdFlags::empty())?;
-        while !self.wait(&pidfd)? {
+        let pidfd = raw.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        while !self.wait(&mut child, pidfd.as_ref()) {
             self.gather.receive();
             self.gather
                 .take_ended(pid)
@@ -102,25 +101,33 @@ impl Child {
         })
     }
 
-    /// Waits until something happens; true when the command has ended.
-    fn wait(&self, pidfd: &OwnedFd) -> std::io::Result<bool> {
+    /// Waits until something happens; true when the command has ended. Without a pidfd (Linux before 5.3) it looks
+    /// now and then.
+    fn wait(&self, child: &mut process::Child, pidfd: Option<&OwnedFd>) -> bool {
         let signals = self.signals.as_fd();
-        let first = [pidfd.as_fd(), signals];
-        let all: Vec<_> = first.into_iter().chain(self.gather.watched()).collect();
+        let own = pidfd.map(AsFd::as_fd);
+        let all: Vec<_> = own
+            .into_iter()
+            .chain([signals])
+            .chain(self.gather.watched())
+            .collect();
         let mut polled: Vec<PollFd<'_>> = all
             .iter()
             .map(|fd| PollFd::new(fd, PollFlags::IN))
             .collect();
-        match poll(&mut polled, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
+        let now_and_then = Timespec {
+            tv_sec: 0,
+            tv_nsec: 20_000_000,
+        };
+        let timeout = own.is_none().then_some(&now_and_then);
+        let _happened = poll(&mut polled, timeout);
         while let Some(signal) = self.signals.next() {
-            if let Some(signal) = Signal::from_named_raw(signal) {
-                let _ended = rustix::process::pidfd_send_signal(pidfd, signal);
-            }
+            // Not yet waited for, so the pid is still its own.
+            // SAFETY: kill takes no memory of ours.
+            unsafe { libc::kill(child.id().cast_signed(), signal) };
         }
-        Ok(polled.first().is_some_and(|own| !own.revents().is_empty()))
+        // With a status to give, or none any more (somebody else waits for our children), it has ended.
+        !matches!(child.try_wait(), Ok(None))
     }
 }
 
@@ -144,6 +151,26 @@ fn raise_descriptor_limit() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Check that the ledger of a traced command is held after its end, also where it was killed, with the account in it.
+    #[test]
+    fn held_after_the_end() {
+        let library = crate::library::path().expect("unpacked");
+        let child = Child::prepare().expect("prepared");
+        let words = ["/bin/sh", "-c", "kill -9 $$"].map(Into::into);
+        let socket = Some(child.socket().to_owned());
+        let settings = super::super::Settings {
+            socket,
+            depth: None,
+        };
+        let mask = Some(child.mask());
+        let mut command = super::super::command(&words, Some(&library), &settings, mask);
+        let ended = child.run(&mut command, |_| {}).expect("started");
+        let held = ended.own.expect("registered");
+        let reader = held.session.reader().expect("sound");
+        assert!(crate::snapshot::totals(&reader).allocated_blocks > 0);
+        assert_eq!(held.process.pid, ended.pid);
+    }
 
     /// Check that statuses and signals come through, and that a command that is not traced leaves no ledger.
     #[test]

@@ -11,6 +11,7 @@ use crate::mapping::Mapping;
 use crate::model::Process;
 use crate::process;
 use crate::session::Session;
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix,
     SocketFlags, SocketType,
@@ -38,7 +39,7 @@ pub struct Held {
     pub process: Process,
     /// Its start time, None where it had ended by then.
     pub start_ticks: Option<u64>,
-    /// Readable when it has ended; None where it had ended by then.
+    /// Readable when it has ended; None where there is none (it had ended by then, or descriptors ran out).
     pidfd: Option<OwnedFd>,
 }
 
@@ -98,11 +99,11 @@ impl Gather {
     /// Takes in whatever has arrived, without waiting.
     pub fn receive(&mut self) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        while let Ok(connection) = rustix::net::accept_with(&self.listener, flags) {
-            if let Some(pid) = trusted_peer(&connection)
-                && self.silent.len() < MAX_SILENT
-            {
-                self.silent.push((connection, pid));
+        loop {
+            match rustix::net::accept_with(&self.listener, flags) {
+                Ok(connection) => self.welcome(connection),
+                Err(Errno::MFILE | Errno::NFILE) if self.give_descriptors_back() => {}
+                Err(_) => break,
             }
         }
         let mut still = Vec::new();
@@ -125,6 +126,20 @@ impl Gather {
     /// Gives up every process.
     pub fn take_all(&mut self) -> Vec<Held> {
         std::mem::take(&mut self.held)
+    }
+
+    fn welcome(&mut self, connection: OwnedFd) {
+        if let Some(pid) = trusted_peer(&connection)
+            && self.silent.len() < MAX_SILENT
+        {
+            self.silent.push((connection, pid));
+        }
+    }
+
+    /// Out of descriptors: from now on those that we hold are looked up in /proc. False where there was none to give.
+    fn give_descriptors_back(&mut self) -> bool {
+        let watched = self.held.iter_mut().filter(|held| held.pidfd.is_some());
+        watched.map(|held| held.pidfd = None).count() > 0
     }
 
     fn hold(&mut self, pid: u32, ledger: &OwnedFd) {
@@ -153,7 +168,8 @@ impl Held {
     fn has_ended(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let Some(pidfd) = &self.pidfd else {
-            return true;
+            let now = process::start_ticks(self.session.pid());
+            return now.is_none() || now != self.start_ticks;
         };
         let now = Timespec {
             tv_sec: 0,
@@ -185,7 +201,7 @@ fn message(connection: &OwnedFd) -> Message {
     );
     let bytes = match received {
         Ok(received) => received.bytes,
-        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Message::None,
+        Err(Errno::AGAIN | Errno::INTR) => return Message::None,
         Err(_) => return Message::Other,
     };
     let mut fds = control.drain().flat_map(|part| match part {

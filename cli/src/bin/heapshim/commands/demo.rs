@@ -3,7 +3,8 @@
 //! Starts this very executable as the server of `demo_server`, traced, and does what a user would do; the commands that it stands for
 //! are printed before each step.
 
-use super::{output::print, report};
+use super::output::print;
+use super::report::{self, Subject};
 use crate::args::{Args, Command};
 use clap::Parser;
 use heapshim_cli::catalog::Catalog;
@@ -14,6 +15,12 @@ use heapshim_cli::process::Origin;
 use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+/// The server's source, so that its lines show also where this command was installed without it.
+const SOURCE: (&str, &str) = (
+    "heapshim/commands/demo_server.rs",
+    include_str!("demo_server.rs"),
+);
 
 /// Requests between the two marks.
 const REQUESTS: u32 = 1000;
@@ -34,7 +41,8 @@ pub(crate) fn run() -> Result<(), Error> {
     server.serve(REQUESTS)?;
     print("1,000 requests later, what has grown since?\n\n  $ heapshim diff warm\n\n")?;
     let now = catalog.take("now")?;
-    report::print(Some(&warm), &now, &Origin::default(), &diff.report)?;
+    let subject = Subject::new(Some(&warm), &now, Origin::default()).embedding(SOURCE);
+    report::print(&subject, &diff.report)?;
     server.end()?;
     print(&format!("\n{EXPLANATION}"))
 }

@@ -1,6 +1,7 @@
 //! `heapshim diff`: what grew between two marks.
 
-use super::{output::say, report};
+use super::output::say;
+use super::report::{self, Subject};
 use crate::args::Diff as Args;
 use heapshim_cli::catalog::{Catalog, Word};
 use heapshim_cli::error::{Error, Kind};
@@ -12,23 +13,24 @@ use std::thread;
 
 /// Finds or takes the two marks and prints the report.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
-    let (from, to) = marks(args)?;
-    let origin = match &args.to {
-        Some(Word::File(path)) => Origin::of_file(path),
-        _ => Origin::of(to.snapshot.process.pid),
-    };
-    report::print(from.as_ref(), &to, &origin, &args.report)
-}
-
-fn marks(args: &Args) -> Result<(Option<Mark>, Mark), Error> {
-    match (&args.from, &args.to) {
-        (Some(Word::File(from)), Some(Word::File(to))) => {
-            return Ok((Some(store::read_file(from)?), store::read_file(to)?));
-        }
-        (Some(Word::Start), Some(Word::File(to))) => return Ok((None, store::read_file(to)?)),
-        _ => {}
+    if let (Some(from @ (Word::Start | Word::File(_))), Some(Word::File(to))) =
+        (&args.from, &args.to)
+    {
+        let first = match from {
+            Word::File(path) => Some(store::read_file(path)?),
+            _ => None,
+        };
+        let last = store::read_file(to)?;
+        let subject = Subject::new(first.as_ref(), &last, Origin::of_file(to));
+        return report::print(&subject, &args.report);
     }
     let catalog = Catalog::of(args.target.target.as_deref())?;
+    let (first, last) = marks(&catalog, args)?;
+    let subject = Subject::new(first.as_ref(), &last, catalog.origin());
+    report::print(&subject, &args.report)
+}
+
+fn marks(catalog: &Catalog, args: &Args) -> Result<(Option<Mark>, Mark), Error> {
     if args.wait || args.period.is_some() {
         let from = catalog.take("first")?;
         wait(args)?;

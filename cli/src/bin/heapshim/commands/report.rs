@@ -8,7 +8,7 @@ use heapshim_cli::directory;
 use heapshim_cli::error::Error;
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
-use heapshim_cli::render::{Json, Render, Sources, Table, View};
+use heapshim_cli::render::{Json, Render, SourceLines, Sources, Table, View};
 use heapshim_cli::report;
 use heapshim_cli::symbolize::{self, Symbolizer};
 use rustix::termios::tcgetwinsize;
@@ -16,26 +16,47 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 
-/// Prints the growth between two marks to stdout, or to `-o FILE`.
-pub(crate) fn print(
-    from: Option<&Mark>,
-    to: &Mark,
-    origin: &Origin,
-    args: &Args,
-) -> Result<(), Error> {
-    let text = text(from, to, origin, args, &Output::of(&io::stdout(), args))?;
+/// What a report is about.
+pub(crate) struct Subject<'a> {
+    from: Option<&'a Mark>,
+    to: &'a Mark,
+    origin: Origin,
+    embedded: Option<Embedded>,
+}
+
+/// A source file that this executable carries: the end of its path, and its text.
+type Embedded = (&'static str, &'static str);
+
+impl<'a> Subject<'a> {
+    /// From one mark (None: the start) to another.
+    pub(crate) fn new(from: Option<&'a Mark>, to: &'a Mark, origin: Origin) -> Subject<'a> {
+        Subject {
+            from,
+            to,
+            origin,
+            embedded: None,
+        }
+    }
+
+    /// The same, with a source file that need not be looked for.
+    pub(crate) fn embedding(self, file: Embedded) -> Subject<'a> {
+        Subject {
+            embedded: Some(file),
+            ..self
+        }
+    }
+}
+
+/// Prints the growth to stdout, or to `-o FILE`.
+pub(crate) fn print(subject: &Subject<'_>, args: &Args) -> Result<(), Error> {
+    let text = text(subject, args, &Output::of(&io::stdout(), args))?;
     output::write(&text, args.output.as_deref())
 }
 
 /// Prints the growth from the start to a command's end to stderr, or to `-o FILE`.
 pub(crate) fn finish(to: &Mark, args: &Args) -> Result<(), Error> {
-    let text = text(
-        None,
-        to,
-        &Origin::default(),
-        args,
-        &Output::of(&io::stderr(), args),
-    )?;
+    let subject = Subject::new(None, to, Origin::default());
+    let text = text(&subject, args, &Output::of(&io::stderr(), args))?;
     match &args.output {
         Some(path) => directory::write_file(path, &text),
         None => {
@@ -69,26 +90,39 @@ impl Output {
     }
 }
 
-fn text(
-    from: Option<&Mark>,
-    to: &Mark,
-    origin: &Origin,
-    args: &Args,
-    output: &Output,
-) -> Result<Vec<u8>, Error> {
+/// Source lines from files, and from the file that we carry.
+struct Lines {
+    files: Sources,
+    embedded: Option<Embedded>,
+}
+
+impl SourceLines for Lines {
+    fn line(&self, file: &str, line: u32) -> Option<String> {
+        match self.embedded {
+            Some((end, text)) if file.ends_with(end) => {
+                let index = usize::try_from(line).ok()?.checked_sub(1)?;
+                text.lines().nth(index).map(str::to_owned)
+            }
+            _ => self.files.line(file, line),
+        }
+    }
+}
+
+fn text(subject: &Subject<'_>, args: &Args, output: &Output) -> Result<Vec<u8>, Error> {
     let symbols = symbolize::Options {
         debug_dirs: args.debug_dir.clone(),
         source_dirs: args.source_dir.clone(),
-        root: origin.root.clone(),
+        root: subject.origin.root.clone(),
     };
-    let sources = Sources::new(&symbols, origin.user);
-    let from = from.map_or(From::Start, |mark| From::Mark(&mark.snapshot));
-    let report = diff::diff(
-        from,
-        &to.snapshot,
-        &mut Symbolizer::new(symbols),
-        &options(args),
-    );
+    let sources = Lines {
+        files: Sources::new(&symbols, subject.origin.user),
+        embedded: subject.embedded,
+    };
+    let from = subject
+        .from
+        .map_or(From::Start, |mark| From::Mark(&mark.snapshot));
+    let mut symbolizer = Symbolizer::new(symbols);
+    let report = diff::diff(from, &subject.to.snapshot, &mut symbolizer, &options(args));
     let current_dir = env::current_dir().ok();
     let view = View {
         top: args.top,
