@@ -6,7 +6,7 @@
 use crate::error::Error;
 use crate::extent::Region;
 use crate::layout::{
-    Cell, Header, INSIDE_MARKS, MAGIC, Mark, Module, Node, PAGE, READY, SECTIONS, SLOTS,
+    ByteWord, Cell, Header, INSIDE_MARKS, MAGIC, Mark, Module, Node, PAGE, READY, SECTIONS, SLOTS,
     SectionKind, Shared, Site, Thread, VERSION,
 };
 use crate::sync::Word;
@@ -61,46 +61,28 @@ impl Geometry {
     /// Each section's kind, bytes of an entry, and entries; those that are reserved have none.
     #[must_use]
     pub fn sections(&self) -> [(SectionKind, u64, u64); 14] {
-        let sites = u64::from(self.sites);
+        use SectionKind as Kind;
+        let table = |kind, bytes: usize, entries: u32| (kind, bytes as u64, u64::from(entries));
+        let cells = |kind, rows: u32| {
+            let entries = u64::from(self.sites) * u64::from(rows);
+            (kind, size_of::<Cell>() as u64, entries)
+        };
+        let reserved = |kind| (kind, 0, 0);
         [
-            (
-                SectionKind::Modules,
-                size_of::<Module>() as u64,
-                self.modules.into(),
-            ),
-            (SectionKind::Strings, 8, self.string_words.into()),
-            (
-                SectionKind::Frames,
-                size_of::<Node>() as u64,
-                self.frames.into(),
-            ),
-            (SectionKind::Sites, size_of::<Site>() as u64, sites),
-            (
-                SectionKind::Threads,
-                size_of::<Thread>() as u64,
-                self.threads.into(),
-            ),
-            (
-                SectionKind::Marks,
-                size_of::<Mark>() as u64,
-                INSIDE_MARKS.into(),
-            ),
-            (
-                SectionKind::Counters,
-                size_of::<Cell>() as u64,
-                sites * u64::from(SLOTS),
-            ),
-            (
-                SectionKind::MarkCounters,
-                size_of::<Cell>() as u64,
-                sites * u64::from(INSIDE_MARKS),
-            ),
-            (SectionKind::Cohorts, 0, 0),
-            (SectionKind::Peak, 0, 0),
-            (SectionKind::Temporaries, 0, 0),
-            (SectionKind::Rings, 0, 0),
-            (SectionKind::Python, 0, 0),
-            (SectionKind::Jit, 0, 0),
+            table(Kind::Modules, size_of::<Module>(), self.modules),
+            table(Kind::Strings, size_of::<ByteWord>(), self.string_words),
+            table(Kind::Frames, size_of::<Node>(), self.frames),
+            table(Kind::Sites, size_of::<Site>(), self.sites),
+            table(Kind::Threads, size_of::<Thread>(), self.threads),
+            table(Kind::Marks, size_of::<Mark>(), INSIDE_MARKS),
+            cells(Kind::Counters, SLOTS),
+            cells(Kind::MarkCounters, INSIDE_MARKS),
+            reserved(Kind::Cohorts),
+            reserved(Kind::Peak),
+            reserved(Kind::Temporaries),
+            reserved(Kind::Rings),
+            reserved(Kind::Python),
+            reserved(Kind::Jit),
         ]
     }
 
