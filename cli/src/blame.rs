@@ -10,10 +10,14 @@
 
 mod table;
 
+pub(crate) use table::without_arguments;
 pub use table::{Class, Table};
 
-use crate::symbolize::SymbolFrame;
+use crate::symbolize::{Reason, SymbolFrame};
 use std::rc::Rc;
+
+/// `ledger::layout::TruncatedReason::NoRule`.
+const NO_RULE: u64 = 2;
 
 /// Which frame the user wants to see charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -46,7 +50,7 @@ where
     for node in nodes {
         for frame in node.iter() {
             if frame.is_mark() {
-                return None;
+                return search.at_end(table, frame);
             }
             let class = table.class(frame);
             if charges(mode, class, frame) {
@@ -75,7 +79,7 @@ fn charges(mode: Mode, class: Class, frame: &SymbolFrame) -> bool {
 /// What was passed over so far.
 #[derive(Debug, Default)]
 struct Search {
-    /// The frame passed over last.
+    /// The frame passed over last: the outermost so far.
     inside: Option<SymbolFrame>,
     /// What is charged when nothing else is left: the innermost frame outside the malloc family, else the outermost.
     fallback: Option<SymbolFrame>,
@@ -91,6 +95,17 @@ impl Search {
         }
         self.inside = Some(frame.clone());
     }
+
+    /// Charges nobody where the stack ends early, with one exception: the loader's entry has no unwind information, so a
+    /// stack that ends in the loader is whole. It is what constructors allocate before the program's first instruction.
+    fn at_end(self, table: &Table, mark: &SymbolFrame) -> Option<Blamed> {
+        let is_entry = mark.reason == Some(Reason::Truncated(NO_RULE));
+        let outermost = self
+            .inside
+            .filter(|frame| is_entry && table.is_loader(frame));
+        let frame = outermost.and(self.fallback)?;
+        Some(Blamed { frame, via: None })
+    }
 }
 
 /// The name of what was called, unless it is the allocator itself: everybody calls that.
@@ -105,7 +120,6 @@ fn via(table: &Table, inside: &SymbolFrame) -> Option<String> {
 mod tests {
     use super::*;
     use crate::fixture::{c_frame, cpp_frame, module_frame, rust_frame};
-    use crate::symbolize::Reason;
 
     fn blamed(mode: Mode, frames: &[SymbolFrame]) -> Option<(String, Option<String>)> {
         blamed_with(&Table::default(), mode, frames)
@@ -203,6 +217,18 @@ mod tests {
         let full = SymbolFrame::unresolved(Reason::Full, 0);
         assert_eq!(blamed(Mode::App, &[full]), None);
         assert_eq!(blamed(Mode::App, &[]), None);
+    }
+
+    /// Check that a constructor that ran before the program is charged, though the loader's entry cannot be unwound.
+    #[test]
+    fn loader_is_where_stacks_begin() {
+        let pool = module_frame("pool", "/lib/libstdc++.so.6");
+        let loader = module_frame("_dl_init", "/lib64/ld-linux-x86-64.so.2");
+        let cut = |number| SymbolFrame::unresolved(Reason::Truncated(number), 0);
+        let stack = [pool.clone(), loader.clone(), cut(2)];
+        assert_eq!(blamed(Mode::App, &stack), row("pool", None));
+        assert_eq!(blamed(Mode::App, &[pool.clone(), loader, cut(1)]), None);
+        assert_eq!(blamed(Mode::App, &[pool, cut(2)]), None);
     }
 
     /// Check that users can pass over a frame of their own, by function, file or module.

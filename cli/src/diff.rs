@@ -142,18 +142,23 @@ impl Filter {
     }
 
     fn passes(&self, blamed: &blame::Blamed) -> bool {
+        if self.include.is_empty() && self.exclude.is_empty() {
+            return true;
+        }
         let frame = &blamed.frame;
-        let base = |path: &'_ str| path.rsplit('/').next().unwrap_or(path).to_string();
+        let base = |path: &str| path.rsplit('/').next().unwrap_or(path).to_string();
+        let short = frame.function.as_deref().map(blame::without_arguments);
         let names: Vec<String> = [&frame.file, &frame.module]
             .into_iter()
             .flatten()
             .flat_map(|path| [path.clone(), base(path)])
             .chain(frame.function.clone())
+            .chain(short)
             .collect();
         let any = |globs: &[Glob]| {
             globs
                 .iter()
-                .any(|g| names.iter().any(|name| g.matches(name)))
+                .any(|glob| names.iter().any(|name| glob.matches(name)))
         };
         (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
     }

@@ -51,6 +51,7 @@ pub struct Table {
     rust_functions: Names,
     library_files: Names,
     library_modules: Names,
+    loader_modules: Names,
     users: Names,
 }
 
@@ -77,6 +78,7 @@ impl Table {
             rust_functions: Names::default(),
             library_files: Names::default(),
             library_modules: Names::default(),
+            loader_modules: Names::default(),
             users: Names::default(),
         };
         let mut heading = "";
@@ -102,6 +104,7 @@ impl Table {
             "[library functions of rust]" => &mut self.rust_functions,
             "[library files]" => &mut self.library_files,
             "[library modules]" => &mut self.library_modules,
+            "[loader modules]" => &mut self.loader_modules,
             _ => return None,
         })
     }
@@ -118,6 +121,7 @@ impl Table {
             return Class::Allocator;
         }
         let is_plumbing = module.is_some_and(|name| self.library_modules.contains(name))
+            || self.is_loader(frame)
             || function.is_some_and(|name| self.is_plumbing(name, frame))
             || frame
                 .file
@@ -129,6 +133,12 @@ impl Table {
         } else {
             Class::Own
         }
+    }
+
+    /// True for the dynamic loader's own code.
+    pub(super) fn is_loader(&self, frame: &SymbolFrame) -> bool {
+        let module = frame.module.as_deref().map(base_name);
+        module.is_some_and(|name| self.loader_modules.contains(name))
     }
 
     /// By its name; a Rust method is asked by where it is written.
@@ -229,13 +239,20 @@ pub(super) fn short_name(name: &str) -> String {
     for version in ["__cxx11::", "__1::", "__debug::", "__ndk1::"] {
         short = short.replace(version, "");
     }
-    short
+    without_alias_prefix(&short).to_string()
+}
+
+/// `__strdup` and `___dlopen` are what the C library calls `strdup` and `dlopen`.
+fn without_alias_prefix(name: &str) -> &str {
+    let plain = name.trim_start_matches('_');
+    let is_alias = name.starts_with("__") && !plain.is_empty() && !plain.contains("::");
+    if is_alias { plain } else { name }
 }
 
 /// The name without template arguments and the parameters behind them: `std::vector<int>::at` is `std::vector::at`. The
 /// brackets of operators stay: `operator<`, `operator->`, `operator new[]`. A name that begins with a bracket (a Rust method)
 /// keeps that one.
-fn without_arguments(name: &str) -> String {
+pub(crate) fn without_arguments(name: &str) -> String {
     let mut short = String::with_capacity(name.len());
     let mut depth = 0_usize;
     for (at, char) in name.char_indices() {
@@ -383,6 +400,10 @@ mod tests {
                 "core::iter::collect",
             ),
             ("xmalloc", "xmalloc"),
+            ("__strdup", "strdup"),
+            ("_emalloc", "_emalloc"),
+            ("__gnu_cxx::f", "__gnu_cxx::f"),
+            ("__", "__"),
             ("mine::operator<<<int>", "mine::operator<<"),
             ("mine::operator< <int>", "mine::operator<"),
             ("mine::operator<=><int>", "mine::operator<=>"),

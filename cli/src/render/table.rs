@@ -3,12 +3,13 @@
 //! Three parts: two header lines, the rows, and a closing line that accounts for what is not shown. The rows, 'more', 'shrank',
 //! 'not attributed' and 'left out' add up to the growth in the header, to the rounding.
 
+mod closing;
+mod header;
+
 use super::paths::Labels;
-use super::text::{
-    cut, duration, escape, grouped, in_unit, signed_size, size, source_line, unit_of,
-};
+use super::text::{cut, escape, grouped, signed_size, size, source_line};
 use super::{Render, View};
-use crate::report::{Amount, By, End, Report, Row, Sort};
+use crate::report::{By, Report, Row, Sort};
 use crate::symbolize::{Reason, SymbolFrame};
 use std::io::{self, Write};
 
@@ -30,8 +31,8 @@ pub struct Table;
 impl Render for Table {
     fn render(&self, report: &Report, view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
         let shown = shown(report, view);
-        headline(report, out)?;
-        totals(report, out)?;
+        header::headline(report, out)?;
+        header::totals(report, out)?;
         writeln!(out)?;
         let layout = Layout::new(report, &shown, view);
         if !shown.is_empty() {
@@ -40,7 +41,8 @@ impl Render for Table {
         for row in &shown {
             layout.row(row, out)?;
         }
-        layout.closing(&shown, out)
+        let closing = closing::closing(report, &shown);
+        writeln!(out, "{:1$}{closing}", "", layout.indent)
     }
 }
 
@@ -62,65 +64,6 @@ fn is_busy(row: &Row, sort: Sort) -> bool {
         Sort::Live => row.live.bytes > 0 && !row.shrank(),
         Sort::Total | Sort::Allocations => row.total.blocks > 0 && !row.shrank(),
     }
-}
-
-/// `server (pid 4242)   warm → now   60.0 s   exact`
-fn headline(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let (from, to) = (&report.from.moment, &report.to.moment);
-    let in_flight = from.in_flight.max(to.in_flight);
-    let exactness = if from.exact && to.exact {
-        "exact".to_string()
-    } else {
-        format!("within {in_flight} events in flight")
-    };
-    let runs = if report.two_processes {
-        "   two processes"
-    } else {
-        ""
-    };
-    writeln!(
-        out,
-        "{} (pid {})   {} → {}   {}   {exactness}{runs}",
-        escape(&report.target.name),
-        report.target.pid,
-        escape(&from.name),
-        escape(&to.name),
-        duration(from.unix_ns, to.unix_ns),
-    )
-}
-
-/// `heap +111.2 MiB (131.2 → 242.4), +300,004 blocks · RSS +118.0 MiB`
-fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let growth = report.growth;
-    write!(
-        out,
-        "heap {} ({}), {} blocks",
-        signed_size(growth.bytes),
-        from_to(growth.bytes, report.from.live.bytes, report.to.live.bytes),
-        grouped(growth.blocks),
-    )?;
-    if let Some(rss) = rss_growth(&report.from, &report.to) {
-        // What RSS is made of follows here, after a colon, once it is known.
-        write!(out, " · RSS {}", signed_size(rss))?;
-    }
-    writeln!(out)
-}
-
-/// Both ends in the growth's unit, which need not be said twice; each in its own where that would say nothing.
-fn from_to(growth: i64, from: i64, to: i64) -> String {
-    let unit = unit_of(growth);
-    let fits = |bytes: i64| bytes == 0 || unit_of(bytes) == unit;
-    if fits(from) && fits(to) && (from, to) != (0, 0) {
-        format!("{} → {}", in_unit(from, unit), in_unit(to, unit))
-    } else {
-        format!("{} → {}", size(from), size(to))
-    }
-}
-
-/// None where one of the two is not known.
-fn rss_growth(from: &End, to: &End) -> Option<i64> {
-    let (from, to) = (from.moment.rss_bytes, to.moment.rss_bytes);
-    (from != 0 && to != 0).then(|| to.wrapping_sub(from).cast_signed())
 }
 
 /// How the rows of one table are laid out.
@@ -298,38 +241,6 @@ impl<'a> Layout<'a> {
         writeln!(out, "{:indent$}{}", "", self.painted(&text, color))
     }
 
-    /// `3 more lines: +1.2 KiB · 5 lines shrank: -2.0 MiB · not attributed: 0 B`
-    fn closing(&self, shown: &[&Row], out: &mut dyn Write) -> io::Result<()> {
-        let is_shown = |row: &Row| shown.iter().any(|&other| std::ptr::eq(other, row));
-        let hidden = || self.report.rows.iter().filter(|row| !is_shown(row));
-        let word = self.report.by.as_str();
-        let mut parts = Vec::new();
-        let more = sum(hidden().filter(|row| row.grew()));
-        if more.0 > 0 {
-            parts.push(format!(
-                "{} more {word}{}: {}",
-                more.0,
-                plural(more.0),
-                signed_size(more.1)
-            ));
-        }
-        let shrank = sum(hidden().filter(|row| row.shrank()));
-        if shrank.0 > 0 {
-            let count = shrank.0;
-            parts.push(format!(
-                "{count} {word}{} shrank: {}",
-                plural(count),
-                signed_size(shrank.1)
-            ));
-        }
-        parts.push(format!("not attributed: {}", not_attributed(self.report)));
-        let excluded = self.report.unattributed.excluded;
-        if excluded != Amount::default() {
-            parts.push(format!("left out: {}", signed_size(excluded.bytes)));
-        }
-        writeln!(out, "{:1$}{2}", "", self.indent, parts.join(" · "))
-    }
-
     fn painted(&self, text: &str, color: &str) -> String {
         if self.view.color && !color.is_empty() {
             format!("\x1b[{color}m{text}\x1b[0m")
@@ -358,48 +269,6 @@ fn numbers(sort: Sort, row: &Row) -> Vec<String> {
     numbers
 }
 
-fn sum<'a>(rows: impl Iterator<Item = &'a Row>) -> (usize, i64) {
-    rows.fold((0, 0), |(count, bytes), row| {
-        (count + 1, bytes.wrapping_add(row.growth.bytes))
-    })
-}
-
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
-}
-
-/// The number, and what there is to say of it where it is not zero.
-fn not_attributed(report: &Report) -> String {
-    let none = &report.unattributed;
-    let bytes = none.growth.bytes.wrapping_sub(none.excluded.bytes);
-    let counted = [
-        (none.truncated_stacks, "truncated stack"),
-        (none.nested_events, "nested event"),
-        (none.overflow_events, "event past the ledger's limits"),
-    ];
-    let causes: Vec<String> = counted
-        .iter()
-        .filter(|(count, _)| *count > 0 && bytes != 0)
-        .map(|(count, word)| cause(*count, word))
-        .collect();
-    if causes.is_empty() {
-        return signed_size(bytes);
-    }
-    format!("{} ({})", signed_size(bytes), causes.join(", "))
-}
-
-fn cause(count: i64, word: &str) -> String {
-    let number = grouped(count);
-    let plural = if count == 1 { "" } else { "s" };
-    let (first, rest) = word.split_once(" past").unwrap_or((word, ""));
-    let rest = if rest.is_empty() {
-        String::new()
-    } else {
-        format!(" past{rest}")
-    };
-    format!("{} {first}{plural}{rest}", number.trim_start_matches('+'))
-}
-
 /// `[libfoo.so.3+0x8f1c2]`, or `[0x7f…]` where the address lies in no module.
 fn address_in(module: Option<&str>, address: u64) -> String {
     match module {
@@ -424,6 +293,7 @@ mod tests {
     use super::*;
     use crate::fixture;
     use crate::render::SourceLines;
+    use crate::report::Amount;
 
     /// The lines of the contract's example.
     struct Example;
@@ -568,20 +438,6 @@ mod tests {
         assert_eq!(plain, rendered(&fixture::report(), &example()));
     }
 
-    /// Check the closing line when something is not attributed or left out, and that it says why.
-    #[test]
-    fn what_is_in_no_row_is_said() {
-        let mut report = fixture::report();
-        report.unattributed.growth = fixture::amount(5 << 10, 3);
-        report.unattributed.excluded = fixture::amount(1 << 10, 1);
-        report.unattributed.truncated_stacks = 2;
-        report.unattributed.nested_events = 1;
-        let text = rendered(&report, &example());
-        let expected =
-            "not attributed: +4.0 KiB (2 truncated stacks, 1 nested event) · left out: +1.0 KiB\n";
-        assert!(text.ends_with(expected), "{text}");
-    }
-
     /// Check that sorting by what was allocated shows it, also for rows that did not grow.
     #[test]
     fn allocations_have_a_column() {
@@ -592,20 +448,5 @@ mod tests {
         let text = rendered(&report, &example());
         assert!(text.contains("       live  allocations   line\n"), "{text}");
         assert!(text.contains("   +1,000,000   [libfoo"), "{text}");
-    }
-
-    /// Check the ends in parentheses: in the growth's unit where both have it, else each in its own.
-    #[test]
-    fn ends_of_the_heap() {
-        assert_eq!(
-            from_to(116_601_651, 137_573_171, 254_174_822),
-            "131.2 → 242.4"
-        );
-        assert_eq!(from_to(64 << 20, 0, 64 << 20), "0.0 → 64.0");
-        assert_eq!(
-            from_to(12, 137_573_171, 137_573_183),
-            "131.2 MiB → 131.2 MiB"
-        );
-        assert_eq!(from_to(0, 0, 0), "0 B → 0 B");
     }
 }

@@ -295,6 +295,10 @@ impl OpenModule {
 
 /// The module's own file, if it is the one that was loaded.
 fn open_own(module: &Module, places: &Places, name: &str) -> Result<Elf, Reason> {
+    // Relative to a directory that is not ours.
+    if !module.path.starts_with('/') {
+        return Err(Reason::FileMissing(name.to_string()));
+    }
     let path = resolve_in(places.root.as_deref(), Path::new(&module.path));
     let elf = Elf::open(&path).map_err(|error| match error {
         OpenError::Missing => Reason::FileMissing(name.to_string()),

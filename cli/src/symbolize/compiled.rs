@@ -3,6 +3,11 @@
 //! Tests only. Addresses come from the disassembler, not from what is tested: a return address is the instruction after a
 //! call, as the shim would see it. Where a tool is not installed the test says so and passes.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "a test that is skipped says which tool is missing"
+)]
+
 use super::{Language, Options, Reason, SymbolFrame, Symbolizer};
 use crate::fixture::{Scratch, snapshot};
 use crate::model::{FrameKind, Module, Snapshot};

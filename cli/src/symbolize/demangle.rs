@@ -27,6 +27,8 @@ const CLONE_SUFFIXES: [&str; 8] = [
 /// The readable name, and the language that the mangling gives away (or the one that was known already).
 pub(crate) fn demangle(name: &str, known: Language) -> (String, Language) {
     let name = without_clone_suffix(name);
+    // glibc's names for calls within itself.
+    let name = name.strip_prefix("__GI_").unwrap_or(name);
     if name.len() > MAX_MANGLED {
         return (name.to_string(), known);
     }
@@ -184,5 +186,33 @@ mod tests {
             mangled.push_str("S_IS_S_E");
         }
         assert!(name(&mangled).len() <= MAX_DEMANGLED);
+    }
+
+    /// Check that mangled names with any bytes changed give some name and no panic.
+    #[test]
+    fn damaged_names_do_no_harm() {
+        let whole = [
+            "_ZNSt6vectorIiSaIiEE9push_backERKi",
+            "_ZZN5Cache4fillEiENKUlvE_clEv",
+            "_ZN5cache3put17h0123456789abcdefE",
+            "_RNvMs_NtCs1234_7mycrate3fooNtB4_3Bar3baz",
+            "_ZNSt3mapINSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEEiSt4lessIS5_ESaISt4pairIKS5_iEEEixEOS5_",
+        ];
+        let letters = b"_ZNSKIEE0123456789LTXDpTDtRCsBaqhi.$\xc3\xa9";
+        let mut state = 11_u64;
+        let mut below = |limit: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            usize::try_from(state >> 33).unwrap() % limit
+        };
+        for round in 0..20_000 {
+            let mut bytes = whole[round % whole.len()].as_bytes().to_vec();
+            for _ in 0..=below(4) {
+                let at = below(bytes.len());
+                bytes[at] = letters[below(letters.len())];
+            }
+            name(&String::from_utf8_lossy(&bytes));
+        }
     }
 }

@@ -1,0 +1,111 @@
+//! The two lines above the table: whose growth, between which moments, and how much in all.
+
+use crate::render::text::{duration, escape, grouped, in_unit, signed_size, size, unit_of};
+use crate::report::{End, Report};
+use std::io::{self, Write};
+
+/// `server (pid 4242)   warm → now   60.0 s   exact`
+pub(super) fn headline(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let (from, to) = (&report.from.moment, &report.to.moment);
+    let in_flight = from.in_flight.max(to.in_flight);
+    let exactness = match (from.exact && to.exact, in_flight) {
+        (true, _) => "exact".to_string(),
+        (false, 0) => "not exact".to_string(),
+        (false, in_flight) => format!("within {in_flight} events in flight"),
+    };
+    let runs = if report.two_processes {
+        "   two processes"
+    } else {
+        ""
+    };
+    writeln!(
+        out,
+        "{} (pid {})   {} → {}   {}   {exactness}{runs}",
+        escape(&report.target.name),
+        report.target.pid,
+        escape(&from.name),
+        escape(&to.name),
+        duration(from.unix_ns, to.unix_ns),
+    )
+}
+
+/// `heap +111.2 MiB (131.2 → 242.4), +300,004 blocks · RSS +118.0 MiB`
+pub(super) fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let growth = report.growth;
+    write!(
+        out,
+        "heap {} ({}), {} blocks",
+        signed_size(growth.bytes),
+        from_to(growth.bytes, report.from.live.bytes, report.to.live.bytes),
+        grouped(growth.blocks),
+    )?;
+    if let Some(rss) = rss_growth(&report.from, &report.to) {
+        // What RSS is made of follows here, after a colon, once it is known.
+        write!(out, " · RSS {}", signed_size(rss))?;
+    }
+    writeln!(out)
+}
+
+/// Both ends in the growth's unit, which need not be said twice; each in its own where that would say nothing.
+fn from_to(growth: i64, from: i64, to: i64) -> String {
+    let unit = unit_of(growth);
+    let fits = |bytes: i64| bytes == 0 || unit_of(bytes) == unit;
+    if fits(from) && fits(to) && (from, to) != (0, 0) {
+        format!("{} → {}", in_unit(from, unit), in_unit(to, unit))
+    } else {
+        format!("{} → {}", size(from), size(to))
+    }
+}
+
+/// None where one of the two is not known.
+fn rss_growth(from: &End, to: &End) -> Option<i64> {
+    let (from, to) = (from.moment.rss_bytes, to.moment.rss_bytes);
+    (from != 0 && to != 0).then(|| to.wrapping_sub(from).cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    /// Check the ends in parentheses: in the growth's unit where both have it, else each in its own.
+    #[test]
+    fn ends_of_the_heap() {
+        assert_eq!(
+            from_to(116_601_651, 137_573_171, 254_174_822),
+            "131.2 → 242.4"
+        );
+        assert_eq!(from_to(64 << 20, 0, 64 << 20), "0.0 → 64.0");
+        assert_eq!(
+            from_to(12, 137_573_171, 137_573_183),
+            "131.2 MiB → 131.2 MiB"
+        );
+        assert_eq!(from_to(0, 0, 0), "0 B → 0 B");
+    }
+
+    /// Check what stands in the place of 'exact', and that two processes are said to be two.
+    #[test]
+    fn exactness() {
+        let line = |exact, in_flight| {
+            let mut report = fixture::report();
+            report.to.moment.exact = exact;
+            report.to.moment.in_flight = in_flight;
+            report.two_processes = !exact;
+            let mut out = Vec::new();
+            headline(&report, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert!(line(true, 0).ends_with("60.0 s   exact\n"));
+        assert!(line(false, 0).ends_with("   not exact   two processes\n"));
+        assert!(line(false, 7).contains("   within 7 events in flight   "));
+    }
+
+    /// Check that RSS is left out where one of the two is not known.
+    #[test]
+    fn rss_only_where_known() {
+        let mut report = fixture::report();
+        assert_eq!(rss_growth(&report.from, &report.to), Some(118 << 20));
+        report.to.moment.rss_bytes = 0;
+        assert_eq!(rss_growth(&report.from, &report.to), None);
+    }
+}
