@@ -12,15 +12,8 @@ static CLOSE: Next = Next::new(c"close");
 static DUP2: Next = Next::new(c"dup2");
 static DUP3: Next = Next::new(c"dup3");
 
-unsafe extern "C" {
-    fn __errno_location() -> *mut c_int;
-}
-
 fn fail(error: c_int) -> c_int {
-    // SAFETY: takes no arguments.
-    let errno = unsafe { __errno_location() };
-    // SAFETY: libc's errno of this thread.
-    unsafe { errno.write(error) };
+    sys::set_errno(error);
     -1
 }
 

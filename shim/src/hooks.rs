@@ -9,6 +9,7 @@
 use crate::entry::Entry;
 use crate::real::{self, Block};
 use crate::record;
+use crate::sys::set_errno;
 use core::ffi::c_int;
 
 pub(crate) extern "C" fn on_malloc(size: usize, entry: &Entry) -> Block {
@@ -60,17 +61,20 @@ pub(crate) extern "C" fn on_realloc(block: Block, size: usize, entry: &Entry) ->
     reallocate(entry, block, size, || real::realloc(block, size))
 }
 
+/// glibc's reallocarray calls realloc through us, which would be a second event: so the product is formed here.
 pub(crate) extern "C" fn on_reallocarray(
     block: Block,
     count: usize,
     size: usize,
     entry: &Entry,
 ) -> Block {
-    // Where the product overflows the call fails and the size is not used; 1 keeps it from being taken for a free.
-    let bytes = count.checked_mul(size).unwrap_or(1);
-    reallocate(entry, block, bytes, || {
-        real::reallocarray(block, count, size)
-    })
+    match count.checked_mul(size) {
+        Some(bytes) => reallocate(entry, block, bytes, || real::realloc(block, bytes)),
+        None => {
+            set_errno(libc::ENOMEM);
+            core::ptr::null_mut()
+        }
+    }
 }
 
 pub(crate) extern "C" fn on_rallocx(

@@ -57,7 +57,6 @@ pub(crate) fn our_address() -> usize {
 static MALLOC: Next = Next::new(c"malloc");
 static CALLOC: Next = Next::new(c"calloc");
 static REALLOC: Next = Next::new(c"realloc");
-static REALLOCARRAY: Next = Next::new(c"reallocarray");
 static FREE: Next = Next::new(c"free");
 static POSIX_MEMALIGN: Next = Next::new(c"posix_memalign");
 static ALIGNED_ALLOC: Next = Next::new(c"aligned_alloc");
@@ -108,18 +107,6 @@ pub(crate) fn calloc(count: usize, size: usize) -> Block {
 
 pub(crate) fn realloc(block: Block, size: usize) -> Block {
     call!(REALLOC, fn(block: Block, size: usize) -> Block).unwrap_or(core::ptr::null_mut())
-}
-
-pub(crate) fn reallocarray(block: Block, count: usize, size: usize) -> Block {
-    let next = call!(
-        REALLOCARRAY,
-        fn(block: Block, count: usize, size: usize) -> Block
-    );
-    next.unwrap_or_else(|| {
-        count
-            .checked_mul(size)
-            .map_or(core::ptr::null_mut(), |bytes| realloc(block, bytes))
-    })
 }
 
 pub(crate) fn free(block: Block) {

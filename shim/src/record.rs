@@ -6,7 +6,7 @@
 
 use crate::entry::Entry;
 use crate::real::Block;
-use crate::shadow::{self, Live};
+use crate::shadow::{self, Live, Put};
 use crate::stack;
 use crate::thread::{self, Attached};
 use crate::tracer::{self, Tracer};
@@ -78,9 +78,10 @@ impl Hook<'_> {
             site,
             size: size as u64,
         };
-        if !shadow::put(block.addr(), live) {
-            self.thread.count(&self.thread.entry.untracked);
-            return;
+        match shadow::put(block.addr(), live) {
+            Put::New => (),
+            Put::Replaced(before) => self.thread.slot.freed(before.site, before.size),
+            Put::NoRoom => return self.thread.count(&self.thread.entry.untracked),
         }
         self.thread.slot.allocated(site, live.size);
         if site == SiteId(OVERFLOW_SITE) {

@@ -48,18 +48,34 @@ pub(crate) fn prepare() -> bool {
     ROOT.entries().is_some()
 }
 
-/// Notes a new live block. False where its address is out of range or there is no memory for the entry.
+/// What noting a block came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// Nothing was known to live there.
+    New,
+    /// This was: its end was not seen, or the allocator called itself through our hooks for the same block.
+    Replaced(Live),
+    /// The address is out of range, or there is no memory for the entry.
+    NoRoom,
+}
+
+/// Notes a new live block.
 #[inline(always)]
-pub(crate) fn put(address: usize, live: Live) -> bool {
+pub(crate) fn put(address: usize, live: Live) -> Put {
     let Some(entry) = entry(address, true) else {
-        return false;
+        return Put::NoRoom;
+    };
+    let before = match entry.peek() {
+        0 => None,
+        _ => take(address),
     };
     let site = u64::from(live.site.0) & SITE_MASK;
-    if live.size >= ESCAPE {
-        return put_large(address, entry, live);
+    if live.size < ESCAPE {
+        entry.put(live.size << 32 | site | PRESENT);
+    } else if !put_large(address, entry, live) {
+        return Put::NoRoom;
     }
-    entry.put(live.size << 32 | site | PRESENT);
-    true
+    before.map_or(Put::New, Put::Replaced)
 }
 
 /// Set in every entry, so that a block of no bytes at site 0 would not look like none: a bit of the reserved cohort.
@@ -158,13 +174,14 @@ mod tests {
             (0x7f00_0000_0030, live(9, 37)),
             (0x5000_0000, live(0x3ffff, 5 << 30)),
         ] {
-            assert!(put(address, block));
-            assert!(put(address + 128, live(1, 1)));
+            assert_eq!(put(address, live(3, 5)), Put::New);
+            assert_eq!(put(address, block), Put::Replaced(live(3, 5)));
+            assert_eq!(put(address + 128, live(1, 1)), Put::New);
             assert_eq!(take(address), Some(block));
             assert_eq!(take(address), None);
             assert_eq!(take(address + 128), Some(live(1, 1)));
         }
-        assert!(!put(1 << 47, live(1, 1)), "out of range");
+        assert_eq!(put(1 << 47, live(1, 1)), Put::NoRoom, "out of range");
         assert_eq!(take(0x1234_0000_0000), None, "no leaf there");
     }
 }

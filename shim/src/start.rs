@@ -1,4 +1,4 @@
-//! Start-up, at the first event of a process: before main, inside the loader, or in a forked child.
+//! Start-up, at the first event of a process (inside the loader, or in a forked child), or by the library's constructor.
 //!
 //! ```text
 //!                    first event
@@ -52,6 +52,19 @@ pub(crate) fn start() -> bool {
     drop(blocked);
     started
 }
+
+/// Starts the account of a program that has not allocated before its constructors run, so that it can be marked at once.
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = {
+    extern "C" fn constructor() {
+        if !tracer::armed() {
+            start();
+        }
+    }
+    constructor
+};
 
 /// The end of the main thread's stack; 0 where it is not known.
 pub(crate) fn stack_end() -> usize {

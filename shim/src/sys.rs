@@ -12,6 +12,18 @@ use core::ptr::NonNull;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Errno(pub(crate) i32);
 
+unsafe extern "C" {
+    fn __errno_location() -> *mut i32;
+}
+
+/// Sets the target's errno, where a function that we export fails by itself.
+pub(crate) fn set_errno(error: i32) {
+    // SAFETY: takes no arguments.
+    let errno = unsafe { __errno_location() };
+    // SAFETY: libc's errno of this thread.
+    unsafe { errno.write(error) };
+}
+
 /// Makes a system call.
 ///
 /// # Safety
