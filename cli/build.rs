@@ -67,23 +67,20 @@ fn build(workspace: &Path) -> PathBuf {
     cargo
         .current_dir(workspace)
         .args(["build", "--profile", "shim", "--locked", "--lib"])
+        .args(["--features", "freestanding"])
         .args(["--manifest-path", "shim/Cargo.toml"])
         .args(["--target", &target])
         .arg("--target-dir")
         .arg(&directory);
     let status = cargo.status().expect("cargo was not started");
     assert!(status.success(), "libheapshim.so was not built: {cargo:?}");
-    directory
-        .join(target)
-        .join("shim")
-        .join("libheapshim.so")
+    directory.join(target).join("shim").join("libheapshim.so")
 }
 
 /// True for a variable of the outer build that would change what the nested one makes.
 fn leaks(name: &OsString) -> bool {
     let text = name.to_string_lossy();
     let flags = [
-        "RUSTC",
         "RUSTFLAGS",
         "RUSTC_WRAPPER",
         "RUSTC_WORKSPACE_WRAPPER",

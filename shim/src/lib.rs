@@ -12,7 +12,7 @@
 //!                                ├─▶ shadow                                block → (site, size)
 //!                                └─▶ ledger counters                       site += bytes, blocks
 //! ```
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(feature = "freestanding", no_std)]
 #![cfg_attr(
     test,
     allow(
@@ -47,7 +47,7 @@ mod thread_word;
 mod tracer;
 
 // The precompiled core refers to it although nothing unwinds here. Hidden: exported, it would replace that of a target's libstd.so.
-#[cfg(not(test))]
+#[cfg(feature = "freestanding")]
 core::arch::global_asm!(
     ".globl rust_eh_personality",
     ".hidden rust_eh_personality",
@@ -56,7 +56,7 @@ core::arch::global_asm!(
 );
 
 /// Nothing here is meant to panic; should it happen all the same, the target must not go on with a damaged account.
-#[cfg(not(test))]
+#[cfg(feature = "freestanding")]
 #[panic_handler]
 fn on_panic(_: &core::panic::PanicInfo<'_>) -> ! {
     // SAFETY: abort takes no arguments and does not return.

@@ -37,6 +37,7 @@ pub(crate) fn enter(entry: &Entry) -> Option<Hook<'_>> {
         thread.state.is_none() || (thread.entry.in_hook.peek() != 0 && !was_left(&thread, entry));
     if nested {
         thread.count(&thread.entry.nested);
+        thread.enter_shared();
     } else {
         thread.entry.in_hook.put(entry.caller_sp());
     }
@@ -143,7 +144,9 @@ impl Hook<'_> {
 impl Drop for Hook<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        if !self.nested {
+        if self.nested {
+            self.thread.leave_shared();
+        } else {
             self.thread.entry.in_hook.put(0);
             thread::promote_sometimes(self.tracer, &self.thread);
         }

@@ -72,6 +72,20 @@ impl Attached {
             }
         }
     }
+
+    /// Begins an event of a thread without a state: the shared entry counts how many threads are in a hook.
+    pub(crate) fn enter_shared(&self) {
+        if self.state.is_none() {
+            self.entry.in_hook.add_shared(1);
+        }
+    }
+
+    /// Ends what `enter_shared` began.
+    pub(crate) fn leave_shared(&self) {
+        if self.state.is_none() {
+            self.entry.in_hook.add_shared(u64::MAX);
+        }
+    }
 }
 
 /// This thread's half of the ledger.
