@@ -1,12 +1,11 @@
 //! Which addresses are this thread's stack: the only memory that a walk loads from.
 //!
-//! Known: from the lowest address that was seen to be mapped without a gap up to the stack's top. The top is where the kernel put the main
-//! thread's arguments (`__libc_stack_end`), or the thread control block, which glibc puts at the top of every other thread's
-//! stack. pthread_getattr_np would say it too, but allocates and deadlocks Rust programs.
+//! Known: from the lowest address that was seen to be mapped without a gap up to the stack's top (`start::stack_top`).
+//! pthread_getattr_np would say both, but allocates and deadlocks Rust programs.
 //! Unknown (a coroutine's stack, a signal stack): the kernel is asked about each page of each walk, since such a stack may be
 //! unmapped and another may come in its place; the answer is kept for that walk alone.
 
-use crate::{sys, thread_word};
+use crate::{start, sys};
 use heapshim_unwind::Memory;
 
 const PAGE: u64 = 4096;
@@ -26,12 +25,7 @@ pub(crate) struct Bounds {
 impl Bounds {
     /// The calling thread's: the top is known, how far down it reaches is found as it is used.
     pub(crate) fn of_this_thread() -> Bounds {
-        let main = sys::thread_id() == sys::pid();
-        let top = if main {
-            crate::start::stack_end() as u64
-        } else {
-            thread_word::control_block() as u64
-        };
+        let top = start::stack_top();
         Bounds {
             low: top,
             high: top,
@@ -39,7 +33,6 @@ impl Bounds {
         }
     }
 
-    #[inline(always)]
     /// True where an address is known to lie on the thread's own stack.
     pub(crate) fn holds(&self, sp: u64) -> bool {
         self.low <= sp && sp < self.high

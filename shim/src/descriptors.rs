@@ -12,6 +12,11 @@ static CLOSE: Next = Next::new(c"close");
 static DUP2: Next = Next::new(c"dup2");
 static DUP3: Next = Next::new(c"dup3");
 
+/// Looks the three up: at start-up, since a look-up takes the loader's lock.
+pub(crate) fn prepare() {
+    [&CLOSE, &DUP2, &DUP3].into_iter().for_each(Next::prepare);
+}
+
 fn fail(error: c_int) -> c_int {
     sys::set_errno(error);
     -1

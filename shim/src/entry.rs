@@ -5,14 +5,18 @@
 //! argument, and return what that returns. They carry unwind information, so that debuggers and the walk's oracle pass through.
 //!
 //! ```text
-//! entry ─▶ rbp rbx r12 r13 r14 r15 | return address | caller's frame …
-//!          └──── Entry ──────────────────────────┘
+//! entry ─▶ witness | rbp rbx r12 r13 r14 r15 | return address | caller's frame …
+//!          └──── Entry ────────────────────────────────────┘
 //! ```
+
+use heapshim_ledger::sync::AtomicU64;
 
 /// What a trampoline stores: the caller's registers. Lies on the stack; alive until the hook returns.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Entry {
+    /// Set while the hook holds its thread's guard: tells a hook that was left by longjmp from one that goes on (`record`).
+    pub(crate) witness: AtomicU64,
     /// rbp, rbx, r12, r13, r14, r15.
     pub(crate) saved: [u64; 6],
     /// Where the hook will return to.
@@ -48,7 +52,9 @@ macro_rules! store_entry {
         .cfi_offset 3, -48
         push rbp
         .cfi_def_cfa_offset 56
-        .cfi_offset 6, -56"
+        .cfi_offset 6, -56
+        push 0
+        .cfi_def_cfa_offset 64"
     };
 }
 pub(crate) use store_entry;
@@ -59,8 +65,6 @@ macro_rules! enter {
         core::arch::naked_asm!(
             crate::entry::store_entry!(),
             concat!("mov ", $last, ", rsp"),
-            "sub rsp, 8",
-            ".cfi_def_cfa_offset 64",
             "call {hook}",
             "add rsp, 56",
             ".cfi_def_cfa_offset 8",

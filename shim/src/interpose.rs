@@ -213,8 +213,10 @@ pub(crate) unsafe extern "C" fn _ZnamSt11align_val_t() {
     forward!(NEW_ARRAY_ALIGNED)
 }
 
-static NEW_ALIGNED_NOTHROW: Operator =
-    Operator::new(c"_ZnwmSt11align_val_tRKSt9nothrow_t", Shape::NewNothrow);
+static NEW_ALIGNED_NOTHROW: Operator = Operator::new(
+    c"_ZnwmSt11align_val_tRKSt9nothrow_t",
+    Shape::NewAlignedNothrow,
+);
 /// operator new(size, align, nothrow).
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
@@ -222,8 +224,10 @@ pub(crate) unsafe extern "C" fn _ZnwmSt11align_val_tRKSt9nothrow_t() {
     forward!(NEW_ALIGNED_NOTHROW)
 }
 
-static NEW_ARRAY_ALIGNED_NOTHROW: Operator =
-    Operator::new(c"_ZnamSt11align_val_tRKSt9nothrow_t", Shape::NewNothrow);
+static NEW_ARRAY_ALIGNED_NOTHROW: Operator = Operator::new(
+    c"_ZnamSt11align_val_tRKSt9nothrow_t",
+    Shape::NewAlignedNothrow,
+);
 /// operator new[](size, align, nothrow).
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
@@ -329,3 +333,27 @@ static DELETE_ARRAY_ALIGNED_NOTHROW: Operator =
 pub(crate) unsafe extern "C" fn _ZdaPvSt11align_val_tRKSt9nothrow_t() {
     forward!(DELETE_ARRAY_ALIGNED_NOTHROW)
 }
+
+/// All operators, for start-up.
+pub(crate) static OPERATORS: [&Operator; 20] = [
+    &NEW,
+    &NEW_ARRAY,
+    &NEW_NOTHROW,
+    &NEW_ARRAY_NOTHROW,
+    &NEW_ALIGNED,
+    &NEW_ARRAY_ALIGNED,
+    &NEW_ALIGNED_NOTHROW,
+    &NEW_ARRAY_ALIGNED_NOTHROW,
+    &DELETE,
+    &DELETE_SIZED,
+    &DELETE_ALIGNED,
+    &DELETE_SIZED_ALIGNED,
+    &DELETE_NOTHROW,
+    &DELETE_ALIGNED_NOTHROW,
+    &DELETE_ARRAY,
+    &DELETE_ARRAY_SIZED,
+    &DELETE_ARRAY_ALIGNED,
+    &DELETE_ARRAY_SIZED_ALIGNED,
+    &DELETE_ARRAY_NOTHROW,
+    &DELETE_ARRAY_ALIGNED_NOTHROW,
+];

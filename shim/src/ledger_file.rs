@@ -154,7 +154,7 @@ fn new_control(identity: &Identity) -> Option<Descriptor> {
 }
 
 fn move_high(file: Descriptor) -> Descriptor {
-    let from = sys::limit(libc::RLIMIT_NOFILE).saturating_sub(4).min(HIGH);
+    let from = sys::limit(libc::RLIMIT_NOFILE).saturating_sub(2).min(HIGH);
     sys::move_up(file, i32::try_from(from).unwrap_or(3)).unwrap_or(file)
 }
 

@@ -25,6 +25,7 @@ mod bounds;
 mod descriptors;
 mod elf;
 mod entry;
+mod filters;
 mod hooks;
 mod inside;
 mod interpose;

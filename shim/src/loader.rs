@@ -9,6 +9,8 @@
 
 use crate::elf::{Image, Range};
 use crate::objects::{find_object, find_symbol};
+use crate::sys;
+use core::ffi::{CStr, c_char};
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
 use once_cell::race::OnceNonZeroUsize;
 
@@ -17,6 +19,8 @@ static LENGTH: AtomicU64 = AtomicU64::new(0);
 static GENERATION: AtomicU32 = AtomicU32::new(1);
 static FIND_OBJECT: OnceNonZeroUsize = OnceNonZeroUsize::new();
 
+/// Where ld.so keeps the debuggers' list of objects (`_r_debug`).
+static DEBUG_LIST: AtomicU64 = AtomicU64::new(0);
 /// ld.so's entry point: the outermost code of every main thread before main.
 static ENTRY: AtomicU64 = AtomicU64::new(0);
 /// The executable: load bias, address and number of its program headers.
@@ -44,7 +48,7 @@ pub(crate) fn prepare() {
             .for_each(|(place, word)| place.put(word));
         Some(())
     });
-    // ld.so is the object that defines the debugger's list of objects.
+    // ld.so is the object that defines the debuggers' list of objects.
     let Some(anchor) = find_symbol(c"_r_debug", 0) else {
         return;
     };
@@ -55,6 +59,7 @@ pub(crate) fn prepare() {
             .filter(|range| range.contains(anchor.address))
     });
     if let Some(Range { start, end }) = range {
+        DEBUG_LIST.put(anchor.address as u64);
         START.put(start as u64);
         LENGTH.put((end - start) as u64);
         // SAFETY: ld.so's first segment begins its file.
@@ -159,4 +164,61 @@ fn object_by_headers(address: usize) -> Option<FoundObject> {
             reserved: [0; 7],
         })
     })
+}
+
+/// The loader's record of an object, as far as it is its public interface (link.h).
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct LinkMap {
+    bias: usize,
+    name: *const c_char,
+    dynamic: usize,
+    next: usize,
+}
+
+impl LinkMap {
+    /// The record at an address that the loader gave.
+    pub(crate) fn at(address: usize) -> Option<&'static LinkMap> {
+        // SAFETY: null, or the record of an object that is loaded, and cannot be unloaded while its code is on our stack or while this is a
+        // forked child's only thread.
+        unsafe { core::ptr::with_exposed_provenance::<LinkMap>(address).as_ref() }
+    }
+
+    /// Path as it was loaded; empty for the executable.
+    pub(crate) fn name(&self) -> &'static CStr {
+        match self.name.is_null() {
+            true => c"",
+            // SAFETY: a C string that lives as long as the record.
+            false => unsafe { CStr::from_ptr(self.name) },
+        }
+    }
+
+    /// The next record in search order.
+    pub(crate) fn next(&self) -> Option<&'static LinkMap> {
+        LinkMap::at(self.next)
+    }
+
+    /// Its program headers: found at the load bias, or, for the executable, where the kernel said.
+    pub(crate) fn image(&self) -> Option<Image<'static>> {
+        if self.name().is_empty() {
+            return program();
+        }
+        // SAFETY: readable, and the place of address 0 of an object that is loaded; that an ELF header lies there is checked.
+        sys::readable(self.bias as u64)
+            .then(|| unsafe { Image::at(self.bias) })
+            .flatten()
+    }
+}
+
+/// The first record: the executable's.
+pub(crate) fn first_link_map() -> Option<&'static LinkMap> {
+    #[repr(C)]
+    struct Debug {
+        version: i32,
+        first: usize,
+    }
+    let list =
+        core::ptr::with_exposed_provenance::<Debug>(usize::try_from(DEBUG_LIST.peek()).ok()?);
+    // SAFETY: null, or ld.so's `_r_debug`, which it has filled before any code of the program runs.
+    LinkMap::at(unsafe { list.as_ref() }?.first)
 }

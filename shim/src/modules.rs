@@ -4,11 +4,10 @@
 //! object that was replaced by another at the same place is a new module, even where the loader's record has the same address.
 
 use crate::elf::{BuildId, Image, Range};
-use crate::loader::{self, FoundObject};
+use crate::loader::{self, FoundObject, LinkMap};
 use crate::memory::{PrivateRungs, Table, Zeroed};
 use crate::objects::find_object;
 use crate::{sys, tracer};
-use core::ffi::{CStr, c_char};
 use core::sync::atomic::Ordering;
 use heapshim_ledger::index::{find_or_insert, mix};
 use heapshim_ledger::modules::{ModuleId, ModuleInfo, Strings};
@@ -127,27 +126,14 @@ fn same_build(module: &Module, object: &FoundObject) -> bool {
     }
 }
 
-/// The program headers of an object. Where its segments were mapped with gaps, the loader names only the segment that holds the pc; the
-/// headers are then found at the load bias, or, for an executable, where the kernel said.
+/// The program headers of an object. Where its segments were mapped with gaps, the loader names only the segment that holds the pc; then
+/// they are found through its record.
 fn image_of(object: &FoundObject) -> Option<Image<'static>> {
-    if object.link_map != 0 && name_of(object.link_map).is_empty() {
-        return loader::program();
-    }
     // SAFETY: the loader says that a segment of an object is mapped there.
     let image = unsafe { Image::at(object.start) };
     image
-        .or_else(|| at_bias(object))
+        .or_else(|| LinkMap::at(object.link_map)?.image())
         .filter(|image| image.contains(object.start))
-}
-
-#[cold]
-#[inline(never)]
-fn at_bias(object: &FoundObject) -> Option<Image<'static>> {
-    let bias = link_map(object.link_map)?.bias;
-    // SAFETY: readable, and the place of address 0 of an object that is loaded; what lies there is checked to be an ELF header.
-    sys::readable(bias as u64)
-        .then(|| unsafe { Image::at(bias) })
-        .flatten()
 }
 
 #[cold]
@@ -201,8 +187,8 @@ fn fill(module: &Module, object: &FoundObject, info: &ModuleInfo, unwind: Range)
 
 /// The path as the loader has it, made absolute; the executable's is the process's.
 fn store_path(object: &FoundObject) -> u64 {
-    if object.link_map != 0 {
-        return store_name(name_of(object.link_map));
+    if let Some(map) = LinkMap::at(object.link_map) {
+        return store_name(map.name().to_bytes());
     }
     let path = find_object(|other| {
         other
@@ -242,24 +228,4 @@ fn store_relative(strings: &Strings<'_>, name: &[u8]) -> u64 {
     *slash = b'/';
     rest.copy_from_slice(name);
     strings.append(path.get(..full).unwrap_or(name))
-}
-
-/// The loader's record, as far as it is its public interface (link.h).
-#[repr(C)]
-struct LinkMap {
-    bias: usize,
-    name: *const c_char,
-}
-
-fn link_map(address: usize) -> Option<&'static LinkMap> {
-    // SAFETY: null, or the record of an object that is loaded and cannot be unloaded while its code is on our stack.
-    unsafe { core::ptr::with_exposed_provenance::<LinkMap>(address).as_ref() }
-}
-
-fn name_of(address: usize) -> &'static [u8] {
-    let Some(map) = link_map(address).filter(|map| !map.name.is_null()) else {
-        return b"";
-    };
-    // SAFETY: a C string that lives as long as the record.
-    unsafe { CStr::from_ptr(map.name) }.to_bytes()
 }

@@ -1,10 +1,12 @@
 //! The loader's list of objects, and symbols looked up in it by ourselves.
 //!
-//! dlsym allocates and leaves the target a pending dlerror, so it must not run in a hook. dl_iterate_phdr does neither; it takes the
-//! loader's write lock, which is recursive and under which the loader never allocates. Called at start-up, for operator new
-//! of a libstdc++ that came later, and for every unknown pc where there is no `_dl_find_object` (glibc before 2.35).
+//! dlsym allocates and leaves the target a pending dlerror, so it must not run in a hook. dl_iterate_phdr does neither, but takes the
+//! loader's lock: so it is called at start-up, and later only for an operator new that came with a later libstdc++, and where there is no
+//! `_dl_find_object` (glibc before 2.35). In a forked child that lock may be held for ever by a thread that is not there (a child
+//! hung in its first malloc so): there the list that the loader keeps for debuggers is read instead, which no other thread changes.
 
 use crate::elf::{Image, Symbols};
+use crate::{loader, start};
 use core::ffi::{CStr, c_int, c_void};
 
 /// A loaded object during a visit.
@@ -18,6 +20,32 @@ pub(crate) struct Object<'a> {
 
 /// Visits all objects in the order in which the loader searches them, until `visit` gives a value.
 pub(crate) fn find_object<T>(visit: impl FnMut(Object<'_>) -> Option<T>) -> Option<T> {
+    if start::is_forked() {
+        by_list(visit)
+    } else {
+        by_loader(visit)
+    }
+}
+
+/// Through the debuggers' list: System V gABI, "Dynamic Linking", DT_DEBUG.
+fn by_list<T>(mut visit: impl FnMut(Object<'_>) -> Option<T>) -> Option<T> {
+    let mut next = loader::first_link_map();
+    while let Some(map) = next {
+        let found = map.image().and_then(|image| {
+            visit(Object {
+                image,
+                name: map.name(),
+            })
+        });
+        if found.is_some() {
+            return found;
+        }
+        next = map.next();
+    }
+    None
+}
+
+fn by_loader<T>(visit: impl FnMut(Object<'_>) -> Option<T>) -> Option<T> {
     struct Visit<F, T> {
         visit: F,
         found: Option<T>,

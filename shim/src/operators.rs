@@ -37,8 +37,10 @@ pub(crate) enum Shape {
     New(&'static CStr),
     /// new(size, align), throws; its twin's name.
     NewAligned(&'static CStr),
-    /// new(size, nothrow) and new(size, align, nothrow).
+    /// new(size, nothrow).
     NewNothrow,
+    /// new(size, align, nothrow).
+    NewAlignedNothrow,
     /// delete in all forms.
     Delete,
 }
@@ -54,37 +56,37 @@ impl Operator {
         }
     }
 
-    /// Decides where the exported symbol jumps to. Racing threads decide the same.
+    /// Decides where the exported symbol jumps to: at start-up where some object defines the operator, else at its first call.
+    /// Racing threads decide the same.
     fn decide(&self) -> u64 {
         let found = find_symbol(self.name, real::our_address());
-        let own = found.is_some_and(|found| {
-            real::allocator().is_some_and(|allocator| allocator.bias == found.bias)
-        });
         let address = found.map_or(0, |found| found.address as u64);
         self.real.put(address);
-        let quiet = match self.shape {
-            Shape::New(twin) | Shape::NewAligned(twin) => {
-                find_symbol(twin, real::our_address()).map_or(0, |found| found.address as u64)
-            }
-            Shape::NewNothrow | Shape::Delete => address,
+        self.quiet.put(self.quiet_address(address));
+        let hook = match self.shape {
+            Shape::Delete => record_delete as *const (),
+            _ => record_new as *const (),
         };
-        self.quiet.put(quiet);
-        let hook = if self.shape == Shape::Delete {
-            record_delete as *const ()
-        } else {
-            record_new as *const ()
-        };
-        let target = if own || address == 0 {
-            hook as u64
-        } else {
-            address
-        };
+        let own = found.is_none_or(real::is_allocator);
+        let target = if own { hook as u64 } else { address };
         self.target.publish(target);
         target
     }
 
-    fn throws(&self) -> bool {
-        matches!(self.shape, Shape::New(_) | Shape::NewAligned(_))
+    fn quiet_address(&self, address: u64) -> u64 {
+        match self.shape {
+            Shape::New(twin) | Shape::NewAligned(twin) => {
+                find_symbol(twin, real::our_address()).map_or(0, |found| found.address as u64)
+            }
+            _ => address,
+        }
+    }
+
+    /// Decides now if some object defines the operator.
+    pub(crate) fn prepare(&self) {
+        if find_symbol(self.name, real::our_address()).is_some() {
+            self.decide();
+        }
     }
 
     fn call_quiet(&self, arguments: [usize; 3]) -> Block {
@@ -97,7 +99,10 @@ impl Operator {
         };
         match self.quiet.peek() {
             // No operator behind us: nobody but us defines it, so malloc's memory is as good as any and delete frees it.
-            0 if self.real.peek() == 0 => real::malloc(size),
+            0 if self.real.peek() == 0 => match self.shape {
+                Shape::NewAligned(_) | Shape::NewAlignedNothrow => real::memalign(second, size),
+                _ => real::malloc(size),
+            },
             0 => core::ptr::null_mut(),
             address => {
                 // SAFETY: the address of the operator of this shape; surplus register arguments are ignored by the ABI.
@@ -166,13 +171,15 @@ unsafe extern "C" fn record_new() {
         "push rdi",
         "push rsi",
         "push r11",
-        ".cfi_def_cfa_offset 80",
+        "sub rsp, 8",
+        ".cfi_def_cfa_offset 96",
         "mov rcx, r11",
         "call {hook}",
+        "add rsp, 8",
         "pop r11",
         "pop rsi",
         "pop rdi",
-        "add rsp, 48",
+        "add rsp, 56",
         ".cfi_def_cfa_offset 8",
         "test rax, rax",
         "jz 3f",
@@ -195,8 +202,6 @@ unsafe extern "C" fn record_delete() {
     naked_asm!(
         store_entry!(),
         "mov r8, rsp",
-        "sub rsp, 8",
-        ".cfi_def_cfa_offset 64",
         "mov rcx, r11",
         "call {hook}",
         "add rsp, 56",
@@ -214,7 +219,6 @@ extern "C" fn on_new(
     operator: &Operator,
     entry: &Entry,
 ) -> Block {
-    debug_assert!(operator.throws() || operator.shape == Shape::NewNothrow);
     let hook = record::enter(entry);
     let block = operator.call_quiet([size, second, third]);
     if let Some(hook) = &hook {

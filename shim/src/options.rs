@@ -16,8 +16,10 @@ pub(crate) enum Complaint {
     Depth = 1,
     /// `run` could not be reached: it will not hold this process's account.
     Socket = 2,
-    /// The ledger could not be sealed against new writers (Linux before 5.1).
+    /// The ledger could not be sealed (Linux before 3.17).
     Seal = 4,
+    /// The program defines malloc itself, in front of us: its own allocations are not seen.
+    Bypassed = 8,
 }
 
 /// What the environment asks for.
@@ -28,11 +30,40 @@ pub(crate) struct Options {
     /// Frames kept of a stack.
     pub(crate) depth: usize,
     /// Abstract socket of the `run` that waits for ledgers.
-    pub(crate) socket: Option<&'static [u8]>,
+    pub(crate) socket: Kept<108>,
     /// A file for complaints.
-    pub(crate) log: Option<&'static CStr>,
+    pub(crate) log: Kept<1024>,
     /// Bits of [`Complaint`].
     pub(crate) complaints: u32,
+}
+
+/// A copy of a value: programs that set their title (nginx, postgres, perl) write over the environment itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept<const N: usize> {
+    bytes: [u8; N],
+}
+
+impl<const N: usize> Kept<N> {
+    /// Copies a value; empty where there is none or it is too long to be right.
+    fn new(value: Option<&CStr>) -> Kept<N> {
+        let mut kept = Kept { bytes: [0; N] };
+        let value = value.map_or(&[][..], CStr::to_bytes_with_nul);
+        if let Some(place) = kept
+            .bytes
+            .get_mut(..value.len())
+            .filter(|place| !place.is_empty())
+        {
+            place.copy_from_slice(value);
+        }
+        kept
+    }
+
+    /// The value; None where it is empty.
+    pub(crate) fn text(&self) -> Option<&CStr> {
+        CStr::from_bytes_until_nul(&self.bytes)
+            .ok()
+            .filter(|text| !text.is_empty())
+    }
 }
 
 /// The arguments and environment above the initial stack.
@@ -110,13 +141,8 @@ pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
     Options {
         enabled: named && !off,
         depth,
-        socket: stack
-            .variable(b"HEAPSHIM_SOCKET")
-            .map(CStr::to_bytes)
-            .filter(|name| !name.is_empty()),
-        log: stack
-            .variable(b"HEAPSHIM_LOG")
-            .filter(|path| !path.is_empty()),
+        socket: Kept::new(stack.variable(b"HEAPSHIM_SOCKET")),
+        log: Kept::new(stack.variable(b"HEAPSHIM_LOG")),
         complaints,
     }
 }

@@ -4,9 +4,10 @@
 //! another and nothing is allocated. A function that the next allocator lacks (mallocx under glibc, free_sized before C23) is
 //! answered by one that it has, so that a program that finds our symbol gets what the symbol promises.
 
-use crate::objects::{Found, find_symbol};
+use crate::objects::{Found, find_object, find_symbol};
 use core::ffi::{CStr, c_int, c_void};
 use core::num::NonZeroUsize;
+use heapshim_ledger::sync::{AtomicU64, Word};
 use once_cell::race::OnceNonZeroUsize;
 
 /// A block's address as C sees it.
@@ -35,6 +36,11 @@ impl Next {
     pub(crate) fn get(&self) -> Option<usize> {
         let address = self.address.get().unwrap_or_else(|| self.look_up());
         (address != MISSING).then_some(address.get())
+    }
+
+    /// Looks the function up now.
+    pub(crate) fn prepare(&self) {
+        let _ = self.get();
     }
 
     #[cold]
@@ -72,20 +78,59 @@ static XALLOCX: Next = Next::new(c"xallocx");
 static SDALLOCX: Next = Next::new(c"sdallocx");
 static DALLOCX: Next = Next::new(c"dallocx");
 
-/// Where the next `malloc` is defined: that object is the allocator behind us.
-pub(crate) fn allocator() -> Option<Found> {
-    find_symbol(c"malloc", our_address())
+/// Looks all functions up: at start-up, since a look-up takes the loader's lock.
+pub(crate) fn prepare() {
+    let functions = [
+        &MALLOC,
+        &CALLOC,
+        &REALLOC,
+        &FREE,
+        &POSIX_MEMALIGN,
+        &ALIGNED_ALLOC,
+        &MEMALIGN,
+        &VALLOC,
+        &PVALLOC,
+        &FREE_SIZED,
+        &FREE_ALIGNED_SIZED,
+        &USABLE_SIZE,
+        &MALLOCX,
+        &RALLOCX,
+        &XALLOCX,
+        &SDALLOCX,
+        &DALLOCX,
+    ];
+    functions.into_iter().for_each(Next::prepare);
+    ALLOCATOR_BIAS
+        .put(find_symbol(c"malloc", our_address()).map_or(NO_BIAS, |found| found.bias as u64));
+}
+
+/// Load bias of the object that defines the next malloc: the allocator behind us.
+static ALLOCATOR_BIAS: AtomicU64 = AtomicU64::new(NO_BIAS);
+const NO_BIAS: u64 = u64::MAX;
+
+/// True where a symbol is defined by the allocator behind us.
+pub(crate) fn is_allocator(found: Found) -> bool {
+    ALLOCATOR_BIAS.peek() == found.bias as u64
+}
+
+/// True where the program's calls of malloc do not come to us: an object before us defines its own (jemalloc linked into an executable).
+pub(crate) fn is_bypassed() -> bool {
+    let first = find_symbol(c"malloc", 0);
+    first.is_some_and(|found| {
+        find_object(|object| {
+            object
+                .image
+                .contains(our_address())
+                .then_some(object.image.bias)
+        }) != Some(found.bias)
+    })
 }
 
 /// log2 of the least distance between two blocks of the allocator behind us. glibc's chunks are at least 32 bytes long and
 /// 16-aligned (malloc/malloc.c, MINSIZE); others hand out blocks of 8 bytes.
 pub(crate) fn granule_shift() -> u32 {
-    let libc = find_symbol(c"gnu_get_libc_version", 0).map(|found| found.bias);
-    if allocator().map(|found| found.bias) == libc {
-        5
-    } else {
-        3
-    }
+    let libc = find_symbol(c"gnu_get_libc_version", 0);
+    if libc.is_some_and(is_allocator) { 5 } else { 3 }
 }
 
 macro_rules! call {

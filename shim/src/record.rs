@@ -8,7 +8,7 @@ use crate::entry::Entry;
 use crate::real::Block;
 use crate::shadow::{self, Live, Put};
 use crate::stack;
-use crate::thread::{self, Attached};
+use crate::thread::{self, Attached, State};
 use crate::tracer::{self, Tracer};
 use crate::{loader, start};
 use heapshim_ledger::layout::OVERFLOW_SITE;
@@ -27,19 +27,21 @@ pub(crate) struct Hook<'e> {
 /// Begins an event. None where this process is not traced (yet, or at all).
 #[inline(always)]
 pub(crate) fn enter(entry: &Entry) -> Option<Hook<'_>> {
-    if !tracer::armed() && !start::start() {
+    if !is_armed() {
         return None;
     }
     loader::note_caller(entry.return_address);
     let tracer = tracer::get()?;
     let thread = thread::current(tracer)?;
-    let nested =
-        thread.state.is_none() || (thread.entry.in_hook.peek() != 0 && !was_left(&thread, entry));
+    let nested = thread
+        .state
+        .is_none_or(|state| state.guard() != 0 && !was_left(state, entry));
     if nested {
         thread.count(&thread.entry.nested);
         thread.enter_shared();
-    } else {
-        thread.entry.in_hook.put(entry.caller_sp());
+    } else if let Some(state) = thread.state {
+        entry.witness.put(WITNESS ^ entry.caller_sp());
+        state.set_guard(entry.caller_sp());
     }
     Some(Hook {
         tracer,
@@ -49,22 +51,43 @@ pub(crate) fn enter(entry: &Entry) -> Option<Hook<'_>> {
     })
 }
 
-/// True where the hook that holds the guard is no longer on the stack: a signal handler has left it by longjmp. Both stack pointers must
-/// lie on the thread's own stack, since a handler's stack may lie anywhere.
+/// What a hook leaves in its entry, mixed with its stack pointer.
+const WITNESS: u64 = 0x5bd1_e995_9e37_79b9;
+
+/// True where the hook that holds the guard is no longer on the stack: a signal handler has left it by longjmp. An event inside a living
+/// hook is deeper than it; deeper ones look for the hook's witness, which the first calls after the longjmp overwrite. Both stack pointers must
+/// lie on the thread's own stack, since a handler's may lie anywhere.
 #[cold]
 #[inline(never)]
-fn was_left(thread: &Attached, entry: &Entry) -> bool {
-    let Some(state) = thread.state else {
+fn was_left(state: &State, entry: &Entry) -> bool {
+    let guard = state.guard();
+    let scratch = state.scratch.get();
+    // SAFETY: this thread's own; bounds are plain numbers, and a hook that this event interrupted in changing them is still there.
+    let bounds = unsafe { &*scratch }.bounds();
+    if !bounds.holds(guard) || !bounds.holds(entry.caller_sp()) {
         return false;
-    };
-    let guard = thread.entry.in_hook.peek();
-    // SAFETY: used by this thread alone. Where the hook was not left, only its bounds are read here.
-    let scratch = unsafe { &mut *state.scratch.get() };
-    let left = entry.caller_sp() > guard && scratch.owns(guard) && scratch.owns(entry.caller_sp());
+    }
+    let left = entry.caller_sp() >= guard || witness_below(guard) != WITNESS ^ guard;
     if left {
-        scratch.abandon();
+        // SAFETY: this thread's own, and the hook that used it is gone.
+        unsafe { &mut *scratch }.abandon();
     }
     left
+}
+
+fn witness_below(guard: u64) -> u64 {
+    let address = usize::try_from(guard)
+        .unwrap_or(0)
+        .wrapping_sub(size_of::<Entry>());
+    // SAFETY: `guard` lies on this thread's stack above its current end, so the words below it, down to the current end, are mapped.
+    unsafe { core::ptr::with_exposed_provenance::<u64>(address).read_volatile() }
+}
+
+/// True where this process may write its ledger now. Asked again before each write: a signal handler that interrupted the hook may have
+/// forked, and then this is the child, whose events go into a ledger of its own.
+#[inline(always)]
+fn is_armed() -> bool {
+    tracer::armed() || start::start()
 }
 
 impl Hook<'_> {
@@ -72,6 +95,9 @@ impl Hook<'_> {
     #[inline]
     pub(crate) fn allocated(&self, block: Block, size: usize) {
         if block.is_null() {
+            return;
+        }
+        if !is_armed() {
             return;
         }
         let site = self.site();
@@ -112,9 +138,9 @@ impl Hook<'_> {
     /// Charges a free to the site that the block came from.
     #[inline]
     pub(crate) fn charge_freed(&self, block: Block, taken: Option<Live>) {
-        match taken {
+        match taken.filter(|_| is_armed()) {
             Some(live) => self.thread.slot.freed(live.site, live.size),
-            None if block.is_null() => (),
+            None if block.is_null() || taken.is_some() => (),
             None => self.thread.count(&self.thread.entry.foreign_frees),
         }
     }
@@ -144,10 +170,13 @@ impl Hook<'_> {
 impl Drop for Hook<'_> {
     #[inline(always)]
     fn drop(&mut self) {
+        if !is_armed() {
+            return;
+        }
         if self.nested {
             self.thread.leave_shared();
-        } else {
-            self.thread.entry.in_hook.put(0);
+        } else if let Some(state) = self.thread.state {
+            state.set_guard(0);
             thread::promote_sometimes(self.tracer, &self.thread);
         }
     }

@@ -25,6 +25,8 @@ pub(crate) const MAX_DEPTH: usize = 512;
 /// Sets of two entries of the node cache: about the call sites that a thread's hot loop passes; 32 KiB. With 1,024 single entries,
 /// 600 live (caller, address) pairs already evicted each other.
 const CACHE_SETS: usize = 1024;
+/// No generation of the loader: it counts up from 1, and would need a day of nothing but dlopen to come here.
+const NO_GENERATION: u32 = u32::MAX;
 const OVERFLOW: SiteId = SiteId(OVERFLOW_SITE);
 
 /// Frames by (caller, kind, module, value).
@@ -66,14 +68,14 @@ impl Scratch {
         self.memo.clear();
     }
 
-    /// True where an address is known to lie on the thread's own stack.
-    pub(crate) fn owns(&self, address: u64) -> bool {
-        self.bounds.holds(address)
+    /// What is known of the thread's stack.
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     /// A hook that was using this was left by a longjmp: nothing in it can be trusted.
     pub(crate) fn abandon(&mut self) {
-        self.generation = 0;
+        self.generation = NO_GENERATION;
     }
 
     /// The site of the stack that called the hook.
@@ -103,8 +105,12 @@ impl Scratch {
     #[cold]
     #[inline(never)]
     fn forget(&mut self, generation: u32) {
+        let fresh = self.generation == 0;
         self.generation = generation;
         self.memo.clear();
+        if fresh {
+            return; // still zeros: not to be made resident
+        }
         self.cache.fill(
             [Cached {
                 key: 0,

@@ -12,7 +12,9 @@ use crate::ledger_file::{self, LedgerFile};
 use crate::options::{Complaint, InitialStack, Options};
 use crate::sys;
 use crate::tracer::{self, Tracer};
-use crate::{loader, objects, options, real, shadow, thread};
+use crate::{
+    descriptors, filters, interpose, loader, objects, options, real, shadow, thread, thread_word,
+};
 use heapshim_ledger::modules::MAX_TEXT;
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
 use heapshim_ledger::writer::Identity;
@@ -23,6 +25,12 @@ const RUNNING: u32 = 2;
 const OFF: u32 = 3;
 
 static STATE: AtomicU32 = AtomicU32::new(UNSTARTED);
+/// 1 in a forked child, from its first event on.
+static FORKED: AtomicU32 = AtomicU32::new(0);
+/// Less address space than this leaves no room for tables beside the target's own: they take about 400 MiB of it, mostly untouched.
+const LEAST_ADDRESS_SPACE: u64 = 1 << 30;
+/// The thread control block of the thread that started: the main thread.
+static MAIN_THREAD: AtomicU64 = AtomicU64::new(0);
 /// The initial stack pointer: the end of the main thread's stack.
 static STACK_END: AtomicU64 = AtomicU64::new(0);
 
@@ -66,9 +74,20 @@ static CONSTRUCTOR: extern "C" fn() = {
     constructor
 };
 
-/// The end of the main thread's stack; 0 where it is not known.
-pub(crate) fn stack_end() -> usize {
-    usize::try_from(STACK_END.peek()).unwrap_or(0)
+/// The top of the calling thread's stack: where the kernel put the main thread's arguments, or the thread control block, which glibc puts
+/// at the top of every other thread's stack.
+pub(crate) fn stack_top() -> u64 {
+    let block = thread_word::control_block() as u64;
+    if block == MAIN_THREAD.peek() {
+        STACK_END.peek()
+    } else {
+        block
+    }
+}
+
+/// True in a forked child that has had an event.
+pub(crate) fn is_forked() -> bool {
+    FORKED.peek() != 0
 }
 
 fn initial_stack() -> Option<InitialStack> {
@@ -83,6 +102,9 @@ fn begin() -> bool {
     let Some(stack) = initial_stack() else {
         return false;
     };
+    if sys::thread_id() == sys::pid() {
+        MAIN_THREAD.put(thread_word::control_block() as u64);
+    }
     let mut path = [0u8; 1024];
     let program = match sys::read_link(c"/proc/self/exe", &mut path) {
         Some(path) => path,
@@ -95,8 +117,17 @@ fn begin() -> bool {
     if !options.enabled || !tracer::wipe_when_forked() {
         return false;
     }
+    if sys::limit(libc::RLIMIT_AS) < LEAST_ADDRESS_SPACE {
+        return complain(&options, b"RLIMIT_AS is below 1 GiB");
+    }
     loader::prepare();
     thread::prepare();
+    real::prepare();
+    descriptors::prepare();
+    filters::prepare();
+    interpose::OPERATORS
+        .iter()
+        .for_each(|operator| operator.prepare());
     let granule = real::granule_shift();
     shadow::set_granule(granule);
     let identity = Identity {
@@ -111,11 +142,15 @@ fn begin() -> bool {
         || !tracer::set(Tracer {
             writer: file.writer,
             depth: options.depth,
+            options,
         })
     {
         return complain(&options, b"no memory for the shadow");
     }
     describe(&file, &stack, program);
+    if real::is_bypassed() {
+        note(&file, Complaint::Bypassed);
+    }
     publish(&file, &options)
 }
 
@@ -175,7 +210,10 @@ fn publish(file: &LedgerFile, options: &Options) -> bool {
     if !file.sealed {
         note(file, Complaint::Seal);
     }
-    let handed = options.socket.is_none_or(|socket| hand_over(file, socket));
+    let handed = options
+        .socket
+        .text()
+        .is_none_or(|socket| hand_over(file, socket.to_bytes()));
     if !handed {
         note(file, Complaint::Socket);
     }
@@ -209,26 +247,27 @@ fn hand_over(file: &LedgerFile, socket: &[u8]) -> bool {
 /// where the parent's was, so that all that refers to it stays right. The shadow is inherited: a free of an inherited block is
 /// charged to its site, and numbers may be negative.
 fn begin_again() -> bool {
-    let (Some(tracer), Some(stack)) = (tracer::get(), initial_stack()) else {
+    FORKED.put(1);
+    let Some(tracer) = tracer::get().filter(|_| !filters::is_filtered()) else {
         return false;
     };
-    let options = options::read(&stack, b"");
+    let options = &tracer.options;
     let header = tracer.writer.header;
     let identity = Identity {
         forked_from: header.identity.peek(),
         granule_shift: header.granule_shift.peek(),
         depth: header.depth.peek(),
-        ..identity(&options)
+        ..identity(options)
     };
     let Some(file) = ledger_file::replace(&tracer.writer, &identity) else {
         return false;
     };
     thread::after_fork(tracer);
-    publish(&file, &options)
+    publish(&file, options)
 }
 
 fn complain(options: &Options, what: &[u8]) -> bool {
-    if let Some(log) = options.log {
+    if let Some(log) = options.log.text() {
         let mut line = [0u8; 128];
         let parts = [
             b"heapshim: ".as_slice(),

@@ -6,7 +6,9 @@
 //! an own one from time to time.
 //!
 //! ```text
-//! thread word: 0 ──attach──▶ ATTACHING ──▶ a state       (a signal handler that finds ATTACHING uses the shared state)
+//! thread word: 0 ──attach──▶ ATTACHING ──▶ a state's address
+//!              ▲                 └───────▶ RETRY_AFTER ─ counts down at each event ─▶ 0      (no state was free)
+//! A thread without a state uses the shared entry and slot.
 //! ```
 
 use crate::memory::Table;
@@ -23,7 +25,9 @@ use once_cell::race::OnceNonZeroUsize;
 
 /// A thread word while its state is being found.
 const ATTACHING: usize = 1;
-/// Events after which a thread without a slot of its own looks for one.
+/// Events that a thread which found no state waits before it looks again: more states than there are, fewer than any address.
+const RETRY_AFTER: usize = 4095;
+/// Walks after which a thread without a slot of its own looks for one.
 const PROMOTE_EVERY: u64 = 4096;
 
 /// States by index, mapped when first needed.
@@ -35,6 +39,9 @@ static STATES: Table<AtomicU64> = Table::new(4096);
 pub(crate) struct State {
     lease: UnsafeCell<libc::pthread_mutex_t>,
     own: Own,
+    /// The guard: stack pointer at the entry of the hook that this thread is in, 0 = in none. In private memory, so that a forked child
+    /// knows whether the fork interrupted a hook; the ledger's entry has a copy for readers.
+    guard: AtomicU64,
     /// The scratch memory: used by the lease holder alone, and only in a hook that is not nested.
     pub(crate) scratch: UnsafeCell<Scratch>,
 }
@@ -45,6 +52,21 @@ struct Own {
     index: u32,
     entry: &'static Thread,
     slot: Slot<'static>,
+}
+
+impl State {
+    /// The guard.
+    #[inline(always)]
+    pub(crate) fn guard(&self) -> u64 {
+        self.guard.peek()
+    }
+
+    /// Takes or ends the guard.
+    #[inline(always)]
+    pub(crate) fn set_guard(&self, sp: u64) {
+        self.guard.put(sp);
+        self.own.entry.in_hook.put(sp);
+    }
 }
 
 // SAFETY: `lease` is a mutex; `scratch` is used by the lease holder alone.
@@ -92,15 +114,15 @@ impl Attached {
 #[inline(always)]
 pub(crate) fn current(tracer: &'static Tracer) -> Option<Attached> {
     let word = thread_word::get();
-    let state = if word > ATTACHING {
+    let leased = if word > RETRY_AFTER {
         Some(word)
     } else {
         attach(tracer, word)
     };
-    let Some(word) = state else {
+    let Some(word) = leased else {
         return shared(tracer);
     };
-    // SAFETY: a word above ATTACHING is the address of this thread's leased state, which is never unmapped.
+    // SAFETY: a word above RETRY_AFTER is the address of this thread's leased state, which is never unmapped.
     let state: &'static State = unsafe { &*core::ptr::with_exposed_provenance(word) };
     Some(Attached {
         state: Some(state),
@@ -118,16 +140,22 @@ fn shared(tracer: &'static Tracer) -> Option<Attached> {
     })
 }
 
-/// Leases a state for this thread. None inside itself (a signal handler) and where there is none left.
+/// Leases a state for this thread. None inside itself (a signal handler), and where there was none left a short while ago.
 #[cold]
 #[inline(never)]
 fn attach(tracer: &'static Tracer, word: usize) -> Option<usize> {
+    if word > ATTACHING {
+        thread_word::set(if word == ATTACHING + 1 { 0 } else { word - 1 });
+        return None;
+    }
     if word == ATTACHING {
         return None;
     }
+    let blocked = sys::block_signals(); // a handler that left by longjmp would leave ATTACHING behind
     thread_word::set(ATTACHING);
     let leased = lease(tracer, tracer.writer.threads.capacity().saturating_sub(1));
-    thread_word::set(leased.unwrap_or(0));
+    thread_word::set(leased.unwrap_or(RETRY_AFTER));
+    drop(blocked);
     leased
 }
 
@@ -146,12 +174,14 @@ pub(crate) fn promote_sometimes(tracer: &'static Tracer, attached: &Attached) {
 #[cold]
 #[inline(never)]
 fn promote(tracer: &'static Tracer, old: &'static State) {
+    let blocked = sys::block_signals();
     thread_word::set(ATTACHING);
     let better = lease(tracer, EXCLUSIVE_SLOTS);
     thread_word::set(better.unwrap_or((&raw const *old) as usize));
     if better.is_some() {
         unlock(old);
     }
+    drop(blocked);
 }
 
 /// The first free state with an index below `limit`.
@@ -160,7 +190,7 @@ fn lease(tracer: &'static Tracer, limit: u32) -> Option<usize> {
     let (index, state) = (0u32..)
         .zip(places)
         .find_map(|(index, place)| Some((index, try_place(tracer, place, index)?)))?;
-    state.own.entry.in_hook.put(0);
+    state.set_guard(0);
     state.own.entry.tid.put(sys::thread_id());
     tracer.writer.threads.note_used(index);
     // SAFETY: leased just now, so that the scratch is ours.
@@ -225,6 +255,7 @@ pub(crate) fn after_fork(tracer: &'static Tracer) {
         make_lease(state);
         if address == own && try_lock(state) {
             state.own.entry.tid.put(sys::thread_id());
+            state.set_guard(state.guard());
             tracer.writer.threads.note_used(state.own.index);
         }
     }

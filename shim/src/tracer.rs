@@ -3,6 +3,7 @@
 //! `ARMED` is the word that every hook tests. It lies alone on a page that the kernel wipes in every forked child, however the child was
 //! made, so that a child never writes its parent's account: its first event finds zero and goes to `init`.
 
+use crate::options::Options;
 use crate::sys;
 use heapshim_ledger::Writer;
 use heapshim_ledger::sync::{AtomicU64, Word};
@@ -15,6 +16,8 @@ pub(crate) struct Tracer {
     pub(crate) writer: Writer<'static>,
     /// Frames kept of a stack.
     pub(crate) depth: usize,
+    /// What the environment asked for at the start.
+    pub(crate) options: Options,
 }
 
 /// A page of its own.
