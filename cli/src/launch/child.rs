@@ -40,8 +40,7 @@ impl Child {
     /// `Failed`, with what the system said.
     pub fn prepare() -> Result<Child, Error> {
         let signals = Signals::block();
-        let signals =
-            signals.map_err(|error| Error::io("heapshim run", "signals not read", error))?;
+        let signals = signals.map_err(|error| Error::io("run", "signals not read", error))?;
         Ok(Child {
             signals,
             gather: Gather::listen()?,

@@ -59,7 +59,7 @@ impl Gather {
     /// `Failed`, with what the system said.
     pub fn listen() -> Result<Gather, Error> {
         let mut random = [0u8; 16];
-        let failed = |errno| Error::io("heapshim run", "no socket to listen on", errno);
+        let failed = |errno| Error::io("run", "no socket to listen on", errno);
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
             .map_err(failed)?;
         let name = format!("heapshim-{:032x}", u128::from_le_bytes(random));

@@ -87,7 +87,7 @@ fn conclude(args: &Args, ended: Ended, tree: &mut Tree) -> Result<(), Error> {
         Some(mark) => report::finish(&mark, &args.report)?,
         None if args.quiet => {}
         None => say(&format!(
-            "heapshim: pid {}: nothing is known of its heap: it did not register",
+            "heapshim: pid {}: no account: the shim did not start in it (a sandbox, or a start that drops LD_PRELOAD)",
             ended.pid
         )),
     }
