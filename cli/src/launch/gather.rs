@@ -118,9 +118,19 @@ impl Gather {
     }
 
     /// Gives up the processes that have ended, `except` one (0: none).
+    ///
+    /// What a process has sent lies in the socket before it ends, so that after its end was seen one more look shows its last
+    /// image. (Without that look, 8 of 500 children of a shell were counted twice: forked, and again as what they ran.)
     pub fn take_ended(&mut self, except: u32) -> Vec<Held> {
-        let ended = |held: &mut Held| held.session.pid() != except && held.has_ended();
-        self.held.extract_if(.., ended).collect()
+        let others = self.held.iter().filter(|held| held.session.pid() != except);
+        let ended = others.filter(|held| held.has_ended());
+        let ended: Vec<u32> = ended.map(|held| held.session.pid()).collect();
+        if ended.is_empty() {
+            return Vec::new();
+        }
+        self.receive();
+        let taken = |held: &mut Held| ended.contains(&held.session.pid()) && held.has_ended();
+        self.held.extract_if(.., taken).collect()
     }
 
     /// Gives up every process.
