@@ -1,1 +1,39 @@
-//! Placeholder.
+//! The harness: what a test of the suite says, in the words of the manual.
+//!
+//! ```no_run
+//! # use heapshim_tests::Target;
+//! let mut target = Target::c("leak.c").opt("-O2").spawn();
+//! target.mark("warm");
+//! target.step(b"go");
+//! target.diff(&["warm"]).assert_rows(&target.expected());
+//! ```
+//!
+//! Our part: building the command and the programs once, a place of its own for each run of the suite, an environment that is the
+//! same on every machine, the hand-shake with a target, and reading what the command prints. A test's part: what the right answer is;
+//! for a target program it mostly stands in its source, as a comment on the line that it is about (`expected`). Not for: anything
+//! that only one test needs.
+//!
+//! Rules that keep tests true: a target and its test take turns through pipes, nothing sleeps and nothing has a time limit; the
+//! command and the library are those that a user gets; a program that is missing skips a test by name, and fails it in CI.
+
+mod command;
+mod compile;
+mod count;
+mod diff;
+mod expected;
+mod needs;
+mod place;
+mod run;
+mod target;
+mod walks;
+
+pub use command::{heapshim, library, talk};
+pub use compile::Compiler;
+pub use count::{Counts, counted, counts_in, total_of};
+pub use diff::{Amount, Diff, Row};
+pub use expected::{Expected, expected_in};
+pub use needs::{found, needs, skip};
+pub use place::{environment, fresh_directory, programs, workspace};
+pub use run::{Finished, Run, bare};
+pub use target::{Running, Target};
+pub use walks::{Stack, Stacks, walks_in};

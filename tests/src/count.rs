@@ -1,0 +1,115 @@
+//! The second oracle, read back: what programs/count.c saw of each process.
+//!
+//! Both runs of a program have the same environment, to the length of each value: many programs copy it into their heap. So the
+//! counting run gets every variable that `heapshim run` sets for its command, and a preload path that is as long as the shim's.
+
+use crate::command::{command, library};
+use crate::compile::Compiler;
+use crate::diff::Diff;
+use crate::place::{fresh_directory, place, programs};
+use crate::run::{feed, fix_layout};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The account of one process.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Counts {
+    /// The executable.
+    pub exe: String,
+    /// Blocks allocated.
+    pub allocations: i64,
+    /// Blocks freed.
+    pub frees: i64,
+    /// Bytes live at the end.
+    pub live_bytes: i64,
+}
+
+/// Reads what the counting preload left in its directory, smallest account first within an executable.
+///
+/// # Panics
+/// Where a file is not what count.c writes.
+#[must_use]
+pub fn counts_in(directory: &Path) -> Vec<Counts> {
+    let entries = fs::read_dir(directory).expect("the counting directory");
+    let mut all: Vec<Counts> = entries
+        .map(|entry| read(&fs::read(entry.expect("an entry").path()).expect("a count")))
+        .collect();
+    all.sort();
+    all
+}
+
+fn read(bytes: &[u8]) -> Counts {
+    let word = |index: usize| {
+        let bytes = bytes[8 * index..8 * index + 8].try_into().expect("8 bytes");
+        i64::from_le_bytes(bytes)
+    };
+    let exe = bytes[32..].split(|byte| *byte == 0).next().expect("a name");
+    Counts {
+        exe: String::from_utf8_lossy(exe).into_owned(),
+        allocations: word(0),
+        frees: word(1),
+        live_bytes: word(2) - word(3),
+    }
+}
+
+/// The same account, as a report from a process's start to its end has it.
+#[must_use]
+pub fn total_of(account: &Diff) -> Counts {
+    let exe = account.json()["target"]["exe"].as_str().unwrap_or_default();
+    let (total, growth) = (account.total(), account.growth());
+    Counts {
+        exe: exe.to_string(),
+        allocations: total.blocks,
+        frees: total.blocks - growth.blocks,
+        live_bytes: growth.bytes,
+    }
+}
+
+/// Runs a command under the counting preload; gives the account of each process.
+#[must_use]
+pub fn counted(words: &[OsString], input: &[u8]) -> Vec<Counts> {
+    let directory = fresh_directory("count");
+    let mut run = Command::new(&words[0]);
+    run.args(&words[1..]).env_clear();
+    for (name, value) in environment_under_run() {
+        let value = if name == "LD_PRELOAD" {
+            padded().into()
+        } else {
+            value
+        };
+        run.env(name, value);
+    }
+    run.env("COUNT_DIR", &directory);
+    fix_layout(&mut run);
+    feed(run, input);
+    counts_in(&directory)
+}
+
+/// What a command's environment is under `heapshim run`, as `env` prints it.
+fn environment_under_run() -> Vec<(OsString, OsString)> {
+    let output = command(&["run", "--quiet", "--", "env", "-0"]).output();
+    let output = output.expect("env runs under the shim");
+    let text = String::from_utf8(output.stdout).expect("the suite's environment is UTF-8");
+    let variables = text.split_terminator('\0');
+    variables
+        .filter_map(|variable| variable.split_once('='))
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
+}
+
+/// The counting preload under a path as long as the shim's: slashes repeat without meaning.
+fn padded() -> PathBuf {
+    let options = ["-O2", "-fPIC", "-shared"].map(String::from);
+    let made = Compiler::C.compile(&programs().join("count.c"), &options);
+    let short = place().join("c.so");
+    if !short.exists() {
+        fs::copy(made, &short).expect("a copy of the counting preload");
+    }
+    let (length, short) = (library().as_os_str().len(), short.into_os_string());
+    let missing = length.checked_sub(short.len()).expect("a short path");
+    let mut path = OsString::from("/".repeat(missing));
+    path.push(short);
+    path.into()
+}

@@ -1,0 +1,66 @@
+//! What a test does when a program that it needs is not on this machine.
+//!
+//! It says so and counts as skipped; the suite's last lines name what was skipped. With CI=true it fails: there, `tests/run` has
+//! installed everything, and a test that silently tests nothing is worse than a red one.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+static SKIPPED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The program's path: the system's own before others, since a version manager's launcher is a shell script of that name.
+#[must_use]
+pub fn found(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/bin", "/bin"].map(PathBuf::from);
+    let directories = system.into_iter().chain(std::env::split_paths(&path));
+    directories
+        .map(|directory| directory.join(program))
+        .find(|file| is_executable(file))
+}
+
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// True where all programs are there; else the calling test is skipped, or fails in CI.
+#[must_use]
+pub fn needs(programs: &[&str]) -> bool {
+    let missing = programs.iter().find(|program| found(program).is_none());
+    missing.inspect(|program| skip(program)).is_none()
+}
+
+/// Counts the calling test as skipped, since `name` is missing. Written past the test runner's capture.
+///
+/// # Panics
+/// With CI=true.
+pub fn skip(name: &str) {
+    let test = std::thread::current().name().unwrap_or("?").to_string();
+    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+    assert!(!in_ci, "{name} is missing, and in CI nothing may be");
+    talk(&format!("skipped: {name} is missing ({test})\n"));
+    let mut skipped = SKIPPED.lock().expect("no test fails while it skips");
+    if skipped.is_empty() {
+        // SAFETY: `sum_up` is a function of this program, which is never unloaded.
+        unsafe { libc::atexit(sum_up) };
+    }
+    skipped.push(format!("{test} ({name})"));
+}
+
+fn talk(line: &str) {
+    // A closed stderr is the caller's choice.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+extern "C" fn sum_up() {
+    if let Ok(skipped) = SKIPPED.lock() {
+        talk(&format!(
+            "{} skipped: {}\n",
+            skipped.len(),
+            skipped.join(", ")
+        ));
+    }
+}

@@ -1,0 +1,82 @@
+//! Where a run of the suite keeps its files, and the environment that every target gets.
+//!
+//! One directory per run, below the build's own, removed when the suite ends. The state and cache directories of the command lie in
+//! it, so that a run sees neither the user's marks nor another run's.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+static PLACE: OnceLock<PathBuf> = OnceLock::new();
+
+/// The workspace's root.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests lies in the workspace")
+        .to_path_buf()
+}
+
+/// Where the target programs' sources lie.
+#[must_use]
+pub fn programs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("programs")
+}
+
+/// The directory of this run.
+pub(crate) fn place() -> &'static Path {
+    PLACE.get_or_init(|| {
+        let suite = std::env::current_exe().expect("the suite's own path");
+        let name = format!("suite-{}", std::process::id());
+        let place = suite.with_file_name(name);
+        fs::create_dir_all(&place).expect("a directory for this run");
+        // SAFETY: `clean` is a function of this program, which is never unloaded.
+        unsafe { libc::atexit(clean) };
+        place
+    })
+}
+
+extern "C" fn clean() {
+    if let Some(place) = PLACE.get() {
+        // What can't be removed is left: it lies in the build's directory.
+        let _ = fs::remove_dir_all(place);
+    }
+}
+
+/// A new, empty directory of this run; its name begins with `name` and has the same length each time.
+#[must_use]
+pub fn fresh_directory(name: &str) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let path = place().join(format!("{name}-{number:04}"));
+    fs::create_dir_all(&path).expect("a fresh directory");
+    path
+}
+
+/// The whole environment of a target and of the command: nothing of it comes from the user but PATH.
+#[must_use]
+pub fn environment() -> Vec<(OsString, OsString)> {
+    let home = place().join("home");
+    fs::create_dir_all(&home).expect("a home for this run");
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    let fixed = [
+        ("LANG", "C.UTF-8"),
+        ("LC_ALL", "C.UTF-8"),
+        ("TZ", "UTC"),
+        ("PYTHONHASHSEED", "0"),
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        ("PERL_HASH_SEED", "0"),
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+    ];
+    let mut all: Vec<(OsString, OsString)> = vec![
+        ("PATH".into(), path),
+        ("HOME".into(), home.clone().into()),
+        ("XDG_STATE_HOME".into(), home.join("state").into()),
+        ("XDG_CACHE_HOME".into(), home.join("cache").into()),
+    ];
+    all.extend(fixed.map(|(name, value)| (name.into(), value.into())));
+    all
+}

@@ -1,0 +1,306 @@
+//! A target program: how it is built and started, and the hand-shake with it while it runs.
+//!
+//! Protocol (programs/step.h): the program says a word on stdout, and goes on when it has read a line from stdin; at the end of its
+//! stdin it exits. `spawn` has waited for the first word, `step` for the next.
+
+use crate::command::{command, library, talk};
+use crate::compile::Compiler;
+use crate::diff::Diff;
+use crate::expected::{Expected, expected_in};
+use crate::needs::found;
+use crate::place::{environment, programs, workspace};
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+
+/// A program and how to run it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    compiler: Compiler,
+    source: PathBuf,
+    options: Vec<String>,
+    arguments: Vec<String>,
+    environment: Vec<(OsString, OsString)>,
+    behind: Vec<PathBuf>,
+    bare: bool,
+}
+
+impl Target {
+    /// A C program of `programs/`.
+    #[must_use]
+    pub fn c(source: &str) -> Target {
+        Target::new(Compiler::C, programs().join(source))
+    }
+
+    /// A C++ program of `programs/`.
+    #[must_use]
+    pub fn cpp(source: &str) -> Target {
+        Target::new(Compiler::Cpp, programs().join(source))
+    }
+
+    /// A Rust program of `programs/`.
+    #[must_use]
+    pub fn rust(source: &str) -> Target {
+        Target::new(Compiler::Rust, programs().join(source))
+    }
+
+    /// A Python program of `programs/`.
+    #[must_use]
+    pub fn python(source: &str) -> Target {
+        Target::new(Compiler::Python, programs().join(source))
+    }
+
+    /// One of the examples that the README walks through.
+    #[must_use]
+    pub fn example(compiler: Compiler, source: &str) -> Target {
+        Target::new(compiler, workspace().join("examples").join(source))
+    }
+
+    fn new(compiler: Compiler, source: PathBuf) -> Target {
+        Target {
+            compiler,
+            source,
+            options: Vec::new(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            behind: Vec::new(),
+            bare: false,
+        }
+    }
+
+    /// One more word for the compiler.
+    #[must_use]
+    pub fn opt(mut self, option: &str) -> Target {
+        self.options.push(option.to_string());
+        self
+    }
+
+    /// One more word for the program.
+    #[must_use]
+    pub fn arg(mut self, argument: &str) -> Target {
+        self.arguments.push(argument.to_string());
+        self
+    }
+
+    /// One more variable for the program.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Target {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// A library that is preloaded behind ours.
+    #[must_use]
+    pub fn behind(mut self, library: &Path) -> Target {
+        self.behind.push(library.to_path_buf());
+        self
+    }
+
+    /// Without the shim.
+    #[must_use]
+    pub fn bare(mut self) -> Target {
+        self.bare = true;
+        self
+    }
+
+    /// The program, built.
+    #[must_use]
+    pub fn build(&self) -> PathBuf {
+        self.compiler.compile(&self.source, &self.options)
+    }
+
+    /// What its source says the report must say.
+    #[must_use]
+    pub fn expected(&self) -> Vec<Expected> {
+        expected_in(&self.source)
+    }
+
+    /// The words that start it.
+    #[must_use]
+    pub fn words(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = Vec::new();
+        if self.compiler == Compiler::Python {
+            words.push(found("python3").expect("python3 is there").into());
+        }
+        words.push(self.build().into());
+        words.extend(self.arguments.iter().map(OsString::from));
+        words
+    }
+
+    /// Starts it with the shim preloaded, and waits for its first word.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn spawn(self) -> Running {
+        let words = self.words();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env_clear().envs(environment());
+        command.envs(self.environment.iter().cloned());
+        let ours = (!self.bare).then(|| library().to_path_buf());
+        let preload: Vec<PathBuf> = ours.into_iter().chain(self.behind.clone()).collect();
+        if !preload.is_empty() {
+            command.env("LD_PRELOAD", join(&preload));
+        }
+        Running::start(command, self.source)
+    }
+
+    /// Starts it under `heapshim run OPTIONS`, and waits for its first word.
+    #[must_use]
+    pub fn spawn_under_run(self, options: &[&str]) -> Running {
+        let mut words: Vec<OsString> = vec!["run".into()];
+        words.extend(options.iter().map(OsString::from));
+        words.push("--".into());
+        words.extend(self.words());
+        let mut run = command(&words);
+        run.envs(self.environment.iter().cloned());
+        Running::start(run, self.source)
+    }
+}
+
+fn join(libraries: &[PathBuf]) -> OsString {
+    let names: Vec<&OsStr> = libraries.iter().map(|path| path.as_os_str()).collect();
+    names.join(OsStr::new(":"))
+}
+
+/// A program that runs, and waits for its next line.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    source: PathBuf,
+    said: String,
+}
+
+impl Running {
+    fn start(mut command: Command, source: PathBuf) -> Running {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().expect("a piped stdout"));
+        let mut running = Running {
+            child,
+            stdin,
+            stdout,
+            source,
+            said: String::new(),
+        };
+        running.listen();
+        running
+    }
+
+    /// Waits for the program's next word; empty when its stdout has ended.
+    pub fn listen(&mut self) -> &str {
+        self.said.clear();
+        self.stdout
+            .read_line(&mut self.said)
+            .expect("the program's stdout");
+        self.said.truncate(self.said.trim_end().len());
+        &self.said
+    }
+
+    /// Lets the program go on, and waits for its next word; empty when it said no more.
+    pub fn step(&mut self, line: &[u8]) -> String {
+        self.go_on(line);
+        self.listen().to_string()
+    }
+
+    /// Lets the program go on, and waits for nothing.
+    pub fn go_on(&mut self, line: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("the program still listens");
+        stdin.write_all(line).expect("the program's stdin");
+        stdin.write_all(b"\n").expect("the program's stdin");
+        stdin.flush().expect("the program's stdin");
+    }
+
+    /// The word that it said last.
+    #[must_use]
+    pub fn said(&self) -> &str {
+        &self.said
+    }
+
+    /// The numbers in the word that it said last.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<i64> {
+        let words = self.said.split_whitespace();
+        words.filter_map(|word| word.parse().ok()).collect()
+    }
+
+    /// Its process id: of `heapshim run` where it was started under that.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What its source says the report must say.
+    #[must_use]
+    pub fn expected(&self) -> Vec<Expected> {
+        expected_in(&self.source)
+    }
+
+    /// Takes a mark.
+    pub fn mark(&self, name: &str) {
+        talk(&["mark", "-p", &self.pid().to_string(), name]);
+    }
+
+    /// Growth between two marks, every row.
+    #[must_use]
+    pub fn diff(&self, marks: &[&str]) -> Diff {
+        self.diff_with(marks, &[])
+    }
+
+    /// Growth between two marks, with more options.
+    #[must_use]
+    pub fn diff_with(&self, marks: &[&str], options: &[&str]) -> Diff {
+        diff_of(self.pid(), marks, options)
+    }
+
+    /// The table that a user sees.
+    #[must_use]
+    pub fn table(&self, marks: &[&str]) -> String {
+        let pid = self.pid().to_string();
+        let mut words = vec![
+            "diff", "-p", &pid, "--top", "0", "--all", "--color", "never",
+        ];
+        words.extend(marks);
+        String::from_utf8(talk(&words).stdout).expect("the table is UTF-8")
+    }
+
+    /// Closes its stdin, reads its stdout to the end and waits for it.
+    #[must_use]
+    pub fn finish(mut self) -> (ExitStatus, String) {
+        self.stdin = None;
+        let mut rest = String::new();
+        while !self.listen().is_empty() {
+            rest.push_str(&self.said);
+            rest.push('\n');
+        }
+        let status = self.child.wait().expect("the program's end");
+        (status, rest)
+    }
+}
+
+/// Growth between two marks of any process.
+pub(crate) fn diff_of(pid: u32, marks: &[&str], options: &[&str]) -> Diff {
+    let pid = pid.to_string();
+    let mut words = vec!["diff", "-p", &pid, "--format", "json"];
+    words.extend(options);
+    words.extend(marks);
+    Diff::read(&String::from_utf8(talk(&words).stdout).expect("JSON is UTF-8"))
+}
+
+impl Drop for Running {
+    /// Ends the program: without its stdin it goes by itself; a failed test's may not.
+    fn drop(&mut self) {
+        self.stdin = None;
+        if std::thread::panicking() {
+            // It may have ended by itself.
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}

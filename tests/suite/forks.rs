@@ -1,0 +1,108 @@
+//! Children: forked ones have an account of their own that begins at the fork; executed ones begin anew; none disturbs its parent.
+
+use heapshim_tests::{Amount, Diff, Running, Target, talk};
+
+fn diff_of(pid: &str) -> Diff {
+    let words = ["diff", "-p", pid, "--format", "json", "start", "now"];
+    Diff::read(&String::from_utf8(talk(&words).stdout).expect("UTF-8"))
+}
+
+/// Starts forks.c; gives it and the account of its child at the child's word.
+fn started(how: &str) -> (Running, Diff) {
+    let running = Target::c("forks.c").arg(how).spawn();
+    let pid = running
+        .said()
+        .split(' ')
+        .next_back()
+        .expect("a pid")
+        .to_string();
+    let child = diff_of(&pid);
+    (running, child)
+}
+
+/// The line of forks.c whose comment names this function and this growth.
+fn line(running: &Running, function: &str, bytes: Option<i64>) -> u64 {
+    let rows = running.expected();
+    let mut lines = rows.iter().filter(|row| {
+        row.function.as_deref() == Some(function)
+            && bytes.is_none_or(|bytes| row.growth.map(|growth| growth.bytes) == Some(bytes))
+    });
+    lines.next().expect("the line of forks.c").line
+}
+
+/// Lets the child end, and asserts that the parent's account is what it was, with what it did since.
+fn assert_parent(mut running: Running, status: &str) {
+    running.step(b"go");
+    assert_eq!(running.said(), format!("parent {status}"));
+    let diff = running.diff(&["start", "now"]);
+    for bytes in [1010, 503] {
+        let line = line(&running, "main", Some(bytes));
+        let row = diff.row("forks.c", line);
+        assert_eq!(row.growth().bytes, bytes, "{}", row.brief());
+        assert_eq!(row.total().bytes, bytes, "{}", row.brief());
+    }
+    diff.assert_adds_up();
+    diff.assert_complete();
+    assert!(running.finish().0.success());
+}
+
+fn amount(bytes: i64, blocks: i64) -> Amount {
+    Amount { bytes, blocks }
+}
+
+/// Check that a forked child's account begins at its fork: blocks that it inherited and freed are charged to their line.
+#[test]
+fn forked() {
+    let (running, child) = started("fork");
+    let inherited = line(&running, "main", Some(1010));
+    assert_eq!(child.row("forks.c", inherited).growth(), amount(-404, -4));
+    let own = child.row("forks.c", line(&running, "child", None));
+    assert_eq!(own.growth(), amount(211, 1));
+    assert_eq!(child.growth(), amount(211 - 404, 1 - 4));
+    child.assert_adds_up();
+    child.assert_complete();
+    assert_parent(running, "5");
+}
+
+/// What an executed child must say, whatever made it.
+fn check_executed(how: &str) {
+    let (running, child) = started(how);
+    let own = child.row("forks.c", line(&running, "main", Some(401)));
+    assert_eq!(own.growth(), amount(401, 1), "{how}");
+    assert_eq!(child.growth(), amount(401, 1), "{how}");
+    assert_parent(running, "6");
+}
+
+/// Check that a program executed after a fork begins anew.
+#[test]
+fn forked_and_executed() {
+    check_executed("exec");
+}
+
+/// Check that a vforked child, which runs on its parent's memory, leaves it as it should be.
+#[test]
+fn vforked() {
+    check_executed("vfork");
+}
+
+/// Check the same for posix_spawn.
+#[test]
+fn spawned() {
+    check_executed("spawn");
+}
+
+/// Check that `run` keeps a mark of each process of the tree.
+#[test]
+fn run_keeps_a_mark_of_each() {
+    let mut words = Target::c("forks.c").words();
+    words.push("fork".into());
+    let finished = heapshim_tests::Run::new(&words).stdin(b"go\ngo\n").finish();
+    assert!(finished.status.success());
+    let mut growth: Vec<i64> = finished
+        .accounts()
+        .iter()
+        .map(|account| account.growth().bytes)
+        .collect();
+    growth.sort_unstable();
+    assert_eq!(growth, [211 - 404, 1010 + 503]);
+}

@@ -1,0 +1,77 @@
+//! Limits: the target runs on whatever it may use, and what finds no room in the account is counted and shown.
+
+use heapshim_tests::{Finished, Run, Target};
+
+/// Runs sites.c with 2^`depth` stacks in a shell that first sets a limit.
+fn limited(limit: &str, depth: u32) -> Finished {
+    let program = Target::c("sites.c").opt("-O1").build();
+    let program = program.to_str().expect("UTF-8");
+    let script = format!("{limit} && exec {program} {depth} quietly");
+    Run::new(&["sh", "-c", &script]).finish()
+}
+
+/// Check that many stacks are all told apart where there is room.
+#[test]
+fn no_limit() {
+    let finished = limited("true", 12);
+    assert!(finished.status.success());
+    let report = finished.report();
+    assert_eq!(report.growth().bytes, 37 * 4096, "{}", report.listing());
+    report.assert_complete();
+}
+
+/// Check that with an account of little room the bytes are still all there, and that the overflow is a number of its own.
+#[test]
+fn small_file_size() {
+    for kilobytes in [4096, 1024, 512] {
+        // `ulimit -f` counts blocks of 512 bytes in sh.
+        let finished = limited(&format!("ulimit -f {}", 2 * kilobytes), 15);
+        assert!(finished.status.success(), "{kilobytes} KiB: {finished:?}");
+        let report = finished.report();
+        assert_eq!(report.growth().blocks, 1 << 15, "{}", report.listing());
+        assert_eq!(report.growth().bytes, 37 << 15, "{}", report.listing());
+        let overflow = report.unattributed("overflow_events");
+        assert!(overflow > 0, "{kilobytes} KiB had room for all");
+        assert!(report.unattributed("growth_bytes") > 0, "{overflow} events");
+        report.assert_adds_up();
+    }
+}
+
+/// Check that a file size that leaves no room for any account leaves the target alone.
+#[test]
+fn no_file_size() {
+    let finished = limited("ulimit -f 0", 4);
+    assert!(finished.status.success(), "{finished:?}");
+}
+
+/// Check that a target with little address space runs on.
+#[test]
+fn small_address_space() {
+    for kilobytes in [400_000, 100_000, 20_000] {
+        let finished = limited(&format!("ulimit -v {kilobytes}"), 10);
+        assert!(finished.status.success(), "{kilobytes} KiB: {finished:?}");
+        if let Some(report) = &finished.report {
+            report.assert_adds_up();
+        }
+    }
+}
+
+/// Check that a target with few descriptors runs on, and is traced.
+#[test]
+fn few_descriptors() {
+    let finished = limited("ulimit -n 16", 4);
+    assert!(finished.status.success(), "{finished:?}");
+    let report = finished.report();
+    assert_eq!(report.growth().bytes, 37 << 4, "{}", report.listing());
+}
+
+/// Check that stacks deeper than `--depth` are cut at the outer end, and that all their bytes are there.
+#[test]
+fn small_depth() {
+    let program = Target::c("sites.c").opt("-O1").build();
+    let words = [program.into_os_string(), "8".into(), "quietly".into()];
+    let finished = Run::new(&words).option("--depth").option("4").finish();
+    let report = finished.report();
+    assert_eq!(report.growth().bytes, 37 << 8, "{}", report.listing());
+    report.assert_adds_up();
+}

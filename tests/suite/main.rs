@@ -1,0 +1,20 @@
+//! The suite: real programs under the shim that users get, and their known answers.
+//!
+//! Run by `cargo test --workspace`; `tests/run` installs what it needs first. Each module is one promise of the tool. Programs lie in
+//! `programs/`, what a test may say in the harness (`src/`).
+
+#![allow(missing_docs, reason = "a test binary has no readers of its interface")]
+
+mod behind;
+mod counts;
+mod descriptors;
+mod ends;
+mod forks;
+mod inside;
+mod known_answer;
+mod limits;
+mod passing_through;
+mod stack_use;
+mod table;
+mod threads;
+mod walks;
