@@ -24,8 +24,8 @@ static pid_t owner;
 static __thread __attribute__((tls_model("initial-exec"))) int inside;
 
 static void open_file(void) {
-  char name[512], *dir = environ ? getenv("ORACLE_DIR") : NULL;
-  if (!dir || owner) return;
+  char name[512], *dir = owner || !environ ? NULL : getenv("ORACLE_DIR"); /* later, gcc's environment holds what it has freed */
+  if (!dir) return;
   owner = getpid();
   for (int i = 0; file < 0 && i < 999; i++) {
     snprintf(name, sizeof name, "%s/%d.%d", dir, owner, i);

@@ -1,2 +1,55 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask ci | tidy`: what runs on every change, and what no compiler checks.
+//!
+//! `.ci/run` and the README's command come here through `tests/run`, which has installed what the tests need. Each step of `ci` is a
+//! command that can be typed by hand; it is printed before it runs, and the first failure ends it.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for people"
+)]
+
+mod ci;
+mod direction;
+mod files;
+mod layout_hash;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What a check found wrong: a line for each.
+type Complaints = Vec<String>;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["ci"] => ci::run(&root()),
+        ["tidy"] => tidy(&root()),
+        ["layout-hash"] => {
+            println!("{}", layout_hash::line(&root()));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("usage: cargo xtask ci | tidy | layout-hash");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package
+        .parent()
+        .expect("xtask lies in the workspace")
+        .to_path_buf()
+}
+
+fn tidy(root: &Path) -> ExitCode {
+    let checks: [fn(&Path) -> Complaints; 3] = [files::check, direction::check, layout_hash::check];
+    let complaints: Complaints = checks.iter().flat_map(|check| check(root)).collect();
+    for complaint in &complaints {
+        eprintln!("tidy: {complaint}");
+    }
+    ExitCode::from(u8::from(!complaints.is_empty()))
+}
