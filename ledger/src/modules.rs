@@ -70,6 +70,25 @@ impl<'a> Strings<'a> {
         text(first.wrapping_mul(8), len)
     }
 
+    /// Stores a text of another strings section, word by word: a forked child has little stack. 0 when there is no room, or no such text.
+    #[must_use]
+    pub fn append_from(&self, from: &Strings<'_>, text: u64) -> u64 {
+        let Ok(words) = from.words_of(text) else {
+            return 0;
+        };
+        let Ok(count) = u32::try_from(words.len()) else {
+            return 0;
+        };
+        let Some(first) = take_index(self.len, count, self.capacity()) else {
+            return 0;
+        };
+        let places = self.words.iter().skip(first as usize);
+        places
+            .zip(words)
+            .for_each(|(place, word)| place.0.put(word.0.peek()));
+        (u64::from(first) * 8) << 32 | text & 0xffff_ffff
+    }
+
     /// Words in use.
     #[must_use]
     pub fn used(&self) -> u32 {
@@ -87,6 +106,15 @@ impl<'a> Strings<'a> {
     /// # Errors
     /// `Index` where it does not lie inside the section or is longer than [`MAX_TEXT`].
     pub fn copy(&self, text: u64, out: &mut [u8; MAX_TEXT]) -> Result<usize, Error> {
+        let words = self.words_of(text)?;
+        for (word, place) in words.iter().zip(out.chunks_mut(8)) {
+            place.copy_from_slice(&word.0.peek().to_le_bytes());
+        }
+        Ok((text & 0xffff_ffff) as usize)
+    }
+
+    /// The words of a text, checked to lie inside the section.
+    fn words_of(&self, text: u64) -> Result<&'a [ByteWord], Error> {
         let (offset, len) = ((text >> 32) as usize, (text & 0xffff_ffff) as usize);
         let wrong = Error::Index {
             kind: SectionKind::Strings as u32,
@@ -96,15 +124,10 @@ impl<'a> Strings<'a> {
         if len > MAX_TEXT || !offset.is_multiple_of(8) {
             return Err(wrong);
         }
-        let words = self
-            .words
+        self.words
             .get(offset / 8..)
             .and_then(|rest| rest.get(..len.div_ceil(8)))
-            .ok_or(wrong)?;
-        for (word, place) in words.iter().zip(out.chunks_mut(8)) {
-            place.copy_from_slice(&word.0.peek().to_le_bytes());
-        }
-        Ok(len)
+            .ok_or(wrong)
     }
 }
 

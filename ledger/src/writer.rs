@@ -236,14 +236,12 @@ impl<'a> Writer<'a> {
     }
 
     fn copy_modules(&self, parent: &Tables<'_>) -> bool {
-        let mut text = [0u8; crate::modules::MAX_TEXT];
         (0..parent.modules.len()).all(|id| {
             let Some(mut info) = parent.modules.get(ModuleId(id)) else {
                 // Being added by another thread of the parent: nothing of ours names it.
                 return self.modules.skip() == Some(ModuleId(id));
             };
-            let len = parent.strings.copy(info.path, &mut text).unwrap_or(0);
-            info.path = self.strings.append(text.get(..len).unwrap_or(&[]));
+            info.path = self.strings.append_from(&parent.strings, info.path);
             self.modules.append(&info) == Some(ModuleId(id))
         })
     }

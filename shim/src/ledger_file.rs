@@ -88,24 +88,19 @@ pub(crate) fn replace(parent: &Tables<'_>, identity: &Identity) -> Option<Ledger
         ..*identity
     };
     let made = Writer::create_forked(&region(memory, bytes), &geometry, &identity, parent).ok()?;
-    made.header
-        .exe
-        .put(copy_text(parent, &made, parent.header.exe.peek()));
-    made.header
-        .cmdline
-        .put(copy_text(parent, &made, parent.header.cmdline.peek()));
+    let texts = [
+        (&parent.header.exe, &made.header.exe),
+        (&parent.header.cmdline, &made.header.cmdline),
+    ];
+    texts
+        .iter()
+        .for_each(|(from, to)| to.put(made.strings.append_from(&parent.strings, from.peek())));
     // SAFETY: the ledger's own mapping; the same tables lie at the same places in the new file.
     unsafe { sys::map_over(base, ledger, bytes) }.ok()?;
     // SAFETY: the temporary mapping; `made` is not used after this.
     unsafe { sys::unmap(memory, bytes) };
     let writer = Writer::reopen(&region(base, bytes)).ok()?;
     Some(finish(writer, ledger, control))
-}
-
-fn copy_text(parent: &Tables<'_>, child: &Writer<'_>, text: u64) -> u64 {
-    let mut bytes = [0u8; heapshim_ledger::modules::MAX_TEXT];
-    let len = parent.strings.copy(text, &mut bytes).unwrap_or(0);
-    child.strings.append(bytes.get(..len).unwrap_or(&[]))
 }
 
 fn finish(writer: Writer<'static>, ledger: Descriptor, control: Descriptor) -> LedgerFile {

@@ -1,129 +1,139 @@
 //! Loaded objects as the walk needs them: learnt when an unknown pc is met, never forgotten, checked again when the loader has been active.
 //!
-//! A record is found by what the loader says of a pc (its record, range, unwind section) and by the build id that is mapped there: an
-//! object that was replaced by another at the same place is a new module, even where the loader's record has the same address.
+//! A *load* is found by what the loader says of a pc (its record, range, unwind section) and by the contents that are mapped there: an
+//! object that was replaced by another at the same place is a new load, even where the loader's record has the same address. Loads of one file
+//! at changing addresses share one module of the ledger: frames hold addresses in the file.
 
 use crate::elf::{BuildId, Image, Range};
 use crate::loader::{self, FoundObject, LinkMap};
 use crate::memory::{PrivateRungs, Table, Zeroed};
 use crate::objects::find_object;
 use crate::{sys, tracer};
-use core::sync::atomic::Ordering;
 use heapshim_ledger::index::{find_or_insert, mix};
 use heapshim_ledger::modules::{ModuleId, ModuleInfo, Strings};
-use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
+use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word, take_index};
 use heapshim_unwind::Section;
 
-/// As many as the largest ledger has.
-const CAPACITY: usize = 4096;
+/// Loads that are kept: a server that reloads a plugin once a minute fills them in six weeks; later ones are walked as unknown code.
+const CAPACITY: u32 = 1 << 16;
+/// Bytes at the start of an object and of its unwind section that tell it from another where it has no build id.
+const SAMPLE: usize = 4096;
 
-/// One object: written whole before the index names it.
+/// One load of an object: written whole before the index names it.
 #[derive(Debug)]
-pub(crate) struct Module {
+pub(crate) struct Load {
     key: [AtomicU64; 4],
     bias: AtomicU64,
     unwind: [AtomicU64; 2],
-    build_id: [AtomicU64; 4],
-    build_id_len: AtomicU32,
-    /// Generation at which the mapped build id was last compared.
+    /// Hash of the build id, or of samples where there is none.
+    contents: AtomicU64,
+    /// Hash of `contents` and the path: names the file.
+    file: AtomicU64,
+    /// Id in the ledger.
+    module: AtomicU32,
+    /// Generation at which the mapped contents were last compared.
     checked: AtomicU32,
 }
 
 // SAFETY: zeros are integers.
-unsafe impl Zeroed for Module {}
+unsafe impl Zeroed for Load {}
 
-static MODULES: Table<Module> = Table::new(CAPACITY);
+static LOADS: Table<Load> = Table::new(CAPACITY as usize);
+static LEN: AtomicU32 = AtomicU32::new(0);
 static INDEX: PrivateRungs = PrivateRungs::new();
 
 /// A module that holds a pc.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
-    /// Its id in the ledger; the same here.
+    /// Its id in the ledger.
     pub(crate) id: ModuleId,
+    /// Which load of it.
+    pub(crate) load: u32,
     /// Run-time address − address in the file.
     pub(crate) bias: u64,
-    module: &'static Module,
+    record: &'static Load,
 }
 
 impl Known {
     /// Its unwind tables.
     pub(crate) fn section(&self) -> Option<Section<'static>> {
-        let [start, end] = [&self.module.unwind[0], &self.module.unwind[1]].map(Word::peek);
-        let len = usize::try_from(end.checked_sub(start)?).ok()?;
-        let first = core::ptr::with_exposed_provenance::<u8>(usize::try_from(start).ok()?);
-        // SAFETY: `.eh_frame_hdr` to the end of its segment, of an object whose code is on the stack that is being walked.
-        (len != 0)
-            .then(|| unsafe { core::slice::from_raw_parts(first, len) })
-            .and_then(|bytes| Section::new(bytes, start))
+        let [start, end] = self.record.unwind.each_ref().map(Word::peek);
+        let bytes = mapped(
+            usize::try_from(start).ok()?,
+            usize::try_from(end.checked_sub(start)?).ok()?,
+        );
+        Section::new(bytes?, start)
     }
 }
 
 /// The module that holds `pc`; learns it if it is new. None where no object does, or where there is no room.
 pub(crate) fn at(pc: u64) -> Option<Known> {
     let object = loader::object_at(usize::try_from(pc).ok()?)?;
-    let hash = mix(object.link_map as u64
-        ^ mix(object.start as u64)
-        ^ (object.unwind as u64).rotate_left(17));
-    // Ids begin at 0 and an index slot at 1.
+    let hash = key(&object)
+        .into_iter()
+        .fold(0, |hash, word| mix(hash ^ word));
+    // Loads begin at 0 and an index slot at 1.
     let slot = find_or_insert(&INDEX, hash, |slot| is(slot, &object), || learn(&object))?;
-    let module = MODULES.get(slot - 1)?;
+    let record = LOADS.get(slot - 1)?;
     Some(Known {
-        id: ModuleId(slot - 1),
-        bias: module.bias.peek(),
-        module,
+        id: ModuleId(record.module.peek()),
+        load: slot,
+        bias: record.bias.peek(),
+        record,
     })
 }
 
 fn key(object: &FoundObject) -> [u64; 4] {
-    [
-        object.link_map as u64,
-        object.start as u64,
-        object.end as u64,
-        object.unwind as u64,
-    ]
+    [object.link_map, object.start, object.end, object.unwind].map(|word| word as u64)
 }
 
 fn is(slot: u32, object: &FoundObject) -> bool {
-    let Some(module) = MODULES.get(slot - 1) else {
+    let Some(load) = LOADS
+        .get(slot - 1)
+        .filter(|load| load.key.each_ref().map(Word::peek) == key(object))
+    else {
         return false;
     };
-    if module.key.iter().map(Word::peek).ne(key(object)) {
-        return false;
-    }
     let generation = loader::generation();
-    if module.checked.peek() == generation {
+    if load.checked.peek() == generation {
         return true;
     }
-    let same = same_build(module, object);
+    let same = image_of(object).map(|image| contents(&image)) == Some(load.contents.peek());
     if same {
-        module.checked.put(generation);
-    } else {
-        tracer::get().inspect(|tracer| {
-            tracer
-                .writer
-                .modules
-                .retire(ModuleId(slot - 1), sys::clock_ns(libc::CLOCK_BOOTTIME))
-        });
+        load.checked.put(generation);
+    } else if let Some(tracer) = tracer::get() {
+        let now = sys::clock_ns(libc::CLOCK_BOOTTIME);
+        tracer
+            .writer
+            .modules
+            .retire(ModuleId(load.module.peek()), now);
     }
     same
 }
 
-fn same_build(module: &Module, object: &FoundObject) -> bool {
-    let now = image_of(object).and_then(|image| image.build_id());
-    let len = module.build_id_len.load(Ordering::Relaxed);
-    match now {
-        None => len == 0,
-        Some(now) => {
-            now.len == len
-                && now
-                    .bytes
-                    .as_chunks::<8>()
-                    .0
-                    .iter()
-                    .zip(&module.build_id)
-                    .all(|(bytes, word)| u64::from_le_bytes(*bytes) == word.peek())
-        }
+/// What tells an object from another at the same addresses: its build id, or samples of what is mapped.
+fn contents(image: &Image<'_>) -> u64 {
+    let hash = |bytes: &[u8]| {
+        let words = bytes.as_chunks::<8>().0.iter();
+        words.fold(bytes.len() as u64, |hash, word| {
+            mix(hash ^ u64::from_ne_bytes(*word))
+        })
+    };
+    match image.build_id() {
+        Some(id) => hash(&id.bytes),
+        None => [image.range(), image.unwind_section(), image.dynamic()]
+            .into_iter()
+            .flatten()
+            .filter_map(|range| mapped(range.start, (range.end - range.start).min(SAMPLE)))
+            .fold(0, |sum, bytes| mix(sum ^ hash(bytes))),
     }
+}
+
+/// Bytes of a loaded object.
+fn mapped(start: usize, len: usize) -> Option<&'static [u8]> {
+    let first = core::ptr::with_exposed_provenance::<u8>(start);
+    // SAFETY: called with ranges that the program headers of an object give, whose code is on the stack that is being walked.
+    (len != 0).then(|| unsafe { core::slice::from_raw_parts(first, len) })
 }
 
 /// The program headers of an object. Where its segments were mapped with gaps, the loader names only the segment that holds the pc; then
@@ -140,15 +150,54 @@ fn image_of(object: &FoundObject) -> Option<Image<'static>> {
 #[inline(never)]
 fn learn(object: &FoundObject) -> Option<u32> {
     let image = image_of(object)?;
+    let contents = contents(&image);
+    let name = LinkMap::at(object.link_map).map_or(&[][..], |map| map.name().to_bytes());
+    let file = name
+        .iter()
+        .fold(contents, |hash, &byte| mix(hash ^ u64::from(byte)));
+    let module = match loaded_before(file) {
+        Some(module) => module,
+        None => new_module(object, &image)?,
+    };
+    let slot = take_index(&LEN, 1, CAPACITY)?;
+    let load = LOADS.get(slot)?;
     let range = image.range()?;
     let unwind = image
         .unwind_section()
         .filter(|section| range.start <= section.start && section.end <= range.end);
+    let Range { start, end } = unwind.unwrap_or(Range { start: 0, end: 0 });
+    load.key
+        .iter()
+        .zip(key(object))
+        .for_each(|(word, value)| word.put(value));
+    load.unwind
+        .iter()
+        .zip([start, end])
+        .for_each(|(word, value)| word.put(value as u64));
+    load.bias.put(image.bias as u64);
+    load.contents.put(contents);
+    load.module.put(module.0);
+    load.checked.put(loader::generation());
+    load.file.publish(file);
+    Some(slot + 1)
+}
+
+/// The module of another load of the same file.
+fn loaded_before(file: u64) -> Option<ModuleId> {
+    let loads = LOADS.entries()?.iter().take(LEN.observe() as usize);
+    loads
+        .rev()
+        .find(|load| load.file.observe() == file)
+        .map(|load| ModuleId(load.module.peek()))
+}
+
+fn new_module(object: &FoundObject, image: &Image<'_>) -> Option<ModuleId> {
+    let range = image.range()?;
     let build_id = image.build_id().unwrap_or(BuildId {
         bytes: [0; 32],
         len: 0,
     });
-    let info = ModuleInfo {
+    tracer::get()?.writer.modules.append(&ModuleInfo {
         bias: image.bias as u64,
         start: range.start as u64,
         end: range.end as u64,
@@ -157,32 +206,7 @@ fn learn(object: &FoundObject) -> Option<u32> {
         path: store_path(object),
         build_id: build_id.bytes,
         build_id_len: build_id.len,
-    };
-    let id = tracer::get()?.writer.modules.append(&info)?;
-    let module = MODULES.get(id.0)?;
-    fill(
-        module,
-        object,
-        &info,
-        unwind.unwrap_or(Range { start: 0, end: 0 }),
-    );
-    Some(id.0 + 1)
-}
-
-fn fill(module: &Module, object: &FoundObject, info: &ModuleInfo, unwind: Range) {
-    module
-        .key
-        .iter()
-        .zip(key(object))
-        .for_each(|(word, value)| word.put(value));
-    module.bias.put(info.bias);
-    module.unwind[0].put(unwind.start as u64);
-    module.unwind[1].put(unwind.end as u64);
-    for (word, bytes) in module.build_id.iter().zip(info.build_id.as_chunks::<8>().0) {
-        word.put(u64::from_le_bytes(*bytes));
-    }
-    module.build_id_len.put(info.build_id_len);
-    module.checked.put(loader::generation());
+    })
 }
 
 /// The path as the loader has it, made absolute; the executable's is the process's.

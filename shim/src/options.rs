@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Abstract socket of the `run` that waits for ledgers.
     pub(crate) socket: Kept<108>,
     /// A file for complaints.
-    pub(crate) log: Kept<1024>,
+    pub(crate) log: Kept<256>,
     /// Bits of [`Complaint`].
     pub(crate) complaints: u32,
 }

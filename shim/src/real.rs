@@ -4,6 +4,7 @@
 //! another and nothing is allocated. A function that the next allocator lacks (mallocx under glibc, free_sized before C23) is
 //! answered by one that it has, so that a program that finds our symbol gets what the symbol promises.
 
+use crate::elf::Range;
 use crate::objects::{Found, find_object, find_symbol};
 use core::ffi::{CStr, c_int, c_void};
 use core::num::NonZeroUsize;
@@ -100,13 +101,42 @@ pub(crate) fn prepare() {
         &DALLOCX,
     ];
     functions.into_iter().for_each(Next::prepare);
-    ALLOCATOR_BIAS
-        .put(find_symbol(c"malloc", our_address()).map_or(NO_BIAS, |found| found.bias as u64));
+    let Some(found) = find_symbol(c"malloc", our_address()) else {
+        return;
+    };
+    ALLOCATOR_BIAS.put(found.bias as u64);
+    if let Some(range) = allocator_range(found.bias) {
+        let words = [range.start, range.end].map(|address| address as u64);
+        ALLOCATOR
+            .iter()
+            .zip(words)
+            .for_each(|(place, word)| place.put(word));
+    }
 }
 
 /// Load bias of the object that defines the next malloc: the allocator behind us.
 static ALLOCATOR_BIAS: AtomicU64 = AtomicU64::new(NO_BIAS);
 const NO_BIAS: u64 = u64::MAX;
+
+/// Range of the allocator behind us; empty where that is libc.
+static ALLOCATOR: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+/// True for a caller inside the allocator behind us: jemalloc's operators call its own aligned_alloc through our hooks, which is one
+/// event, not two. libc is left out: a signal handler's printf calls malloc from there.
+pub(crate) fn is_inside_allocator(return_address: u64) -> bool {
+    let [start, end] = ALLOCATOR.each_ref().map(Word::peek);
+    (start..end).contains(&return_address)
+}
+
+fn allocator_range(bias: usize) -> Option<Range> {
+    let libc = find_symbol(c"gnu_get_libc_version", 0).map(|found| found.bias);
+    find_object(|object| {
+        object
+            .image
+            .range()
+            .filter(|_| object.image.bias == bias && libc != Some(bias))
+    })
+}
 
 /// True where a symbol is defined by the allocator behind us.
 pub(crate) fn is_allocator(found: Found) -> bool {

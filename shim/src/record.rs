@@ -5,9 +5,9 @@
 //! it is counted. The guard is the stack pointer of the hook that holds it, so that a hook which a longjmp has left is noticed.
 
 use crate::entry::Entry;
-use crate::real::Block;
+use crate::real::{self, Block};
 use crate::shadow::{self, Live, Put};
-use crate::stack;
+use crate::stack::{self, Captured};
 use crate::thread::{self, Attached, State};
 use crate::tracer::{self, Tracer};
 use crate::{loader, start};
@@ -37,11 +37,14 @@ pub(crate) fn enter(entry: &Entry) -> Option<Hook<'_>> {
         .state
         .is_none_or(|state| state.guard() != 0 && !was_left(state, entry));
     if nested {
+        if real::is_inside_allocator(entry.return_address) {
+            return None;
+        }
         thread.count(&thread.entry.nested);
         thread.enter_shared();
     } else if let Some(state) = thread.state {
         entry.witness.put(WITNESS ^ entry.caller_sp());
-        state.set_guard(entry.caller_sp());
+        state.set_guard(entry.caller_sp(), true);
     }
     Some(Hook {
         tracer,
@@ -97,15 +100,16 @@ impl Hook<'_> {
         if block.is_null() {
             return;
         }
-        if !is_armed() {
-            return;
-        }
         let site = self.site();
         let live = Live {
             site,
             size: size as u64,
         };
-        match shadow::put(block.addr(), live) {
+        let put = shadow::put(block.addr(), live);
+        if !is_armed() {
+            return;
+        }
+        match put {
             Put::New => (),
             Put::Replaced(before) => self.thread.slot.freed(before.site, before.size),
             Put::NoRoom => return self.thread.count(&self.thread.entry.untracked),
@@ -153,6 +157,14 @@ impl Hook<'_> {
         // SAFETY: the state is leased by this thread, and the guard keeps nested events away from the scratch.
         let scratch = unsafe { &mut *state.scratch.get() };
         let captured = scratch.capture(self.tracer, self.entry);
+        if is_armed() {
+            self.count_walk(&captured);
+        }
+        captured.site
+    }
+
+    #[inline(always)]
+    fn count_walk(&self, captured: &Captured) {
         let entry = self.thread.entry;
         self.thread.count(&entry.walks);
         self.thread.count(if captured.remembered {
@@ -163,20 +175,19 @@ impl Hook<'_> {
         if captured.truncated {
             self.thread.count(&entry.truncated);
         }
-        captured.site
     }
 }
 
 impl Drop for Hook<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        if !is_armed() {
-            return;
+        let armed = is_armed();
+        match self.thread.state.filter(|_| !self.nested) {
+            Some(state) => state.set_guard(0, armed),
+            None if armed => self.thread.leave_shared(),
+            None => (),
         }
-        if self.nested {
-            self.thread.leave_shared();
-        } else if let Some(state) = self.thread.state {
-            state.set_guard(0);
+        if armed && !self.nested {
             thread::promote_sometimes(self.tracer, &self.thread);
         }
     }

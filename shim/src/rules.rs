@@ -1,14 +1,14 @@
 //! Unwind rules by pc: found at the first walk through a call site, kept in a lock-free table.
 //!
-//! An entry is written whole before the index names it. It belongs to one module; after the loader has been active it is used only when
-//! the loader still says that this module holds the pc (`modules::at`), and then carries the new generation. No negative answer
+//! An entry is written whole before the index names it. It belongs to one load of a module; after the loader has been active it is used only when
+//! the loader still says that this load holds the pc (`modules::at`), and then carries the new generation. No negative answer
 //! is kept: code without unwind information may get some.
 
 use crate::memory::{PrivateRungs, Table, Zeroed};
 use crate::{loader, modules};
 use heapshim_ledger::index::{find, find_or_insert, mix};
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word, take_index};
-use heapshim_unwind::{Rule, RuleError, Rules};
+use heapshim_unwind::{Rule, RuleError, Rules, Section};
 
 /// Call sites whose rules are kept: 8 MiB of addresses. A large browser process has about 100,000 live call sites; further ones
 /// are parsed anew at each walk, slower but right.
@@ -18,8 +18,8 @@ const CAPACITY: u32 = 1 << 18;
 struct Entry {
     pc: AtomicU64,
     words: [AtomicU64; 2],
-    module: AtomicU32,
-    /// Generation of the loader at which `module` was last known to hold `pc`.
+    load: AtomicU32,
+    /// Generation of the loader at which `load` was last known to hold `pc`.
     generation: AtomicU32,
 }
 
@@ -75,23 +75,30 @@ fn entry(slot: u32) -> Option<&'static Entry> {
 fn find_slowly(pc: u64, generation: u32) -> Result<Rule, RuleError> {
     let module = modules::at(pc).ok_or(RuleError::NoRule)?;
     let same = |slot: u32| {
-        entry(slot).is_some_and(|entry| entry.pc.peek() == pc && entry.module.peek() == module.id.0)
+        entry(slot).is_some_and(|entry| entry.pc.peek() == pc && entry.load.peek() == module.load)
     };
     if let Some(entry) = find(&INDEX, mix(pc), same).and_then(entry) {
         entry.generation.put(generation);
         return Ok(entry.rule());
     }
-    let rule = match module.section().ok_or(RuleError::NoRule)?.rule(pc) {
-        Err(RuleError::NoRule) if loader::is_entry(pc) => Rule::OUTERMOST,
+    let section = module.section().ok_or(RuleError::NoRule)?;
+    let rule = match section.rule(pc) {
+        Err(RuleError::NoRule) if is_first_code(&section, pc) => Rule::OUTERMOST,
         found => found?,
     };
     find_or_insert(&INDEX, mix(pc), same, || {
-        add(pc, module.id.0, generation, rule)
+        add(pc, module.load, generation, rule)
     });
     Ok(rule)
 }
 
-fn add(pc: u64, module: u32, generation: u32, rule: Rule) -> Option<u32> {
+/// True for code that nothing called: ld.so's entry, and the function that a coroutine was made to return to (glibc's `__start_context`), where the
+/// return address is the function's first byte and the byte before it is nobody's.
+fn is_first_code(section: &Section<'_>, pc: u64) -> bool {
+    loader::is_entry(pc) || section.rule(pc.wrapping_add(1)).is_ok()
+}
+
+fn add(pc: u64, load: u32, generation: u32, rule: Rule) -> Option<u32> {
     let id = take_index(&LEN, 1, CAPACITY)?;
     let entry = ENTRIES.get(id)?;
     entry.pc.put(pc);
@@ -100,7 +107,7 @@ fn add(pc: u64, module: u32, generation: u32, rule: Rule) -> Option<u32> {
         .iter()
         .zip(rule.to_words())
         .for_each(|(word, value)| word.put(value));
-    entry.module.put(module);
+    entry.load.put(load);
     entry.generation.put(generation);
     Some(id + 1)
 }

@@ -61,11 +61,13 @@ impl State {
         self.guard.peek()
     }
 
-    /// Takes or ends the guard.
+    /// Takes or ends the guard; tells readers where the ledger is this process's own.
     #[inline(always)]
-    pub(crate) fn set_guard(&self, sp: u64) {
+    pub(crate) fn set_guard(&self, sp: u64, armed: bool) {
         self.guard.put(sp);
-        self.own.entry.in_hook.put(sp);
+        if armed {
+            self.own.entry.in_hook.put(sp);
+        }
     }
 }
 
@@ -190,7 +192,7 @@ fn lease(tracer: &'static Tracer, limit: u32) -> Option<usize> {
     let (index, state) = (0u32..)
         .zip(places)
         .find_map(|(index, place)| Some((index, try_place(tracer, place, index)?)))?;
-    state.set_guard(0);
+    state.set_guard(0, true);
     state.own.entry.tid.put(sys::thread_id());
     tracer.writer.threads.note_used(index);
     // SAFETY: leased just now, so that the scratch is ours.
@@ -255,7 +257,7 @@ pub(crate) fn after_fork(tracer: &'static Tracer) {
         make_lease(state);
         if address == own && try_lock(state) {
             state.own.entry.tid.put(sys::thread_id());
-            state.set_guard(state.guard());
+            state.set_guard(state.guard(), true);
             tracer.writer.threads.note_used(state.own.index);
         }
     }
