@@ -59,6 +59,19 @@ macro_rules! store_entry {
 }
 pub(crate) use store_entry;
 
+/// After `add rsp, 56`: the registers are the caller's again (they were never changed, only stored).
+macro_rules! restore_registers {
+    () => {
+        ".cfi_restore 15
+        .cfi_restore 14
+        .cfi_restore 13
+        .cfi_restore 12
+        .cfi_restore 3
+        .cfi_restore 6"
+    };
+}
+pub(crate) use restore_registers;
+
 /// The body of an exported function: calls `$hook` with the same arguments and, in register `$last`, the entry.
 macro_rules! enter {
     ($hook:path, $last:literal) => {
@@ -67,7 +80,8 @@ macro_rules! enter {
             concat!("mov ", $last, ", rsp"),
             "call {hook}",
             "add rsp, 56",
-            ".cfi_def_cfa_offset 8",
+            ".cfi_adjust_cfa_offset -56",
+            crate::entry::restore_registers!(),
             "ret",
             ".cfi_endproc",
             hook = sym $hook,
