@@ -1,4 +1,4 @@
-//! Placeholder header: the stages of the heapshim command.
+//! The stages of the `heapshim` command, in pipeline order: find a traced process, copy its account, name its lines, compare, print.
 pub mod blame;
 pub mod catalog;
 pub mod diff;
