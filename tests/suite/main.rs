@@ -7,8 +7,10 @@
 
 mod behind;
 mod counts;
+mod damage;
 mod descriptors;
 mod ends;
+mod examples;
 mod forks;
 mod inside;
 mod known_answer;
@@ -18,3 +20,4 @@ mod stack_use;
 mod table;
 mod threads;
 mod walks;
+mod words;

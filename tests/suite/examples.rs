@@ -1,0 +1,74 @@
+//! The examples that the README walks through give the answer that they promise.
+
+use heapshim_tests::{Amount, Compiler, Target, needs};
+
+/// Lets an example serve its first thousand, marks, lets it serve another thousand, and asserts what its source promises.
+fn check(compiler: Compiler, source: &str, option: &str) {
+    if !needs(&[compiler.program()]) {
+        return;
+    }
+    let mut running = Target::example(compiler, source).opt(option).spawn();
+    running.step(b"");
+    running.mark("warm");
+    running.step(b"");
+    let diff = running.diff(&["warm", "now"]);
+    diff.assert_rows(&running.expected());
+    diff.assert_complete();
+}
+
+/// Check the sessions that are never closed.
+#[test]
+fn sessions() {
+    check(Compiler::C, "sessions.c", "-O0");
+    check(Compiler::C, "sessions.c", "-O2");
+}
+
+/// Check that the line that calls the wrapper is charged, and the wrapper named.
+#[test]
+fn sessions_via() {
+    let mut running = Target::example(Compiler::C, "sessions.c").spawn();
+    running.step(b"");
+    let diff = running.diff(&["start", "now"]);
+    let buffer = &running.expected()[1];
+    assert_eq!(diff.row(&buffer.file, buffer.line).json["via"], "xmalloc");
+}
+
+/// Check the cache that never finds anything.
+#[test]
+fn cache() {
+    check(Compiler::Cpp, "cache.cpp", "-O0");
+    check(Compiler::Cpp, "cache.cpp", "-O2");
+}
+
+/// Check the observers that nobody takes away.
+#[test]
+fn observers() {
+    check(Compiler::Rust, "observers.rs", "-Copt-level=0");
+    check(Compiler::Rust, "observers.rs", "-Copt-level=2");
+}
+
+/// Check the history without end: bytes and blocks.
+/// FIXME: the rows are the interpreter's functions; with Python frames, they are the lines of history.py.
+#[test]
+fn history() {
+    if !needs(&["python3"]) {
+        return;
+    }
+    let mut running = Target::example(Compiler::Python, "history.py").spawn();
+    running.step(b"");
+    running.mark("warm");
+    running.step(b"");
+    let diff = running.diff(&["warm", "now"]);
+    let thumbnails = Amount {
+        bytes: 4_133_000,
+        blocks: 1000,
+    };
+    let rows = diff.rows();
+    let found = rows.iter().any(|row| row.growth() == thumbnails);
+    assert!(found, "{}", diff.listing());
+    assert!(
+        diff.rows_in("history.py").is_empty(),
+        "Python frames are here: say so in this test"
+    );
+    diff.assert_adds_up();
+}
