@@ -133,6 +133,20 @@ pub enum TruncatedReason {
     Unsupported = 5,
 }
 
+/// What a reader should tell its user of an account: a bit of `Header::complaints` each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Complaint {
+    /// HEAPSHIM_DEPTH is no number from 1 to 512: the default was taken.
+    Depth = 1,
+    /// The `run` that started the program could not be reached: it does not hold this account.
+    Socket = 2,
+    /// The ledger could not be sealed.
+    Seal = 4,
+    /// The program defines malloc itself, in front of the shim: its own allocations are not seen.
+    Bypassed = 8,
+}
+
 /// A structure that lives in the ledger.
 ///
 /// # Safety
@@ -196,7 +210,7 @@ pub struct Header {
     pub cmdline: AtomicU64,
     /// Frames kept of a stack.
     pub depth: AtomicU32,
-    /// Bits of options that made no sense and were replaced by their defaults.
+    /// Bits of [`Complaint`].
     pub complaints: AtomicU32,
     /// Mean bytes between samples, 0 = exact.
     pub sample_bytes: AtomicU64,

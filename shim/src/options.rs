@@ -4,23 +4,10 @@
 
 use crate::stack::MAX_DEPTH;
 use core::ffi::{CStr, c_char};
+use heapshim_ledger::layout::Complaint;
 
 /// Frames kept of a stack, unless told otherwise. 128: deeper stacks are recursion, whose inner part tells the line.
 const DEPTH: usize = 128;
-
-/// A bit of the header's `complaints` each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Complaint {
-    /// HEAPSHIM_DEPTH is no number from 1 to 512.
-    Depth = 1,
-    /// `run` could not be reached: it will not hold this process's account.
-    Socket = 2,
-    /// The ledger could not be sealed (Linux before 3.17).
-    Seal = 4,
-    /// The program defines malloc itself, in front of us: its own allocations are not seen.
-    Bypassed = 8,
-}
 
 /// What the environment asks for.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +20,7 @@ pub(crate) struct Options {
     pub(crate) socket: Kept<108>,
     /// A file for complaints.
     pub(crate) log: Kept<256>,
-    /// Bits of [`Complaint`].
+    /// Bits of `Complaint`.
     pub(crate) complaints: u32,
 }
 

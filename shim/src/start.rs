@@ -9,12 +9,13 @@
 //! One thread starts, with its signals blocked; another that comes meanwhile passes its event through unrecorded rather than wait.
 
 use crate::ledger_file::{self, LedgerFile};
-use crate::options::{Complaint, InitialStack, Options};
+use crate::options::{InitialStack, Options};
 use crate::sys;
 use crate::tracer::{self, Tracer};
 use crate::{
     descriptors, filters, interpose, loader, objects, options, real, shadow, thread, thread_word,
 };
+use heapshim_ledger::layout::Complaint;
 use heapshim_ledger::modules::MAX_TEXT;
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
 use heapshim_ledger::writer::Identity;
