@@ -48,7 +48,7 @@ pub fn expected_in(source: &Path) -> Vec<Expected> {
     let numbered = (1..).zip(text.lines());
     numbered
         .filter_map(|(line, text)| {
-            let (_, comment) = text.split_once(" row: ")?;
+            let (_, comment) = text.split_once("// row:")?;
             Some(parse(&file, line, comment))
         })
         .collect()

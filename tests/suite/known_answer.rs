@@ -67,3 +67,16 @@ fn rust_optimised() {
         check(Target::rust("leak.rs").opt("-Copt-level=2"));
     }
 }
+
+/// Check that walking by frame pointers gives the same rows where all code has them.
+#[test]
+fn by_frame_pointers() {
+    let target = Target::c("leak.c").opt("-fno-omit-frame-pointer");
+    check(target.env("HEAPSHIM_UNWIND", "fp"));
+}
+
+/// Check that a program that has forbidden itself all system calls but an allocator's lives, and is charged for what it does then.
+#[test]
+fn in_a_sandbox() {
+    check(Target::c("sandbox.c").opt("-O1"));
+}

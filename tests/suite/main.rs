@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, reason = "a test binary has no readers of its interface")]
 
+mod allocators;
 mod behind;
 mod counts;
 mod damage;
@@ -16,6 +17,7 @@ mod inside;
 mod known_answer;
 mod limits;
 mod passing_through;
+mod plugins;
 mod stack_use;
 mod table;
 mod threads;

@@ -1,0 +1,108 @@
+//! Whichever allocator is behind the shim, the account is the same: glibc's, or one that is preloaded behind it or linked.
+
+use heapshim_tests::{Target, needs, skip};
+use std::path::{Path, PathBuf};
+
+/// Other allocators, by the names of their libraries on Debian and of their packages.
+const OTHERS: [(&str, &str); 3] = [
+    ("libjemalloc.so.2", "libjemalloc2"),
+    ("libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
+    ("libmimalloc.so.2", "libmimalloc2.0"),
+];
+
+fn library(name: &str) -> Option<PathBuf> {
+    let directories = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib64",
+        "/usr/lib",
+    ];
+    let paths = directories.map(|directory| Path::new(directory).join(name));
+    paths.into_iter().find(|path| path.exists())
+}
+
+/// Asserts a program's rows over one allocator.
+fn check(target: Target) {
+    let mut running = target.spawn();
+    running.mark("warm");
+    running.step(b"go");
+    let diff = running.diff(&["warm", "now"]);
+    diff.assert_rows(&running.expected());
+    diff.assert_complete();
+    assert!(running.finish().0.success());
+}
+
+/// Asserts a program's rows over each of the other allocators.
+fn check_each(target: &Target) {
+    for (name, package) in OTHERS {
+        match library(name) {
+            Some(library) => check(target.clone().behind(&library)),
+            None => skip(package),
+        }
+    }
+}
+
+/// Check C over each.
+#[test]
+fn c() {
+    check_each(&Target::c("leak.c"));
+}
+
+/// Check C++ over each: these allocators have operators of their own, which never call malloc.
+#[test]
+fn cpp() {
+    check_each(&Target::cpp("operators.cpp"));
+}
+
+/// Check Rust over each.
+#[test]
+fn rust() {
+    if needs(&["rustc"]) {
+        check_each(&Target::rust("leak.rs").opt("-Copt-level=2"));
+    }
+}
+
+/// Check threads over each.
+#[test]
+fn threads() {
+    for (name, package) in OTHERS {
+        let Some(library) = library(name) else {
+            skip(package);
+            continue;
+        };
+        let mut running = Target::c("waves.c").behind(&library).spawn();
+        running.mark("warm");
+        running.step(b"go");
+        let diff = running.diff(&["warm", "now"]);
+        for expected in running.expected() {
+            diff.row(&expected.file, expected.line).assert(&expected);
+        }
+    }
+}
+
+/// Check jemalloc's own interface over glibc, which lacks it, and over jemalloc.
+#[test]
+fn extended_interface() {
+    check(Target::c("extended.c"));
+    match library(OTHERS[0].0) {
+        Some(library) => check(Target::c("extended.c").behind(&library)),
+        None => skip(OTHERS[0].1),
+    }
+}
+
+/// Check a program that is linked with its allocator.
+#[test]
+fn linked() {
+    match library(OTHERS[0].0) {
+        Some(library) => {
+            let link = library.to_str().expect("UTF-8");
+            check(Target::c("leak.c").opt("-Wl,--no-as-needed").opt(link));
+            check(
+                Target::cpp("operators.cpp")
+                    .opt("-Wl,--no-as-needed")
+                    .opt(link),
+            );
+        }
+        None => skip(OTHERS[0].1),
+    }
+}

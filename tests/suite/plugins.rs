@@ -1,0 +1,37 @@
+//! Code that comes and goes: libraries loaded by dlopen, unloaded, and others in their place.
+
+use heapshim_tests::{Compiler, Target, expected_in, programs};
+
+/// Check that what two plugins left behind is charged to their lines, though the second lies where the first one lay.
+#[test]
+fn one_after_the_other() {
+    let source = programs().join("plugin.c");
+    let build = |name: &str, size: &str| {
+        let flags = ["-O1", "-fPIC", "-shared", name, size].map(String::from);
+        let library = Compiler::C.compile(&source, &flags);
+        library.to_str().expect("UTF-8").to_string()
+    };
+    let one = build("-Dleak=leak_one", "-DSIZE=37");
+    let two = build("-Dleak=leak_two", "-DSIZE=41");
+    let running = Target::c("plugins.c").arg(&one).arg(&two).spawn();
+    let diff = running.diff_with(&["start", "now"], &["--by", "function"]);
+    let rows = diff.rows();
+    for (function, library, size) in [("leak_one", one, 37), ("leak_two", two, 41)] {
+        let found = rows.iter().find(|row| row.function() == Some(function));
+        let row = found.unwrap_or_else(|| panic!("no {function} in\n{}", diff.listing()));
+        // Ten rounds of loading and unloading, in which each leaks once.
+        assert_eq!((row.growth().bytes, row.growth().blocks), (10 * size, 10));
+        assert_eq!(row.json["module"], library);
+    }
+    let line = expected_in(&source)[0].line;
+    let by_line = running.diff(&["start", "now"]);
+    // Both plugins come from one line of one file.
+    let blocks: i64 = by_line
+        .rows_in("plugin.c")
+        .iter()
+        .filter(|row| row.json["line"] == line)
+        .map(|row| row.growth().blocks)
+        .sum();
+    assert_eq!(blocks, 20, "{}", by_line.listing());
+    diff.assert_adds_up();
+}
