@@ -4,7 +4,10 @@ use std::io::{Read, Write};
 
 fn step(word: &str) {
     let mut out = std::mem::ManuallyDrop::new(unsafe { <std::fs::File as std::os::fd::FromRawFd>::from_raw_fd(1) });
-    out.write_all(format!("{word}\n").as_bytes()).unwrap(); // row: live=0/0
+    // No allocation here: a block that is freed after the word was said would be a race with whoever heard it.
+    out.write_all(word.as_bytes()).unwrap();
+    out.write_all(b"
+").unwrap();
     let mut stdin = std::mem::ManuallyDrop::new(unsafe { <std::fs::File as std::os::fd::FromRawFd>::from_raw_fd(0) });
     let mut byte = [0];
     while stdin.read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {}
