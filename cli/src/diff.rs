@@ -12,6 +12,7 @@ mod change;
 mod rows;
 
 use crate::blame::{self, Mode, Table};
+use crate::complaint;
 use crate::glob::Glob;
 use crate::model::{Moment, Snapshot};
 use crate::report::{Amount, By, End, Report, Sort, Unattributed};
@@ -74,6 +75,7 @@ pub fn diff<'a>(
         to: to_end,
         growth,
         sample_bytes: to.sample_bytes,
+        notes: complaint::notes(complaints(from) | to.complaints),
         unattributed: with_losses(unattributed, from, to),
         by: options.by,
         sort: options.sort,
@@ -112,6 +114,14 @@ fn start_end(from: From<'_>, to: &Snapshot) -> End {
     }
 }
 
+/// What holds of either end holds of the growth between them.
+fn complaints(from: From<'_>) -> u32 {
+    match from {
+        From::Start => 0,
+        From::Mark(from) => from.complaints,
+    }
+}
+
 fn with_losses(mut unattributed: Unattributed, from: From<'_>, to: &Snapshot) -> Unattributed {
     let before = match from {
         From::Mark(from) => from.losses,
@@ -122,6 +132,7 @@ fn with_losses(mut unattributed: Unattributed, from: From<'_>, to: &Snapshot) ->
     unattributed.nested_events = since(to.losses.nested_events, before.nested_events);
     unattributed.overflow_events = since(to.losses.overflow_events, before.overflow_events);
     unattributed.foreign_frees = since(to.losses.foreign_frees, before.foreign_frees);
+    unattributed.untracked_blocks = since(to.losses.untracked_blocks, before.untracked_blocks);
     unattributed
 }
 
@@ -313,11 +324,28 @@ mod tests {
         let mut to = holding(1, "b", &[]);
         to.losses.truncated_stacks = 7;
         to.losses.foreign_frees = 2;
+        to.losses.untracked_blocks = 3;
         let report = diff(&from, &to, &mut symbolizer(), &Options::default());
         assert_eq!(report.unattributed.truncated_stacks, 2);
         assert_eq!(report.unattributed.foreign_frees, 2);
+        assert_eq!(report.unattributed.untracked_blocks, 3);
         let report = diff(From::Start, &to, &mut symbolizer(), &Options::default());
         assert_eq!(report.unattributed.truncated_stacks, 7);
+    }
+
+    /// Check that what the shim said at either moment is said of the growth, once.
+    #[test]
+    fn notes_of_both_ends() {
+        let (mut from, mut to) = (holding(1, "a", &[]), holding(1, "b", &[]));
+        let notes = |from: From<'_>, to: &Snapshot| {
+            diff(from, to, &mut symbolizer(), &Options::default()).notes
+        };
+        assert!(notes(From::Mark(&from), &to).is_empty());
+        (from.complaints, to.complaints) = (8, 9);
+        assert_eq!(notes(From::Mark(&from), &to), complaint::notes(9));
+        to.complaints = 0;
+        assert_eq!(notes(From::Mark(&from), &to), complaint::notes(8));
+        assert!(notes(From::Start, &to).is_empty());
     }
 
     /// Check each kind of row.

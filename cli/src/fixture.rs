@@ -168,6 +168,7 @@ pub(crate) fn report() -> Report {
         to: end("now", 60, after, 318 << 20),
         growth,
         sample_bytes: None,
+        notes: Vec::new(),
         unattributed: Unattributed::default(),
         by: By::Line,
         sort: Sort::Growth,
@@ -211,6 +212,7 @@ pub(crate) fn snapshot(identity: u64) -> Snapshot {
         sites: [0, 1, 4, 3, 2, 6].map(site).to_vec(),
         frames,
         losses: Losses::default(),
+        complaints: 0,
         sample_bytes: None,
     }
 }

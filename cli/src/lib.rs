@@ -1,6 +1,7 @@
 //! The stages of the `heapshim` command, in pipeline order: find a traced process, copy its account, name its lines, compare, print.
 pub mod blame;
 pub mod catalog;
+pub mod complaint;
 pub mod diff;
 pub mod directory;
 pub mod error;

@@ -206,8 +206,10 @@ mod tests {
                 truncated_stacks: 2,
                 overflow_events: 3,
                 foreign_frees: 4,
+                untracked_blocks: 6,
                 walks: 5,
             },
+            complaints: 9,
             sample_bytes: None,
         };
         Mark {

@@ -132,6 +132,8 @@ pub struct Losses {
     pub overflow_events: u64,
     /// Frees of blocks that were never seen.
     pub foreign_frees: u64,
+    /// Blocks that the shadow had no room for: in no site's account.
+    pub untracked_blocks: u64,
     /// Stacks walked.
     pub walks: u64,
 }
@@ -151,6 +153,8 @@ pub struct Snapshot {
     pub sites: Vec<Site>,
     /// What is not in it.
     pub losses: Losses,
+    /// What the shim says of it: bits of `heapshim_ledger::layout::Complaint`, read by `complaint`.
+    pub complaints: u32,
     /// Mean bytes between samples; None: every event counted.
     pub sample_bytes: Option<u64>,
 }

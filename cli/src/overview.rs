@@ -3,6 +3,7 @@
 //! Read off the counters alone: no stack is copied and no file of the target's is opened. The rate is that between two readings,
 //! so that it says what the process does now, not what it did on average since its start.
 
+use crate::complaint::{self, Note};
 use crate::error::Error;
 use crate::model::{Counters, Process};
 use crate::process::now_unix_ns;
@@ -35,8 +36,8 @@ pub struct Overview {
     pub sites: u32,
     /// Nodes of the trie.
     pub frames: u32,
-    /// Options in its environment that made no sense.
-    pub complaints: u32,
+    /// What to know before the numbers are believed.
+    pub notes: Vec<Note>,
 }
 
 /// Reads every one of these processes twice; those that end meanwhile, or whose ledger is damaged, are left out.
@@ -68,7 +69,7 @@ fn one(session: &Session, before: u64, begun: Instant) -> Result<Overview, Error
         losses: reader.threads.losses(),
         sites: reader.sites.len(),
         frames: reader.frames.len(),
-        complaints: reader.header.complaints.peek().count_ones(),
+        notes: complaint::notes(reader.header.complaints.peek()),
         process,
         counters,
     })
@@ -99,12 +100,11 @@ impl Overview {
             (truncated, "stacks cut short"),
             (nested, "nested"),
             (foreign_frees, "frees of blocks never seen"),
-            (self.complaints.into(), "options not understood"),
         ];
         let some = counts.iter().filter(|(count, _)| *count > 0);
-        some.map(|(count, what)| format!("{count} {what}"))
-            .collect::<Vec<_>>()
-            .join(", ")
+        let counts = some.map(|(count, what)| format!("{count} {what}"));
+        let notes = self.notes.iter().map(|note| note.what.to_owned());
+        notes.chain(counts).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -5,6 +5,7 @@
 //!   growth = to.live − from.live;
 //!   unattributed.growth includes unattributed.excluded: what the user's filters left out is in no row either.
 
+use crate::complaint::Note;
 use crate::model::{Moment, Process};
 use crate::symbolize::{Language, SymbolFrame};
 
@@ -115,6 +116,8 @@ pub struct Unattributed {
     pub overflow_events: i64,
     /// Frees between the two marks of blocks that were never seen.
     pub foreign_frees: i64,
+    /// Blocks allocated between the two marks that the shadow had no room for: they are not in `growth` either.
+    pub untracked_blocks: i64,
 }
 
 /// One row.
@@ -179,6 +182,8 @@ pub struct Report {
     pub growth: Amount,
     /// Mean bytes between samples; None: every event counted.
     pub sample_bytes: Option<u64>,
+    /// What to know before the numbers are believed, gravest first.
+    pub notes: Vec<Note>,
     /// What is in no row.
     pub unattributed: Unattributed,
     /// What the rows stand for.

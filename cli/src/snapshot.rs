@@ -148,6 +148,7 @@ fn assemble(
         frames,
         sites,
         losses,
+        complaints: reader.header.complaints.peek(),
         sample_bytes,
     })
 }
@@ -238,6 +239,7 @@ fn losses(reader: &Reader<'_>) -> Losses {
         truncated_stacks: losses.truncated,
         overflow_events: losses.overflow,
         foreign_frees: losses.foreign_frees,
+        untracked_blocks: losses.untracked,
         walks: losses.walks,
     }
 }

@@ -252,6 +252,7 @@ mod tests {
             frames: vec![root],
             sites: vec![],
             losses: Losses::default(),
+            complaints: 0,
             sample_bytes: None,
         };
         Mark {

@@ -41,6 +41,7 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
         frames,
         sites,
         losses,
+        complaints,
         sample_bytes,
     } = &mark.snapshot;
     let section = |kind, write: &dyn Fn(&mut Writer)| {
@@ -54,7 +55,10 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
             write_moment(out, moment);
             out.u64(sample_bytes.unwrap_or(0)); // 0: every event counted
         }),
-        section(LOSSES, &|out| write_losses(out, losses)),
+        section(LOSSES, &|out| {
+            write_losses(out, losses);
+            out.u32(*complaints);
+        }),
         section(MODULES, &|out| {
             out.len(modules.len());
             modules.iter().for_each(|module| write_module(out, module));
@@ -91,7 +95,9 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         return Err(Damage::Value("it has no root frame"));
     }
     let sites = read_list(find(SITES)?, 36, |bytes, _| read_site(bytes, frames.len()))?;
-    let losses = read_losses(&mut find(LOSSES)?)?;
+    let mut losses_bytes = find(LOSSES)?;
+    let losses = read_losses(&mut losses_bytes)?;
+    let complaints = losses_bytes.u32()?;
     let memory = read_memory(&mut find(MEMORY)?)?;
     let snapshot = Snapshot {
         process,
@@ -100,6 +106,7 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         frames,
         sites,
         losses,
+        complaints,
         sample_bytes,
     };
     Ok(Mark { snapshot, memory })
@@ -184,6 +191,7 @@ fn write_losses(out: &mut Writer, losses: &Losses) {
     out.u64(losses.truncated_stacks);
     out.u64(losses.overflow_events);
     out.u64(losses.foreign_frees);
+    out.u64(losses.untracked_blocks);
     out.u64(losses.walks);
 }
 
@@ -193,6 +201,7 @@ fn read_losses(bytes: &mut Reader<'_>) -> Result<Losses, Damage> {
         truncated_stacks: bytes.u64()?,
         overflow_events: bytes.u64()?,
         foreign_frees: bytes.u64()?,
+        untracked_blocks: bytes.u64()?,
         walks: bytes.u64()?,
     })
 }

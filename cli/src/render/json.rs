@@ -30,6 +30,7 @@ impl Render for Json {
             report.growth.bytes, report.growth.blocks
         )?;
         writeln!(out, " \"unattributed\": {},", unattributed(report))?;
+        writeln!(out, " \"notes\": [{}],", notes(report))?;
         writeln!(out, " \"by\": {},", string(report.by.as_str()))?;
         write!(out, " \"rows\": [")?;
         let top = view.top.filter(|&top| top > 0).unwrap_or(usize::MAX);
@@ -82,16 +83,23 @@ fn unattributed(report: &Report) -> String {
     let none = &report.unattributed;
     format!(
         "{{\"growth_bytes\": {}, \"growth_blocks\": {}, \"truncated_stacks\": {}, \"nested_events\": {}, \
-         \"overflow_events\": {}, \"foreign_frees\": {}, \"excluded_bytes\": {}, \"excluded_blocks\": {}}}",
+         \"overflow_events\": {}, \"foreign_frees\": {}, \"untracked_blocks\": {}, \"excluded_bytes\": {}, \"excluded_blocks\": {}}}",
         none.growth.bytes,
         none.growth.blocks,
         none.truncated_stacks,
         none.nested_events,
         none.overflow_events,
         none.foreign_frees,
+        none.untracked_blocks,
         none.excluded.bytes,
         none.excluded.blocks,
     )
+}
+
+fn notes(report: &Report) -> String {
+    let notes = report.notes.iter();
+    let each: Vec<String> = notes.map(|note| string(&note.to_string())).collect();
+    each.join(", ")
 }
 
 fn row(row: &Row) -> String {
@@ -182,6 +190,16 @@ mod tests {
             String::from_utf8(out).unwrap(),
             include_str!("expected/report.json")
         );
+    }
+
+    /// Check that notes are strings as the table prints them.
+    #[test]
+    fn notes_are_strings() {
+        let mut report = fixture::report();
+        report.notes = crate::complaint::notes(12);
+        let value = rendered(&report, &View::default());
+        let lines: Vec<String> = report.notes.iter().map(ToString::to_string).collect();
+        assert_eq!(value["notes"], serde_json::json!(lines));
     }
 
     /// Check that all rows are there, also those that shrank, that they add up, and that --top cuts them.

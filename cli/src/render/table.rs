@@ -32,6 +32,7 @@ impl Render for Table {
     fn render(&self, report: &Report, view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
         let shown = shown(report, view);
         header::headline(report, out)?;
+        header::notes(report, out)?;
         header::totals(report, out)?;
         writeln!(out)?;
         let layout = Layout::new(report, &shown, view);

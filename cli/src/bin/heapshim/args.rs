@@ -46,7 +46,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DIR")]
     pub(crate) save: Option<PathBuf>,
     /// Frames kept of a stack [default: 128]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
     pub(crate) depth: Option<u32>,
     /// Print no report
     #[arg(long, conflicts_with_all = ["format", "output"])]

@@ -56,9 +56,15 @@ fn not_attributed(none: &Unattributed) -> String {
             ["event past a limit", "events past a limit"],
         ),
     ];
+    let counted = counted.iter().filter(|_| bytes != 0);
+    // Said also beside 0 B: nobody knows how large they were.
+    let untracked = (
+        none.untracked_blocks,
+        ["block not tracked", "blocks not tracked"],
+    );
     let causes: Vec<String> = counted
-        .iter()
-        .filter(|(count, _)| *count > 0 && bytes != 0)
+        .chain([&untracked])
+        .filter(|(count, _)| *count > 0)
         .map(|(count, [one, many])| cause(*count, if *count == 1 { one } else { many }))
         .collect();
     if causes.is_empty() {
@@ -89,6 +95,20 @@ mod tests {
         assert!(closing(&report, &shown).starts_with("1 more line: +410 B · "));
         let shown: Vec<&Row> = report.rows.iter().collect();
         assert_eq!(closing(&report, &shown), "not attributed: 0 B");
+    }
+
+    /// Check that blocks that nobody knows the size of are said, though no byte is missing.
+    #[test]
+    fn untracked_blocks_are_said() {
+        let mut report = fixture::report();
+        report.rows.clear();
+        report.unattributed.nested_events = 7;
+        report.unattributed.untracked_blocks = 1;
+        let line = closing(&report, &[]);
+        assert_eq!(line, "not attributed: 0 B (1 block not tracked)");
+        report.unattributed.untracked_blocks = 4096;
+        let line = closing(&report, &[]);
+        assert_eq!(line, "not attributed: 0 B (4,096 blocks not tracked)");
     }
 
     /// Check that what is not attributed or left out says why.

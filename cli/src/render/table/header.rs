@@ -29,6 +29,14 @@ pub(super) fn headline(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
+/// A line each, before any number: what is so, and what to do about it.
+pub(super) fn notes(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    report
+        .notes
+        .iter()
+        .try_for_each(|note| writeln!(out, "{note}"))
+}
+
 /// `heap +111.2 MiB (131.2 → 242.4), +300,004 blocks · RSS +118.0 MiB`
 pub(super) fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let growth = report.growth;
@@ -98,6 +106,22 @@ mod tests {
         assert!(line(true, 0).ends_with("60.0 s   exact\n"));
         assert!(line(false, 0).ends_with("   not exact   two processes\n"));
         assert!(line(false, 7).contains("   within 7 events in flight   "));
+    }
+
+    /// Check that each note has a line of its own directly under the title, and that the totals follow.
+    #[test]
+    fn notes_come_first() {
+        use crate::render::{Render, Table, View};
+        let mut report = fixture::report();
+        report.notes = crate::complaint::notes(9);
+        let mut out = Vec::new();
+        Table.render(&report, &View::default(), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("server (pid 4242)"), "{text}");
+        assert_eq!(lines[1], report.notes[0].to_string());
+        assert_eq!(lines[2], report.notes[1].to_string());
+        assert!(lines[3].starts_with("heap +"), "{text}");
     }
 
     /// Check that RSS is left out where one of the two is not known.

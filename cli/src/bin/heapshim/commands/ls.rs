@@ -86,6 +86,6 @@ fn value(one: &Overview) -> Value {
         "overflow_events": one.losses.overflow,
         "foreign_frees": one.losses.foreign_frees,
         "untracked_blocks": one.losses.untracked,
-        "complaints": one.complaints,
+        "notes": one.notes.iter().map(ToString::to_string).collect::<Vec<String>>(),
     })
 }

@@ -1,0 +1,100 @@
+//! What a target's shim says of its own account, in sentences: the one place that knows what each bit of the header means.
+//!
+//! The bits travel as they are (`model::Snapshot::complaints`, mark files), so that a mark of a newer library is not made poorer by an
+//! older command; they become sentences where somebody reads them: in reports and in `ls`.
+//!
+//! Not here: what was lost event by event, which is counted (`model::Losses`).
+
+use heapshim_ledger::layout::Complaint;
+use std::fmt;
+
+/// Every kind, gravest first: a report begins with what makes its numbers mean least.
+const ALL: [Complaint; 4] = [
+    Complaint::Bypassed,
+    Complaint::Seal,
+    Complaint::Socket,
+    Complaint::Depth,
+];
+
+/// One thing to know before the numbers are believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What is so.
+    pub what: &'static str,
+    /// What the user can do about it.
+    pub next: &'static str,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.next)
+    }
+}
+
+/// What these bits say, gravest first. Bits of a newer library are one note of their own: never silently left out.
+#[must_use]
+pub fn notes(bits: u32) -> Vec<Note> {
+    let said = |&kind: &Complaint| bits & kind as u32 != 0;
+    let known = ALL.iter().fold(0, |all, &kind| all | kind as u32);
+    let strange = (bits & !known != 0).then_some(Note {
+        what: "its library says something of this account that this heapshim does not understand",
+        next: "use the heapshim that it was started with",
+    });
+    let kinds = ALL.iter().filter(|kind| said(kind));
+    kinds.map(|&kind| note(kind)).chain(strange).collect()
+}
+
+fn note(kind: Complaint) -> Note {
+    let (what, next) = match kind {
+        Complaint::Bypassed => (
+            "this program has its own malloc linked in: what it allocates through it is not seen",
+            "to see it, link the program without that malloc, or with it as a shared library",
+        ),
+        Complaint::Seal => (
+            "its ledger is not sealed: another process of its user could have changed this account",
+            "trace it on a kernel or in a sandbox that allows fcntl(F_ADD_SEALS)",
+        ),
+        Complaint::Socket => (
+            "the `heapshim run` that started it could not be reached: no report comes when it ends",
+            "look at it while it runs, with `heapshim diff`",
+        ),
+        Complaint::Depth => (
+            "HEAPSHIM_DEPTH is no number from 1 to 512: stacks are kept to the default depth",
+            "start it with another value",
+        ),
+    };
+    Note { what, next }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that each bit has a note of its own, that several keep their order, and that none says nothing.
+    #[test]
+    fn each_bit() {
+        assert!(notes(0).is_empty());
+        for kind in ALL {
+            assert_eq!(notes(kind as u32), [note(kind)]);
+        }
+        let two = notes(Complaint::Depth as u32 | Complaint::Bypassed as u32);
+        assert_eq!(two, [note(Complaint::Bypassed), note(Complaint::Depth)]);
+    }
+
+    /// Check that bits of a newer library are said, and once.
+    #[test]
+    fn unknown_bits() {
+        let notes = notes(u32::MAX);
+        assert_eq!(notes.len(), ALL.len() + 1);
+        assert!(notes[ALL.len()].what.contains("does not understand"));
+    }
+
+    /// Check that a note is one line: what is so, then the next step.
+    #[test]
+    fn line() {
+        let line = note(Complaint::Bypassed).to_string();
+        let start =
+            "this program has its own malloc linked in: what it allocates through it is not seen; ";
+        assert!(line.starts_with(start) && !line.contains('\n'), "{line}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The command as its user has it: the built binary, its words, its streams and its exit statuses.
+//!
+//! One file a subject. Each test works in a directory of its own, with its own cache and state, so that tests neither see each other's
+//! marks nor the user's. Whoever has to wait waits for a byte of the other side, never for time.
+//!
+//! Not here: what the account holds (the workspace's `tests/`), and the stages one by one (beside the code).
+
+mod notes;
+mod place;
