@@ -7,6 +7,7 @@
 //! Invariant: a file whose build id differs from the recorded one is never used.
 
 use crate::model::{FrameKind, Module, Snapshot};
+use crate::symbolize::contain::contained;
 use crate::symbolize::demangle::demangle;
 use crate::symbolize::dwarf::{Dwarf, Place};
 use crate::symbolize::elf::{Elf, OpenError};
@@ -118,7 +119,10 @@ impl Symbolizer {
         if let Some(frames) = self.known.get(&key) {
             return Rc::clone(frames);
         }
-        let frames: Rc<[SymbolFrame]> = self.modules[id].frames(lookup, value).into();
+        let module = &self.modules[id];
+        let frames = contained(|| module.frames(lookup, value));
+        let frames = frames.unwrap_or_else(|| vec![module.failed(value)]);
+        let frames: Rc<[SymbolFrame]> = frames.into();
         self.known.insert(key, Rc::clone(&frames));
         frames
     }
@@ -135,7 +139,12 @@ impl Symbolizer {
             return id;
         }
         let id = self.modules.len();
-        self.modules.push(OpenModule::open(module, &self.places));
+        let opened = contained(|| OpenModule::open(module, &self.places));
+        let opened = opened.unwrap_or_else(|| {
+            let reason = failure(&module.path);
+            OpenModule::closed(module, reason)
+        });
+        self.modules.push(opened);
         self.by_path
             .entry(module.path.clone())
             .or_default()
@@ -155,15 +164,27 @@ pub(crate) fn nodes(snapshot: &Snapshot, frame: u32) -> impl Iterator<Item = u32
 }
 
 impl OpenModule {
-    fn open(module: &Module, places: &Places) -> OpenModule {
-        let name = base_name(&module.path);
-        let mut opened = OpenModule {
+    /// A module of which nothing is read, for this reason.
+    fn closed(module: &Module, reason: Reason) -> OpenModule {
+        OpenModule {
             path: module.path.clone(),
             build_id: module.build_id.clone(),
             dwarf: None,
             symbols: Vec::new(),
-            reason: Reason::NoDebugInformation(name.clone()),
-        };
+            reason,
+        }
+    }
+
+    /// The frame of an address that we panicked at.
+    fn failed(&self, address: u64) -> SymbolFrame {
+        let mut frame = SymbolFrame::unresolved(failure(&self.path), address);
+        frame.module = Some(self.path.clone());
+        frame
+    }
+
+    fn open(module: &Module, places: &Places) -> OpenModule {
+        let name = base_name(&module.path);
+        let mut opened = OpenModule::closed(module, Reason::NoDebugInformation(name.clone()));
         if module.path.starts_with('[') {
             opened.reason = Reason::Kernel(name);
             return opened;
@@ -311,6 +332,12 @@ fn open_own(module: &Module, places: &Places, name: &str) -> Result<Elf, Reason>
     Ok(elf)
 }
 
+/// Why a module or an address of it has nothing, where reading it panicked.
+fn failure(path: &str) -> Reason {
+    let why = "heapshim failed on it, which is a defect of its own";
+    Reason::Unreadable(base_name(path), why.to_string())
+}
+
 fn base_name(path: &str) -> String {
     path.rsplit('/').next().unwrap_or(path).to_string()
 }
@@ -322,5 +349,46 @@ impl Symbolizer {
         let id = self.module(module);
         self.known
             .insert((id, value, FrameKind::Native), Rc::from(frames));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::snapshot;
+    use crate::symbolize::contain::tests::panic_after;
+
+    /// The reasons of the fixture's nodes in `put` and in `malloc`, which are of two modules that are not there.
+    fn reasons(symbolizer: &mut Symbolizer) -> [String; 2] {
+        let snapshot = snapshot(1);
+        [3, 4].map(|node| {
+            let frames = symbolizer.node(&snapshot, node);
+            frames[0].reason.as_ref().unwrap().to_string()
+        })
+    }
+
+    const FAILED: &str = "cannot read server: heapshim failed on it, which is a defect of its own";
+
+    /// Check that a panic while a module is opened is the reason of its frames, and that the next module is read as ever.
+    #[test]
+    fn panic_at_a_module() {
+        let mut symbolizer = Symbolizer::new(Options::default());
+        panic_after(0);
+        let expected = [FAILED, "libheapshim.so is gone"];
+        assert_eq!(reasons(&mut symbolizer), expected);
+        assert_eq!(reasons(&mut symbolizer), expected);
+    }
+
+    /// Check that a panic at one address is the reason of that address alone, and is not met again.
+    #[test]
+    fn panic_at_an_address() {
+        let mut symbolizer = Symbolizer::new(Options::default());
+        panic_after(1);
+        let expected = [FAILED, "libheapshim.so is gone"];
+        assert_eq!(reasons(&mut symbolizer), expected);
+        assert_eq!(reasons(&mut symbolizer), expected);
+        let main = &symbolizer.node(&snapshot(1), 2)[0];
+        assert_eq!(main.reason, Some(Reason::FileMissing("server".to_string())));
+        assert_eq!(main.module.as_deref(), Some("/nowhere/server"));
     }
 }

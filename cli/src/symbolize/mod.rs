@@ -5,7 +5,8 @@
 //! functions), `symbols` (names where there is no more), `separate` (debug files that lie elsewhere), `demangle`, `open`.
 //!
 //! The files are named by the target, which may be hostile: nothing here trusts a size, an offset or a path, an address that
-//! cannot be resolved is a frame with a [`Reason`], never an error, and no input may panic. Files are read, not mapped: a
+//! cannot be resolved is a frame with a [`Reason`], never an error, and a panic in a reader of such a file is one too
+//! (`contain`). Files are read, not mapped: a
 //! mapped file that somebody truncates kills the reader.
 //!
 //! Not here: frames of interpreters, which the target resolves itself; downloads of debug information.
@@ -13,6 +14,7 @@
 mod cache;
 #[cfg(test)]
 mod compiled;
+mod contain;
 mod demangle;
 mod dwarf;
 mod elf;
