@@ -6,6 +6,7 @@
 use crate::ledger_file::{is_ours, move_away, numbers};
 use crate::real::Next;
 use crate::sys::{self, Errno};
+use crate::tracer;
 use core::ffi::{c_int, c_uint};
 
 static CLOSE: Next = Next::new(c"close");
@@ -69,7 +70,8 @@ fn make_way(from: c_int, to: c_int) -> Result<(), Errno> {
     if is_ours(from) {
         return Err(Errno(libc::EBADF));
     }
-    if is_ours(to) {
+    // A vfork child has descriptors of its own, but its parent's memory: what it loses by exec anyway is not worth moving.
+    if is_ours(to) && tracer::is_own_process() {
         move_away(to);
     }
     Ok(())

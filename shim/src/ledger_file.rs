@@ -75,6 +75,9 @@ pub(crate) fn replace(parent: &Tables<'_>, identity: &Identity) -> Option<Ledger
     let base = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(
         usize::try_from(BASE.peek()).ok()?,
     ))?;
+    if BYTES.peek() > sys::limit(libc::RLIMIT_FSIZE) {
+        return None; // lowered since: to make a file as large would kill
+    }
     let geometry =
         Geometry::fit(BYTES.peek()).filter(|geometry| geometry.total_bytes() == BYTES.peek())?;
     close_inherited();

@@ -62,10 +62,12 @@ pub(crate) struct Captured {
 }
 
 impl Scratch {
-    /// Forgets what belongs to another thread's stack.
+    /// Forgets what belongs to another thread's stack, and what that thread may have left half written when it ended.
     pub(crate) fn new_thread(&mut self) {
         self.bounds = Bounds::of_this_thread();
-        self.memo.clear();
+        if self.generation != 0 {
+            self.abandon();
+        }
     }
 
     /// What is known of the thread's stack.

@@ -260,18 +260,16 @@ pub(crate) fn close_range(first: u32, last: u32, flags: i32) -> Result<(), Errno
 
 /// What names a file: device and inode. None where the descriptor is not open.
 pub(crate) fn file_identity(file: Descriptor) -> Option<(u64, u64)> {
-    let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    status(file).map(|status| (status.st_dev, status.st_ino))
+}
+
+fn status(file: Descriptor) -> Option<libc::stat> {
+    let mut status = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    let arguments = [file.number(), status.as_mut_ptr() as usize, 0, 0, 0, 0];
     // SAFETY: fstat writes one struct stat at the given place.
-    unsafe {
-        raw(
-            libc::SYS_fstat,
-            [file.number(), stat.as_mut_ptr() as usize, 0, 0, 0, 0],
-        )
-    }
-    .ok()?;
-    // SAFETY: the call succeeded and zeroed memory is a valid stat anyway.
-    let stat = unsafe { stat.assume_init() };
-    Some((stat.st_dev, stat.st_ino))
+    unsafe { raw(libc::SYS_fstat, arguments) }.ok()?;
+    // SAFETY: zeroed memory is a valid stat, and so is what the call has written.
+    Some(unsafe { status.assume_init() })
 }
 
 /// A resource limit's soft value; u64::MAX where it is unlimited or not known.
@@ -425,9 +423,14 @@ pub(crate) fn read_link<'b>(path: &CStr, buffer: &'b mut [u8]) -> Option<&'b [u8
     buffer.get(..count)
 }
 
-/// Appends to a file that only the user of the target can read.
+/// Appends to a regular file, made so that only the user of the target can read it. Never waits, also for a pipe's reader.
 pub(crate) fn append_file(path: &CStr, text: &[u8]) {
-    let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_CLOEXEC | libc::O_NOCTTY;
+    let flags = libc::O_WRONLY
+        | libc::O_APPEND
+        | libc::O_CREAT
+        | libc::O_CLOEXEC
+        | libc::O_NOCTTY
+        | libc::O_NONBLOCK;
     // SAFETY: the path is a C string.
     let opened = unsafe {
         raw(
@@ -442,16 +445,15 @@ pub(crate) fn append_file(path: &CStr, text: &[u8]) {
             ],
         )
     };
-    if let Ok(number) = opened {
+    let Ok(file) = opened.map(Descriptor::from) else {
+        return;
+    };
+    if status(file).is_some_and(|status| status.st_mode & libc::S_IFMT == libc::S_IFREG) {
+        let arguments = [file.number(), text.as_ptr() as usize, text.len(), 0, 0, 0];
         // SAFETY: reads `text.len()` bytes of `text`.
-        let _ = unsafe {
-            raw(
-                libc::SYS_write,
-                [number, text.as_ptr() as usize, text.len(), 0, 0, 0],
-            )
-        };
-        close(Descriptor::from(number));
+        let _ = unsafe { raw(libc::SYS_write, arguments) };
     }
+    close(file);
 }
 
 /// True where the eight bytes at `address` can be read now: the kernel copies them in as a signal set and then refuses the operation
@@ -470,9 +472,21 @@ pub(crate) fn readable(address: u64) -> bool {
 #[derive(Debug)]
 pub(crate) struct SignalsBlocked(u64);
 
-/// Blocks every signal of this thread but SIGSYS: a seccomp filter's, which kills where it is blocked.
+/// Blocks every signal of this thread but those that an instruction raises: blocked, they kill where the target would have handled them
+/// (SIGSYS of a seccomp filter).
 pub(crate) fn block_signals() -> SignalsBlocked {
-    let (all, mut old) = (!(1u64 << (libc::SIGSYS - 1)), 0u64);
+    let raised = [
+        libc::SIGSYS,
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGILL,
+        libc::SIGFPE,
+        libc::SIGTRAP,
+    ];
+    let all = raised
+        .into_iter()
+        .fold(u64::MAX, |set, signal| set & !(1 << (signal - 1)));
+    let mut old = 0u64;
     let arguments = [
         widen(libc::SIG_SETMASK),
         (&raw const all) as usize,
@@ -505,9 +519,12 @@ impl Drop for SignalsBlocked {
     }
 }
 
-/// Sends `message` and two descriptors to the abstract Unix socket `name`, if its owner is this user or root. Never waits.
+/// Longest wait for a `run` whose queue is full: hundreds of children may be made at once.
+const PATIENCE_MICROSECONDS: i64 = 200_000;
+
+/// Sends `message` and two descriptors to the abstract Unix socket `name`, if its owner is this user or root. Waits `PATIENCE` at most.
 pub(crate) fn hand_over(name: &[u8], message: &[u8], files: [Descriptor; 2]) -> Result<(), Errno> {
-    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
     // SAFETY: makes a socket.
     let socket = Descriptor::from(unsafe {
         raw(
@@ -515,11 +532,30 @@ pub(crate) fn hand_over(name: &[u8], message: &[u8], files: [Descriptor; 2]) -> 
             [widen(libc::AF_UNIX), widen(kind), 0, 0, 0, 0],
         )
     }?);
-    let sent = connect_abstract(socket, name)
+    let sent = be_patient(socket)
+        .and_then(|()| connect_abstract(socket, name))
         .and_then(|()| peer_is_trusted(socket))
         .and_then(|()| send_files(socket, message, files));
     close(socket);
     sent
+}
+
+fn be_patient(socket: Descriptor) -> Result<(), Errno> {
+    let time = libc::timeval {
+        tv_sec: 0,
+        tv_usec: PATIENCE_MICROSECONDS,
+    };
+    let (level, option) = (widen(libc::SOL_SOCKET), widen(libc::SO_SNDTIMEO));
+    let arguments = [
+        socket.number(),
+        level,
+        option,
+        (&raw const time) as usize,
+        size_of::<libc::timeval>(),
+        0,
+    ];
+    // SAFETY: reads one timeval.
+    unsafe { raw(libc::SYS_setsockopt, arguments) }.map(drop)
 }
 
 fn connect_abstract(socket: Descriptor, name: &[u8]) -> Result<(), Errno> {

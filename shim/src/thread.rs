@@ -173,6 +173,7 @@ pub(crate) fn promote_sometimes(tracer: &'static Tracer, attached: &Attached) {
     }
 }
 
+/// The old state stays leased until the thread ends: this may be a signal handler's event, and what it interrupted may go on with it.
 #[cold]
 #[inline(never)]
 fn promote(tracer: &'static Tracer, old: &'static State) {
@@ -180,9 +181,6 @@ fn promote(tracer: &'static Tracer, old: &'static State) {
     thread_word::set(ATTACHING);
     let better = lease(tracer, EXCLUSIVE_SLOTS);
     thread_word::set(better.unwrap_or((&raw const *old) as usize));
-    if better.is_some() {
-        unlock(old);
-    }
     drop(blocked);
 }
 
@@ -271,7 +269,6 @@ struct Pthread {
     init: OnceNonZeroUsize,
     try_lock: OnceNonZeroUsize,
     consistent: OnceNonZeroUsize,
-    unlock: OnceNonZeroUsize,
 }
 
 static PTHREAD: Pthread = Pthread {
@@ -280,7 +277,6 @@ static PTHREAD: Pthread = Pthread {
     init: OnceNonZeroUsize::new(),
     try_lock: OnceNonZeroUsize::new(),
     consistent: OnceNonZeroUsize::new(),
-    unlock: OnceNonZeroUsize::new(),
 };
 
 /// Finds pthread's functions. Where there are none (glibc before 2.34 without libpthread) the process has one thread.
@@ -295,13 +291,12 @@ pub(crate) fn prepare() {
     find(&PTHREAD.init, c"pthread_mutex_init");
     find(&PTHREAD.try_lock, c"pthread_mutex_trylock");
     find(&PTHREAD.consistent, c"pthread_mutex_consistent");
-    find(&PTHREAD.unlock, c"pthread_mutex_unlock");
 }
 
 type OnMutex = unsafe extern "C" fn(*mut libc::pthread_mutex_t) -> i32;
 
 fn on_mutex(cell: &OnceNonZeroUsize, state: &State) -> Option<i32> {
-    // SAFETY: the three functions that are called through here have this type.
+    // SAFETY: the two functions that are called through here have this type.
     let function: OnMutex = unsafe { core::mem::transmute(cell.get()?.get()) };
     // SAFETY: the mutex lies in memory that is never unmapped.
     Some(unsafe { function(state.lease.get()) })
@@ -344,8 +339,4 @@ fn try_lock(state: &State) -> bool {
         // No pthreads: one thread, and the first state is its own.
         None => state.own.index == 0,
     }
-}
-
-fn unlock(state: &State) {
-    on_mutex(&PTHREAD.unlock, state);
 }

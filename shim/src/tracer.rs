@@ -57,6 +57,11 @@ pub(crate) fn get() -> Option<&'static Tracer> {
     TRACER.get()
 }
 
+/// True where the ledger in memory is this process's: not in a vfork child, nor in a forked child before its first event.
+pub(crate) fn is_own_process() -> bool {
+    get().is_some_and(|tracer| tracer.writer.header.pid.peek() == sys::pid())
+}
+
 /// Stores the tracer, once.
 pub(crate) fn set(tracer: Tracer) -> bool {
     let Ok(memory) = sys::map_private(size_of::<Tracer>()) else {
