@@ -1,6 +1,6 @@
 //! Children: forked ones have an account of their own that begins at the fork; executed ones begin anew; none disturbs its parent.
 
-use heapshim_tests::{Amount, Diff, Running, Target, talk};
+use heapshim_tests::{Amount, Diff, Running, Target, expected_in, programs, talk};
 
 fn diff_of(pid: &str) -> Diff {
     let words = ["diff", "-p", pid, "--format", "json", "start", "now"];
@@ -105,4 +105,56 @@ fn run_keeps_a_mark_of_each() {
         .collect();
     growth.sort_unstable();
     assert_eq!(growth, [211 - 404, 1010 + 503]);
+}
+
+/// Check forks of a process whose other threads allocate meanwhile: children and parent are exact.
+#[test]
+fn forked_while_threads_run() {
+    let mut running = Target::c("forks_threads.c").spawn();
+    running.mark("warm");
+    assert_eq!(running.step(b"go"), "done");
+    let diff = running.diff(&["warm", "now"]);
+    for expected in running.expected() {
+        if !expected.may_be_absent() {
+            diff.row(&expected.file, expected.line).assert(&expected);
+        }
+    }
+    diff.assert_adds_up();
+}
+
+/// Check the accounts of those children, kept by `run`: what their own threads allocated, less what they freed of their parent's.
+#[test]
+fn children_of_threads() {
+    let words = Target::c("forks_threads.c").words();
+    let finished = heapshim_tests::Run::new(&words).stdin(b"go\ngo\n").finish();
+    assert!(finished.status.success());
+    let expected = expected_in(&programs().join("forks_threads.c"));
+    let line = |function: &str| {
+        let found = expected
+            .iter()
+            .find(|row| row.function.as_deref() == Some(function));
+        found.expect("the line of forks_threads.c").line
+    };
+    let accounts: Vec<Diff> = finished.marks.iter().map(|mark| lines_of(mark)).collect();
+    let own = accounts
+        .iter()
+        .filter_map(|diff| diff.find("forks_threads.c", line("in_child")));
+    assert_eq!(own.clone().count(), 20, "{} accounts", accounts.len());
+    assert!(
+        own.into_iter()
+            .all(|row| row.growth() == amount(5 * 211, 5))
+    );
+    let freed = accounts
+        .iter()
+        .filter_map(|diff| diff.find("forks_threads.c", line("main")));
+    assert_eq!(
+        freed.filter(|row| row.growth() == amount(-404, -4)).count(),
+        20
+    );
+}
+
+fn lines_of(mark: &std::path::Path) -> Diff {
+    let mark = mark.to_str().expect("UTF-8");
+    let words = ["diff", "start", mark, "--format", "json"];
+    Diff::read(&String::from_utf8(talk(&words).stdout).expect("UTF-8"))
 }

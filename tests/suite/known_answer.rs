@@ -80,3 +80,17 @@ fn by_frame_pointers() {
 fn in_a_sandbox() {
     check(Target::c("sandbox.c").opt("-O1"));
 }
+
+/// Check allocations on stacks that the program made itself: coroutines and an alternate signal stack.
+#[test]
+fn on_own_stacks() {
+    for option in ["-O0", "-O2"] {
+        let mut running = Target::c("coroutines.c").opt(option).spawn();
+        running.mark("warm");
+        assert_eq!(running.step(b"go"), "done");
+        // Stacks may be cut where they lead from one stack to another: what is charged is the innermost line.
+        running
+            .diff(&["warm", "now"])
+            .assert_rows(&running.expected());
+    }
+}

@@ -1,6 +1,6 @@
 //! The table that users read says what the JSON says, to its rounding.
 
-use heapshim_tests::{Target, talk};
+use heapshim_tests::{Target, programs, talk};
 
 /// Bytes of a size as the table prints it, with the unit of its rounding: `+64.0 KiB` is 65,536 to within 51.2.
 fn parse_size(number: &str, unit: &str) -> Option<(f64, f64)> {
@@ -111,4 +111,42 @@ fn groupings_add_up() {
         assert_eq!(diff.growth(), whole, "{by}");
         diff.assert_adds_up();
     }
+}
+
+/// The table with what differs from run to run replaced: the pid, the time between the marks, resident memory.
+fn normalised(table: &str, pid: u32) -> String {
+    let table = table.replace(&format!("pid {pid}"), "pid PID");
+    let mut lines: Vec<String> = table
+        .lines()
+        .map(|line| line.trim_end().to_string())
+        .collect();
+    if let Some(head) = lines.first_mut() {
+        let mut parts: Vec<&str> = head.split("   ").collect();
+        if let [_, _, time, _] = &mut parts[..] {
+            *time = "TIME";
+        }
+        *head = parts.join("   ");
+    }
+    if let Some(sum) = lines.get_mut(1) {
+        let end = sum.find(" · RSS").unwrap_or(sum.len());
+        sum.truncate(end);
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Check the whole table of a C program against the one that was last looked at (snapshots/leak.txt).
+#[test]
+fn as_it_was_last_looked_at() {
+    let mut running = Target::c("leak.c").spawn();
+    running.mark("warm");
+    running.step(b"go");
+    let table = normalised(&running.table(&["warm", "now"]), running.pid());
+    let table = table.replace(&format!("{}/", programs().display()), "");
+    let snapshot = programs().with_file_name("snapshots").join("leak.txt");
+    let expected = std::fs::read_to_string(&snapshot).unwrap_or_default();
+    assert!(
+        table == expected,
+        "{} differs; it is now:\n{table}",
+        snapshot.display()
+    );
 }
