@@ -2,7 +2,7 @@
 //!
 //! Used by `library` (whose file is preloaded into the user's programs) and `store` (whose files tell what a program does).
 //! A directory is used through its descriptor, so that what was checked is what is written to. Invariants: a [`Private`] is a
-//! real directory, owned by the effective user, writable by nobody else; a file in it appears by rename, synced and complete.
+//! real directory, owned by the effective user, writable by nobody else (readable by others where [`Reach`] says so); a file in it appears by rename, synced and complete.
 //! Not here: what lies in the files.
 
 use crate::error::{Error, Kind};
@@ -12,9 +12,10 @@ use std::env;
 use std::fs::{DirBuilder, File};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 /// A directory that only we can write to.
 #[derive(Debug)]
@@ -23,17 +24,57 @@ pub struct Private {
     fd: OwnedFd,
 }
 
+/// Who may read a directory's files. Nobody but their owner ever writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The owner: modes 0700 and 0600.
+    Owner,
+    /// Every user: modes 0755 and 0644, whatever the umask is.
+    Everyone,
+}
+
+impl Reach {
+    fn directory_mode(self) -> u32 {
+        match self {
+            Reach::Owner => 0o700,
+            Reach::Everyone => 0o755,
+        }
+    }
+
+    fn file_mode(self) -> Mode {
+        Mode::from_raw_mode(match self {
+            Reach::Owner => 0o600,
+            Reach::Everyone => 0o644,
+        })
+    }
+}
+
 /// `$variable/heapshim` where the variable is an absolute path (the XDG base directory specification ignores others), else
 /// `$HOME/default/heapshim`; None without either.
 #[must_use]
 pub fn xdg(variable: &str, default: &str) -> Option<PathBuf> {
-    let absolute = |name| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
     let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(default)))?;
     Some(base.join("heapshim"))
+}
+
+/// The path that a variable holds, where it is an absolute one.
+#[must_use]
+pub fn absolute(variable: &str) -> Option<PathBuf> {
+    let path = env::var_os(variable).map(PathBuf::from);
+    path.filter(|path| path.is_absolute())
+}
+
+/// True for a directory that everybody can reach and root alone can change: itself and each above it belongs to root, is no link,
+/// and is writable by its owner alone.
+#[must_use]
+pub fn is_roots(path: &Path) -> bool {
+    path.is_absolute()
+        && path.ancestors().all(|directory| {
+            directory.symlink_metadata().is_ok_and(|found| {
+                let closed = found.mode() & 0o022 == 0 && found.mode() & 0o005 == 0o005;
+                found.is_dir() && found.uid() == 0 && closed
+            })
+        })
 }
 
 impl Private {
@@ -41,10 +82,16 @@ impl Private {
     ///
     /// # Errors
     /// `Denied` where somebody else owns it or could write to it, or it is a link; else what the system said.
-    pub fn open_or_make(path: &Path) -> Result<Private, Error> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    pub fn open_or_make(path: &Path, reach: Reach) -> Result<Private, Error> {
+        let mode = reach.directory_mode();
+        let made = DirBuilder::new().recursive(true).mode(mode).create(path);
         made.map_err(|error| Error::io(path.display(), "directory not made", error))?;
-        Private::open(path)
+        let private = Private::open(path)?;
+        if reach == Reach::Everyone {
+            let opened = rustix::fs::fchmod(&private.fd, Mode::from_raw_mode(mode));
+            opened.map_err(|errno| Error::io(path.display(), "directory not opened", errno))?;
+        }
+        Ok(private)
     }
 
     /// Opens the directory where it is there.
@@ -104,14 +151,14 @@ impl Private {
     ///
     /// # Errors
     /// What the system said, with the path.
-    pub fn write(&self, name: &str, bytes: &[u8], mode: Mode) -> Result<(), Error> {
+    pub fn write(&self, name: &str, bytes: &[u8], reach: Reach) -> Result<(), Error> {
         let temporary = temporary_name(name);
-        let result = self.write_new(&temporary, bytes, mode).and_then(|()| {
+        let result = self.write_new(&temporary, bytes, reach).and_then(|()| {
             rustix::fs::renameat(&self.fd, temporary.as_str(), &self.fd, name)
                 .map_err(std::io::Error::from)
         });
         result.map_err(|error| {
-            let _gone = rustix::fs::unlinkat(&self.fd, temporary.as_str(), AtFlags::empty());
+            self.remove(&temporary);
             full(Error::io(
                 self.path.join(name).display(),
                 "not written",
@@ -120,10 +167,26 @@ impl Private {
         })
     }
 
-    fn write_new(&self, name: &str, bytes: &[u8], mode: Mode) -> std::io::Result<()> {
+    /// Notes that a file of ours is in use now, and for whom.
+    pub fn renew(&self, name: &str, reach: Reach) {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        if let Ok(fd) = rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+            let _readable = rustix::fs::fchmod(&fd, reach.file_mode());
+            let _noted = File::from(fd).set_modified(SystemTime::now());
+        }
+    }
+
+    /// Removes a file, where it is there.
+    pub fn remove(&self, name: &str) {
+        let _gone = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty());
+    }
+
+    fn write_new(&self, name: &str, bytes: &[u8], reach: Reach) -> std::io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::openat(&self.fd, name, flags, mode)?);
+        let owner = Reach::Owner.file_mode();
+        let mut file = File::from(rustix::fs::openat(&self.fd, name, flags, owner)?);
         file.write_all(bytes)?;
+        rustix::fs::fchmod(&file, reach.file_mode())?;
         file.sync_all()
     }
 }
@@ -215,11 +278,11 @@ mod tests {
         symlink(&base, &link).expect("link");
         fs::write(base.join("file"), b"").expect("file");
         for path in [wide, link] {
-            let error = Private::open_or_make(&path).expect_err("refused");
+            let error = Private::open_or_make(&path, Reach::Owner).expect_err("refused");
             assert_eq!(error.kind(), Kind::Denied);
             assert!(error.to_string().contains("mode 0700"), "{error}");
         }
-        assert!(Private::open_or_make(&base.join("file")).is_err());
+        assert!(Private::open_or_make(&base.join("file"), Reach::Owner).is_err());
         fs::remove_dir_all(&base).expect("removed");
     }
 
@@ -227,11 +290,9 @@ mod tests {
     #[test]
     fn whole_files() {
         let base = scratch("whole");
-        let private = Private::open_or_make(&base.join("a/b")).expect("made");
+        let private = Private::open_or_make(&base.join("a/b"), Reach::Owner).expect("made");
         for bytes in [&b"one"[..], b"two"] {
-            private
-                .write("name", bytes, Mode::from_raw_mode(0o600))
-                .expect("written");
+            private.write("name", bytes, Reach::Owner).expect("written");
             assert_eq!(private.read("name", 100).as_deref(), Some(bytes));
         }
         assert_eq!(private.read("name", 2), None);
@@ -242,6 +303,37 @@ mod tests {
         let mode = fs::metadata(&path).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(base.join("a/b")).expect("listed").count(), 1);
+        fs::remove_dir_all(&base).expect("removed");
+    }
+
+    /// Check that what everyone is to reach gets exactly the modes for it, also where it was there with others.
+    #[test]
+    fn reach() {
+        let base = scratch("reach");
+        let path = base.join("shared");
+        let mode = |name: &str| {
+            let metadata = fs::metadata(path.join(name)).expect("there");
+            metadata.permissions().mode() & 0o7777
+        };
+        let private = Private::open_or_make(&path, Reach::Owner).expect("made");
+        private.write("name", b"x", Reach::Owner).expect("written");
+        assert_eq!((mode(""), mode("name")), (0o700, 0o600));
+        let private = Private::open_or_make(&path, Reach::Everyone).expect("opened");
+        assert_eq!((mode(""), mode("name")), (0o755, 0o600));
+        private.renew("name", Reach::Everyone);
+        assert_eq!(mode("name"), 0o644);
+        private.renew("other", Reach::Everyone);
+        assert!(!path.join("other").exists());
+        fs::remove_dir_all(&base).expect("removed");
+    }
+
+    /// Check that a directory is root's alone only where every one above it is, too.
+    #[test]
+    fn roots() {
+        let base = scratch("roots");
+        assert!(is_roots(Path::new("/")) && !is_roots(Path::new("usr")));
+        assert!(!is_roots(&base) && !is_roots(&env::temp_dir()));
+        assert!(!is_roots(Path::new("/no/such")) && !is_roots(Path::new("/etc/passwd")));
         fs::remove_dir_all(&base).expect("removed");
     }
 

@@ -3,11 +3,16 @@
 //! Called by `run`, `lib` and `demo`. The file lies in the user's cache directory under the hash of its content, so that commands of
 //! several versions live side by side and a traced program's children find the very library that their parent was given. What
 //! is returned was compared with the embedded bytes, byte by byte, a moment ago, in a directory that only we can write to.
-//! Older versions are not removed: programs that were started with them may still start children.
+//!
+//! What root starts may become another user and then start programs, into which the library is to be loaded with that user's rights:
+//! ld.so would complain on their stderr. Root's copy therefore lies where everybody can read it and root alone can write.
+//! Not proved: that a sandbox leaves the way to it open.
 
-use crate::directory::{Private, xdg};
+mod old;
+
+use crate::directory::{Private, Reach, absolute, is_roots, xdg};
 use crate::error::{Error, Kind};
-use rustix::fs::{Mode, StatVfsMountFlags};
+use rustix::fs::StatVfsMountFlags;
 use std::env;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -17,14 +22,17 @@ pub const BYTES: &[u8] = include_bytes!(env!("HEAPSHIM_LIBRARY"));
 /// SHA-256 of [`BYTES`], in hexadecimal.
 pub const HASH: &str = env!("HEAPSHIM_LIBRARY_HASH");
 
+/// Where root's library lies, which programs of every user are to load.
+const SYSTEM_CACHE: &str = "/var/cache/heapshim";
+
 /// Unpacks the library where it is not there yet, and says where it is.
 ///
 /// # Errors
 /// `Denied` where the cache directory could be written by others; else why no directory can hold it.
 pub fn path() -> Result<PathBuf, Error> {
     let mut last = None;
-    for directory in candidates() {
-        match unpack(&directory) {
+    for (directory, reach) in candidates() {
+        match unpack(&directory, reach) {
             Ok(path) => return Ok(path),
             // Somebody may be at work on the user's cache: say so, rather than go elsewhere quietly.
             Err(error)
@@ -41,18 +49,32 @@ pub fn path() -> Result<PathBuf, Error> {
         .next("set XDG_CACHE_HOME to a directory of your own that programs may be loaded from"))
 }
 
-/// The cache directory, then one of our own among the temporary files.
-fn candidates() -> Vec<PathBuf> {
-    let own = format!("heapshim-{}", rustix::process::geteuid().as_raw());
-    let temporary = env::var_os("TMPDIR").map(PathBuf::from);
-    let temporary = temporary.filter(|path| path.is_absolute());
+/// The cache directory (root's: the system's), then one of our own among the temporary files.
+fn candidates() -> Vec<(PathBuf, Reach)> {
+    let user = rustix::process::geteuid();
+    let own = format!("heapshim-{}", user.as_raw());
+    let chosen = absolute("XDG_CACHE_HOME").is_some();
+    let cache = xdg("XDG_CACHE_HOME", ".cache");
     let places = [
-        xdg("XDG_CACHE_HOME", ".cache"),
-        temporary.map(|path| path.join(&own)),
+        cache.clone().filter(|_| chosen),
+        Some(SYSTEM_CACHE.into()).filter(|_| user.is_root() && systems(SYSTEM_CACHE)),
+        cache.filter(|_| !chosen),
+        absolute("TMPDIR").map(|path| path.join(&own)),
         Some(Path::new("/tmp").join(&own)),
     ];
-    let usable = |path: &PathBuf| loadable(path);
-    places.into_iter().flatten().filter(usable).collect()
+    // The directory that its user named, and the system's, are there for others where the user is root.
+    let reach = |at: usize| match at {
+        0 | 1 if user.is_root() => Reach::Everyone,
+        _ => Reach::Owner,
+    };
+    let places = places.into_iter().enumerate();
+    let places = places.filter_map(|(at, path)| Some((path?, reach(at))));
+    places.filter(|(path, _)| loadable(path)).collect()
+}
+
+/// True where the directory is, or can be made, in one that is root's alone.
+fn systems(directory: &str) -> bool {
+    Path::new(directory).parent().is_some_and(is_roots)
 }
 
 /// True where the path can stand in LD_PRELOAD, whose separators are space and colon, and in which `$` begins a token (ld.so(8)).
@@ -66,8 +88,8 @@ fn owned(directory: &Path) -> bool {
     Private::open(directory).is_err_and(|error| error.kind() == Kind::Denied)
 }
 
-fn unpack(directory: &Path) -> Result<PathBuf, Error> {
-    let private = Private::open_or_make(directory)?;
+fn unpack(directory: &Path, reach: Reach) -> Result<PathBuf, Error> {
+    let private = Private::open_or_make(directory, reach)?;
     let flags = rustix::fs::fstatvfs(private.fd()).map(|stat| stat.f_flag);
     if flags.is_ok_and(|flags| flags.contains(StatVfsMountFlags::NOEXEC)) {
         let problem = "mounted noexec: no program can load a library from it";
@@ -75,8 +97,11 @@ fn unpack(directory: &Path) -> Result<PathBuf, Error> {
     }
     let name = format!("libheapshim-{HASH}.so");
     let intact = || private.read(&name, BYTES.len() as u64 + 1).as_deref() == Some(BYTES);
-    if !intact() {
-        private.write(&name, BYTES, Mode::from_raw_mode(0o600))?;
+    if intact() {
+        private.renew(&name, reach);
+    } else {
+        private.write(&name, BYTES, reach)?;
+        old::remove(&private, &name);
     }
     if intact() {
         return Ok(private.path().join(name));
@@ -90,6 +115,7 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::time::{Duration, SystemTime};
 
     fn scratch(name: &str) -> PathBuf {
         env::temp_dir().join(format!("heapshim-library-{name}-{}", std::process::id()))
@@ -99,11 +125,11 @@ mod tests {
     #[test]
     fn unpacked_and_repaired() {
         let directory = scratch("unpacked");
-        let path = unpack(&directory).expect("unpacked");
+        let path = unpack(&directory, Reach::Owner).expect("unpacked");
         assert_eq!(fs::read(&path).expect("read"), BYTES);
         assert!(BYTES.starts_with(b"\x7fELF"));
         fs::write(&path, b"damaged").expect("damaged");
-        assert_eq!(unpack(&directory).expect("repaired"), path);
+        assert_eq!(unpack(&directory, Reach::Owner).expect("repaired"), path);
         assert_eq!(fs::read(&path).expect("read"), BYTES);
         fs::remove_dir_all(&directory).expect("removed");
     }
@@ -114,7 +140,33 @@ mod tests {
         let directory = scratch("shared");
         fs::create_dir_all(&directory).expect("made");
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o770)).expect("chmod");
-        assert_eq!(unpack(&directory).map_err(|e| e.kind()), Err(Kind::Denied));
+        let refused = unpack(&directory, Reach::Owner);
+        assert_eq!(refused.map_err(|e| e.kind()), Err(Kind::Denied));
+        fs::remove_dir_all(&directory).expect("removed");
+    }
+
+    /// Check that a new library drives out an old one that nobody has, and that handing one out makes it young again.
+    #[test]
+    fn replaces_the_old() {
+        let directory = scratch("old");
+        let path = unpack(&directory, Reach::Everyone).expect("unpacked");
+        let age = |path: &Path| {
+            let eight_days = SystemTime::now() - Duration::from_secs(8 * 24 * 60 * 60);
+            let file = fs::File::open(path).expect("there");
+            file.set_modified(eight_days).expect("set back");
+        };
+        let other = directory.join("libheapshim-0123456789abcdef.so");
+        fs::write(&other, b"of another version").expect("written");
+        age(&other);
+        age(&path);
+        unpack(&directory, Reach::Everyone).expect("still there");
+        assert!(other.exists());
+        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
+        let since = modified.expect("a time").elapsed().expect("past");
+        assert!(since < Duration::from_secs(24 * 60 * 60));
+        fs::remove_file(&path).expect("removed");
+        unpack(&directory, Reach::Everyone).expect("unpacked");
+        assert!(!other.exists() && path.exists());
         fs::remove_dir_all(&directory).expect("removed");
     }
 

@@ -44,6 +44,19 @@ pub fn all() -> Vec<u32> {
     pids
 }
 
+/// True where some process that we may look at has a file of this name mapped, or the name in the environment that it began with.
+#[must_use]
+pub fn any_has(name: &str) -> bool {
+    let holds = |pid: u32, file: &str| {
+        let bytes = fs::read(path(pid, file)).unwrap_or_default();
+        bytes
+            .windows(name.len().max(1))
+            .any(|part| part == name.as_bytes())
+    };
+    let mut pids = all().into_iter();
+    pids.any(|pid| holds(pid, "maps") || holds(pid, "environ"))
+}
+
 /// Clock ticks from boot to its start: with the pid, this names a process among all since boot.
 #[must_use]
 pub fn start_ticks(pid: u32) -> Option<u64> {
@@ -191,6 +204,20 @@ mod tests {
         assert!(exe(pid).is_some_and(|exe| exe.starts_with('/')));
         assert!(cmdline(pid).is_some());
         assert!(memory(pid).rss_bytes > 0);
+    }
+
+    /// Check that a file that is mapped is found by its name, and another is not.
+    #[test]
+    fn mapped_files() {
+        let exe = std::env::current_exe().expect("this test");
+        assert!(any_has(
+            exe.file_name().expect("a name").to_str().expect("UTF-8")
+        ));
+        assert!(!any_has(&format!(
+            "no-such-{}-{}",
+            "library",
+            std::process::id()
+        )));
     }
 
     /// Check that the sizes of a status file are read, and that missing or absurd ones count as zero.

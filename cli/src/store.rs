@@ -4,11 +4,10 @@
 //! mark taken before an exec has another identity inside and is passed over likewise. Files are owner-only and appear whole. Not
 //! here: marks that the target keeps in its ledger.
 
-use crate::directory::{Private, xdg};
+use crate::directory::{Private, Reach, xdg};
 use crate::error::{Error, Kind};
 use crate::mark::{self, Mark};
 use crate::process;
-use rustix::fs::Mode;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -72,11 +71,11 @@ impl Store {
                 .next("take another name, or replace it with --force"));
         }
         if let Some(root) = self.directory.parent() {
-            Private::open_or_make(root)?;
+            Private::open_or_make(root, Reach::Owner)?;
         }
-        let private = Private::open_or_make(&self.directory)?;
+        let private = Private::open_or_make(&self.directory, Reach::Owner)?;
         let file = file_name(name);
-        private.write(&file, &mark::encode(mark), Mode::from_raw_mode(0o600))?;
+        private.write(&file, &mark::encode(mark), Reach::Owner)?;
         Ok(private.path().join(file))
     }
 

@@ -5,5 +5,11 @@
 //!
 //! Not here: what the account holds (the workspace's `tests/`), and the stages one by one (beside the code).
 
+#![expect(
+    clippy::print_stderr,
+    reason = "a test that is skipped says what is missing"
+)]
+
+mod library;
 mod notes;
 mod place;
