@@ -186,6 +186,39 @@ fn shapes_with_frame_pointers() {
     check(&target.words(), b"", 100);
 }
 
+/// Check random walks through frames of every layout, left by returns, longjmp and signals: 18,000 stacks, so that what the memo
+/// remembers is wrong in every way in which it can be.
+#[test]
+fn wandering_unoptimised() {
+    check(&Target::c("wander.c").opt("-O0").words(), b"", 10000);
+}
+
+/// Check them optimised, without frame pointers.
+#[test]
+fn wandering_without_frame_pointers() {
+    let target = Target::c("wander.c").opt("-O2").opt("-fomit-frame-pointer");
+    check(&target.words(), b"", 10000);
+}
+
+/// Check them optimised, with frame pointers.
+#[test]
+fn wandering_with_frame_pointers() {
+    let target = Target::c("wander.c")
+        .opt("-O2")
+        .opt("-fno-omit-frame-pointer");
+    check(&target.words(), b"", 10000);
+}
+
+/// Check coroutines' stacks, which come and go at the same addresses.
+#[test]
+fn coroutines() {
+    check(
+        &Target::c("coroutines.c").opt("-O1").words(),
+        b"go\ngo\n",
+        15,
+    );
+}
+
 /// Check a program of 4,096 stacks.
 #[test]
 fn many_stacks() {
