@@ -21,5 +21,6 @@ pub mod report;
 pub mod session;
 pub mod snapshot;
 pub mod store;
+pub mod subject;
 pub mod symbolize;
 pub mod tree;

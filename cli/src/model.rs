@@ -32,6 +32,18 @@ pub enum Exit {
     Signal(i32),
 }
 
+impl Exit {
+    /// The status that a shell would give: 128 + N where signal N ended it.
+    #[must_use]
+    pub fn status(self) -> u8 {
+        let number = match self {
+            Exit::Code(code) => code,
+            Exit::Signal(signal) => 128 + signal,
+        };
+        u8::try_from(number & 0xff).unwrap_or(1)
+    }
+}
+
 /// Who was traced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {

@@ -3,14 +3,18 @@
 //! Called by `run`. Order at the end matters: the command has ended, then what it had sent before is received (it lies in the
 //! socket), then its ledger is looked for.
 
+use super::command::{self, Settings};
+use super::executable::{self, Refusal};
 use super::gather::{Gather, Held};
 use super::signals::{Mask, Signals};
 use crate::error::Error;
 use crate::model::Exit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit};
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{self, Command};
 
 /// The command, about to be started or running.
@@ -31,6 +35,27 @@ pub struct Ended {
     pub own: Option<Held>,
     /// The ledgers of those that it left running.
     pub others: Vec<Held>,
+}
+
+/// Runs the words under the library (None: untraced) and waits for the end; `finished` is called with each other process of the tree
+/// that ended before. Where the system does not start them, the refusal says why.
+///
+/// # Errors
+/// What failed on our side, before anything was started.
+pub fn run(
+    words: &[OsString],
+    library: Option<&Path>,
+    depth: Option<u32>,
+    finished: impl FnMut(Held),
+) -> Result<Result<Ended, Refusal>, Error> {
+    let child = Child::prepare()?;
+    let settings = Settings {
+        socket: Some(child.socket().to_owned()),
+        depth,
+    };
+    let mut command = command::command(words, library, &settings, Some(child.mask()));
+    let ended = child.run(&mut command, finished);
+    Ok(ended.map_err(|error| executable::not_started(words, error)))
 }
 
 impl Child {

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind};
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -38,6 +38,21 @@ pub struct Refusal {
 /// The refusal: 127 where it is not found, 126 where it cannot be executed or traced.
 pub fn check(command: &OsStr) -> Result<(), Refusal> {
     follow(&find(command)?, MAX_INTERPRETERS)
+}
+
+/// The refusal of a system that did not start the words, as a shell would exit.
+pub(super) fn not_started(words: &[OsString], error: std::io::Error) -> Refusal {
+    let program = words.first().map(|word| word.to_string_lossy());
+    let error = Error::io(program.unwrap_or_default(), "not started", error);
+    Refusal {
+        status: if error.kind() == Kind::Missing {
+            127
+        } else {
+            126
+        },
+        runs: false,
+        error,
+    }
 }
 
 fn find(command: &OsStr) -> Result<PathBuf, Refusal> {

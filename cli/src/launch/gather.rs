@@ -3,8 +3,12 @@
 //! Called by `child`. The shim connects to an abstract socket whose name stands in its environment and sends one message: 16 bytes
 //! (magic, version, pid, parent's pid: little-endian u32) with the descriptors of ledger and control page. So an account outlives
 //! its process, however that ends. Only our own user (and root) is listened to; whose ledger it is says the kernel, not the
-//! message. Invariants: one `Held` per pid, that of its last exec image; nothing here blocks; a peer that never speaks costs one of
+//! message. Invariants: one `Held` per pid, that of its last traced exec image; nothing here blocks; a peer that never speaks costs one of
 //! [`MAX_SILENT`] places.
+//!
+//! Not noticed: a process that executes a program that cannot be traced (static, setuid). What is held of it is then the account of
+//! the image before, and that is reported at its end. Nothing cheap tells: a zombie has no /proc/PID/exe, its name is any program's to
+//! choose, and exec and exit close the ledger alike; it would take a descriptor kept open in every target, or ptrace.
 
 use crate::error::Error;
 use crate::mapping::Mapping;

@@ -9,9 +9,11 @@ mod command;
 mod executable;
 mod gather;
 mod signals;
+mod spoken;
 
-pub use child::{Child, Ended};
+pub use child::{Child, Ended, run};
 pub use command::{Settings, command};
 pub use executable::{Refusal, check};
 pub use gather::{Gather, Held};
 pub use signals::inherited_sigpipe;
+pub use spoken::Spoken;

@@ -7,11 +7,13 @@
 mod json;
 mod paths;
 mod sources;
+mod stream;
 mod table;
 mod text;
 
 pub use json::Json;
 pub use sources::{NoSources, SourceLines, Sources};
+pub use stream::{Color, Stream};
 pub use table::Table;
 pub use text::{escape, grouped, signed_size, size};
 
@@ -30,7 +32,7 @@ pub struct View<'a> {
     pub stacks: bool,
     /// With terminal colours.
     pub color: bool,
-    /// Columns of the terminal; None: lines may be of any length.
+    /// Columns of the terminal; None: no terminal, only source lines are cut then.
     pub width: Option<usize>,
     /// Paths below it are shown relative to it.
     pub current_dir: Option<&'a std::path::Path>,

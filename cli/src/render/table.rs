@@ -16,6 +16,9 @@ use std::io::{self, Write};
 /// Rows, where the user does not say how many.
 const TOP: usize = 10;
 
+/// Columns of a source line's end where there is no terminal: a minified file is one line of a megabyte.
+const SOURCE_WIDTH: usize = 160;
+
 /// Columns between a row's text and its reason, at least.
 const GAP: usize = 3;
 
@@ -204,14 +207,15 @@ impl<'a> Layout<'a> {
         if text.is_empty() {
             return Ok(());
         }
-        self.below(&text, DIM, out)
+        self.below(&text, DIM, self.view.width.or(Some(SOURCE_WIDTH)), out)
     }
 
     /// `src/conn.c:88  conn_new`, a line a frame, innermost first.
     fn stack(&self, row: &Row, out: &mut dyn Write) -> io::Result<()> {
         for (at, frame) in row.stack.iter().enumerate() {
             let blamed = if at == row.blamed { "> " } else { "  " };
-            self.below(&format!("{blamed}{}", self.frame(frame)), "", out)?;
+            let frame = format!("{blamed}{}", self.frame(frame));
+            self.below(&frame, "", self.view.width, out)?;
         }
         Ok(())
     }
@@ -229,10 +233,16 @@ impl<'a> Layout<'a> {
         escape(format!("{place}  {function}{inlined}").trim_end())
     }
 
-    /// A line under a row, four columns further in.
-    fn below(&self, text: &str, color: &str, out: &mut dyn Write) -> io::Result<()> {
+    /// A line under a row, four columns further in, cut to a width.
+    fn below(
+        &self,
+        text: &str,
+        color: &str,
+        width: Option<usize>,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         let indent = self.indent + 4;
-        let text = match self.view.width {
+        let text = match width {
             Some(width) => cut(text, width.saturating_sub(indent)),
             None => text.to_string(),
         };
@@ -354,6 +364,41 @@ mod tests {
             let rows = text.lines().filter(|line| line.contains(" c->buf"));
             assert!(rows.into_iter().all(|line| line.chars().count() <= width));
         }
+    }
+
+    /// Check that without a terminal a source line is cut at 160 columns, and what programs look for is not: places and names.
+    #[test]
+    fn only_sources_are_cut_in_files() {
+        struct Minified;
+        impl SourceLines for Minified {
+            fn line(&self, _: &str, _: u32) -> Option<String> {
+                Some("x".repeat(1 << 20))
+            }
+        }
+        let mut report = fixture::report();
+        let long = "f".repeat(300);
+        report.rows[0].function = Some(long.clone());
+        report.rows[0].stack[1].function = Some(long.clone());
+        let view = View {
+            stacks: true,
+            sources: &Minified,
+            ..View::default()
+        };
+        let text = rendered(&report, &view);
+        let columns = |line: &str| line.chars().count();
+        let sources: Vec<&str> = text.lines().filter(|line| line.contains("xxx")).collect();
+        assert!(sources.len() > 2 && sources.iter().all(|line| columns(line) == 160));
+        assert_eq!(text.matches(&long).count(), 2);
+    }
+
+    /// Check that a zero has no sign, in rows as in the closing line's `0 B`, and stands under the numbers that have one.
+    #[test]
+    fn zeros_have_no_sign() {
+        let mut report = fixture::report();
+        report.rows[1].growth = fixture::amount(64 << 10, 0);
+        let text = rendered(&report, &example());
+        let row = "   +64.0 KiB           0   64.0 KiB   src/conn.c:88";
+        assert!(text.contains(row), "{text}");
     }
 
     /// Check that with --all the rows that shrank are shown, and no longer counted as hidden.

@@ -1,13 +1,14 @@
 //! `heapshim diff`: what grew between two marks.
 
 use super::output::say;
-use super::report::{self, Subject};
+use super::report;
 use crate::args::Diff as Args;
 use heapshim_cli::catalog::{Catalog, Word};
 use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
 use heapshim_cli::store;
+use heapshim_cli::subject::Subject;
 use std::io::{self, BufRead};
 use std::thread;
 

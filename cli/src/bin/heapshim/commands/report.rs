@@ -3,60 +3,27 @@
 use super::output;
 use crate::args::{Blame, By, Color, Format, Report as Args, Sort};
 use heapshim_cli::blame::{self, Mode};
-use heapshim_cli::diff::{self, From};
+use heapshim_cli::diff;
 use heapshim_cli::directory;
 use heapshim_cli::error::Error;
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
-use heapshim_cli::render::{Json, Render, SourceLines, Sources, Table, View};
+use heapshim_cli::render::{self, Json, Render, Stream, Table, View};
 use heapshim_cli::report;
-use heapshim_cli::symbolize::{self, Symbolizer};
-use rustix::termios::tcgetwinsize;
+use heapshim_cli::subject::{Places, Subject};
 use std::env;
-use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
-
-/// What a report is about.
-pub(crate) struct Subject<'a> {
-    from: Option<&'a Mark>,
-    to: &'a Mark,
-    origin: Origin,
-    embedded: Option<Embedded>,
-}
-
-/// A source file that this executable carries: the end of its path, and its text.
-type Embedded = (&'static str, &'static str);
-
-impl<'a> Subject<'a> {
-    /// From one mark (None: the start) to another.
-    pub(crate) fn new(from: Option<&'a Mark>, to: &'a Mark, origin: Origin) -> Subject<'a> {
-        Subject {
-            from,
-            to,
-            origin,
-            embedded: None,
-        }
-    }
-
-    /// The same, with a source file that need not be looked for.
-    pub(crate) fn embedding(self, file: Embedded) -> Subject<'a> {
-        Subject {
-            embedded: Some(file),
-            ..self
-        }
-    }
-}
+use std::io::{self, Write};
 
 /// Prints the growth to stdout, or to `-o FILE`.
 pub(crate) fn print(subject: &Subject<'_>, args: &Args) -> Result<(), Error> {
-    let text = text(subject, args, &Output::of(&io::stdout(), args))?;
-    output::write(&text, args.output.as_deref())
+    let stream = Stream::of(&io::stdout(), color(args));
+    output::write(&text(subject, args, stream)?, args.output.as_deref())
 }
 
 /// Prints the growth from the start to a command's end to stderr, or to `-o FILE`.
 pub(crate) fn finish(to: &Mark, args: &Args) -> Result<(), Error> {
     let subject = Subject::new(None, to, Origin::default());
-    let text = text(&subject, args, &Output::of(&io::stderr(), args))?;
+    let text = text(&subject, args, Stream::of(&io::stderr(), color(args)))?;
     match &args.output {
         Some(path) => directory::write_file(path, &text),
         None => {
@@ -66,70 +33,23 @@ pub(crate) fn finish(to: &Mark, args: &Args) -> Result<(), Error> {
     }
 }
 
-/// What the report is printed to.
-struct Output {
-    color: bool,
-    width: Option<usize>,
-}
-
-impl Output {
-    fn of(stream: &(impl AsFd + IsTerminal), args: &Args) -> Output {
-        let terminal = args.output.is_none() && stream.is_terminal();
-        let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let color = match args.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => terminal && !plain,
-        };
-        let columns = || Some(usize::from(tcgetwinsize(stream).ok()?.ws_col));
-        let width = terminal
-            .then(columns)
-            .flatten()
-            .filter(|&columns| columns > 0);
-        Output { color, width }
-    }
-}
-
-/// Source lines from files, and from the file that we carry.
-struct Lines {
-    files: Sources,
-    embedded: Option<Embedded>,
-}
-
-impl SourceLines for Lines {
-    fn line(&self, file: &str, line: u32) -> Option<String> {
-        match self.embedded {
-            Some((end, text)) if file.ends_with(end) => {
-                let index = usize::try_from(line).ok()?.checked_sub(1)?;
-                text.lines().nth(index).map(str::to_owned)
-            }
-            _ => self.files.line(file, line),
-        }
-    }
-}
-
-fn text(subject: &Subject<'_>, args: &Args, output: &Output) -> Result<Vec<u8>, Error> {
-    let symbols = symbolize::Options {
+fn text(subject: &Subject<'_>, args: &Args, stream: Stream) -> Result<Vec<u8>, Error> {
+    let stream = match args.output {
+        Some(_) => Stream::file(color(args)),
+        None => stream,
+    };
+    let places = Places {
         debug_dirs: args.debug_dir.clone(),
         source_dirs: args.source_dir.clone(),
-        root: subject.origin.root.clone(),
     };
-    let sources = Lines {
-        files: Sources::new(&symbols, subject.origin.user),
-        embedded: subject.embedded,
-    };
-    let from = subject
-        .from
-        .map_or(From::Start, |mark| From::Mark(&mark.snapshot));
-    let mut symbolizer = Symbolizer::new(symbols);
-    let report = diff::diff(from, &subject.to.snapshot, &mut symbolizer, &options(args));
+    let (report, sources) = subject.report(places, &options(args));
     let current_dir = env::current_dir().ok();
     let view = View {
         top: args.top,
         all: args.all,
         stacks: args.stacks,
-        color: output.color,
-        width: output.width,
+        color: stream.color,
+        width: stream.width,
         current_dir: current_dir.as_deref(),
         sources: &sources,
     };
@@ -140,6 +60,14 @@ fn text(subject: &Subject<'_>, args: &Args, output: &Output) -> Result<Vec<u8>, 
     };
     rendered.map_err(|error| Error::io("report", "not written", error))?;
     Ok(bytes)
+}
+
+fn color(args: &Args) -> render::Color {
+    match args.color {
+        Color::Auto => render::Color::Auto,
+        Color::Always => render::Color::Always,
+        Color::Never => render::Color::Never,
+    }
 }
 
 fn options(args: &Args) -> diff::Options {

@@ -1,0 +1,72 @@
+//! What a report is about: two marks, whose files explain them, and where these files are looked for.
+//!
+//! Called by the commands that print reports; this is where `diff`, the symbolizer and the sources are put together, so that
+//! every command looks for files in the same places and with the same rights. Not here: how it is printed (`render`).
+
+use crate::diff::{self, From};
+use crate::mark::Mark;
+use crate::process::Origin;
+use crate::render::Sources;
+use crate::report::Report;
+use crate::symbolize::{self, Symbolizer};
+use std::path::PathBuf;
+
+/// Where the user said that files are.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// Further directories with debug files.
+    pub debug_dirs: Vec<PathBuf>,
+    /// Where sources lie now: paths that begin with the first are read under the second.
+    pub source_dirs: Vec<(String, String)>,
+}
+
+/// Growth to be reported.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    from: Option<&'a Mark>,
+    to: &'a Mark,
+    origin: Origin,
+    embedded: Option<(&'static str, &'static str)>,
+}
+
+impl<'a> Subject<'a> {
+    /// From one mark (None: the start) to another, of a process whose files are found by `origin`.
+    #[must_use]
+    pub fn new(from: Option<&'a Mark>, to: &'a Mark, origin: Origin) -> Subject<'a> {
+        Subject {
+            from,
+            to,
+            origin,
+            embedded: None,
+        }
+    }
+
+    /// The same, with a source file that need not be looked for: the end of its path, and its text.
+    #[must_use]
+    pub fn embedding(self, end: &'static str, text: &'static str) -> Subject<'a> {
+        Subject {
+            embedded: Some((end, text)),
+            ..self
+        }
+    }
+
+    /// The growth, and where its source lines come from.
+    #[must_use]
+    pub fn report(&self, places: Places, options: &diff::Options) -> (Report, Sources) {
+        let symbols = symbolize::Options {
+            debug_dirs: places.debug_dirs,
+            source_dirs: places.source_dirs,
+            root: self.origin.root.clone(),
+        };
+        let mut sources = Sources::new(&symbols, self.origin.user);
+        if let Some((end, text)) = self.embedded {
+            sources.embed(end, text);
+        }
+        let from = self
+            .from
+            .map_or(From::Start, |mark| From::Mark(&mark.snapshot));
+        let mut symbolizer = Symbolizer::new(symbols);
+        let report = diff::diff(from, &self.to.snapshot, &mut symbolizer, options);
+        (report, sources)
+    }
+}
