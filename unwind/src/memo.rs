@@ -13,159 +13,59 @@
 //! So if a new walk comes to a remembered frame with the same ip, sp and live registers, and all slots from there outwards hold
 //! what they held, then, frame by frame, rules, CFAs, and slots are the same. Slots are read from inner to outer and not past
 //! the first difference, so each is one that the plain walk would read now: memory of a stack that is gone is never touched.
-//! Slots of dead registers are not read again. A walk that ended early has every register live in its last frame, where its last step is tried again.
+//! Slots of dead registers are not read again.
+//!
+//! **Where a walk did not see the stack's end** (it ended early, or had no more places) every register is live in its outermost frame:
+//! a later walk that holds out to there has the registers of a plain walk, and goes on from there by rules. A walk with too few
+//! places for what is remembered compares as many frames as it has places, and one more: a plain walk ends as too deep where it
+//! has stepped out of the last frame that it shows. The frames inside and outside of such a window stay in the `chain`.
+//! Its frames are `shared` only if its outermost one is the previous walk's, and both ended in the same way; else they are written.
 //!
 //! **After a difference** dead registers of remembered frames may be stale, so the walk goes on from where it entered the
 //! memo, with its own registers; remembered frames that it passes only save it the look-up of their rules.
 
-use crate::arch::{Registers, Rule, SAVED};
+use crate::arch::{Registers, Rule};
+use crate::chain::{Chain, NOWHERE, Reach};
+use crate::entry::Entry;
 use crate::walk::{End, Frame, Memory, Position, Rules, Walked};
 
-/// The set of all callee-saved registers.
-const ALL: u8 = (1 << SAVED) - 1;
-
-/// A frame of the remembered walk. `live` to `bp_slot` are only meaningful in `Memo::entries`.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-struct Entry {
-    ip: u64,
-    sp: u64,
-    /// Where the caller's first saved register (the frame pointer) is compared; 0 if it is not.
-    bp_slot: u64,
-    live: u8,
-    /// Other registers of the caller that must be compared with their slots.
-    others: u8,
-    loads_cfa: bool,
-    exact: bool,
-    rule: Rule,
-    saved: [u64; SAVED],
-}
-
-impl Entry {
-    const EMPTY: Entry = Entry {
-        ip: 0,
-        sp: 0,
-        bp_slot: 0,
-        live: 0,
-        others: 0,
-        loads_cfa: false,
-        exact: false,
-        rule: Rule::UNSUPPORTED,
-        saved: [0; SAVED],
-    };
-
-    fn new(at: &Position, rule: Rule) -> Self {
-        Entry {
-            ip: at.registers.ip,
-            sp: at.registers.sp,
-            exact: at.exact,
-            rule,
-            saved: at.registers.saved,
-            ..Entry::EMPTY
-        }
-    }
-
-    fn registers(&self) -> Registers {
-        Registers::new(self.ip, self.sp, self.saved)
-    }
-
-    /// Whether a walk that stands here goes on as the remembered one did, as far as registers say.
-    fn agrees(&self, registers: &Registers) -> bool {
-        let pairs = self.saved.iter().zip(registers.saved);
-        self.live == 0
-            || (0..)
-                .zip(pairs)
-                .all(|(index, (ours, theirs))| *ours == theirs || self.live & (1 << index) == 0)
-    }
-
-    /// Notes what must be compared for `outer` to be the caller; `None` if this is the last frame.
-    fn link(&mut self, outer: Option<&Entry>, live_if_last: u8) {
-        let Some(outer) = outer else {
-            self.live = live_if_last;
-            return;
-        };
-        let compared = outer.live & self.rule.saves();
-        self.live = self.rule.uses() | (outer.live & !self.rule.saves());
-        self.bp_slot = if compared & 1 == 0 {
-            0
-        } else {
-            self.rule.slot(0, outer.sp, &self.registers())
-        };
-        self.others = compared & !1;
-        self.loads_cfa = self.rule.cfa_slot(&self.registers()).is_some();
-    }
-
-    /// Whether memory still says that `outer` is the caller, its live registers included.
-    #[inline(always)]
-    fn still_leads_to(&self, outer: &Entry, memory: &mut impl Memory) -> bool {
-        let [bp, ..] = outer.saved;
-        (!self.loads_cfa || self.cfa_is(outer.sp, memory))
-            && memory.read(outer.sp.wrapping_sub(8)) == Some(outer.ip)
-            && (self.bp_slot == 0 || memory.read(self.bp_slot) == Some(bp))
-            && (self.others == 0 || self.others_are(outer, memory))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn cfa_is(&self, cfa: u64, memory: &mut impl Memory) -> bool {
-        let slot = self.rule.cfa_slot(&self.registers());
-        slot.and_then(|slot| memory.read(slot)) == Some(self.rule.cfa_slot_value(cfa))
-    }
-
-    #[inline(never)]
-    fn others_are(&self, outer: &Entry, memory: &mut impl Memory) -> bool {
-        let registers = self.registers();
-        outer.saved.iter().enumerate().all(|(index, value)| {
-            let is_compared = self.others & (1 << index) != 0;
-            !is_compared || memory.read(self.rule.slot(index, outer.sp, &registers)) == Some(*value)
-        })
-    }
-}
-
-/// A thread's last walk, of at most `N` frames (deeper ones are walked in full each time).
+/// A thread's last walk: of its frames, and of some more that were known before, at most `N`.
 ///
-/// `entries[..len]` is the walk, outermost first; if `has_ground`, `entries[0]` is no frame, but the place of the zero return
-/// address that ended it. If `ended_early`, the walk ended otherwise than complete. `fresh` is scratch.
+/// With `N` at least twice the number of places, a stack that is too deep to be shown, and gets a little deeper or less deep, is
+/// remembered well. A walk that writes more than `N` frames is not remembered.
 ///
 /// Memory of all zeros is a valid, empty memo: the shim makes it by mmap, since it is too large for a stack.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Memo<const N: usize> {
-    len: usize,
-    has_ground: bool,
-    ended_early: bool,
-    entries: [Entry; N],
+    chain: Chain<N>,
+    /// How the last walk ended.
+    last: End,
+    /// Scratch: the frames of a walk that are not in the chain, innermost first.
     fresh: [Entry; N],
 }
 
 impl<const N: usize> Memo<N> {
     /// An empty memo, for statics.
     pub const EMPTY: Self = Memo {
-        len: 0,
-        has_ground: false,
-        ended_early: false,
-        entries: [Entry::EMPTY; N],
+        chain: Chain::EMPTY,
+        last: End::Complete,
         fresh: [Entry::EMPTY; N],
     };
 
     /// Forgets the walk. To be called before a walk if a module that its rules came from may have gone since.
     pub fn clear(&mut self) {
-        self.len = 0;
+        self.chain.clear();
     }
 
     /// The `nth` outermost frame (0 is the outermost) of the last walk, if it is remembered.
     pub fn outer(&self, nth: usize) -> Option<Frame> {
-        let index = nth.checked_add(usize::from(self.has_ground))?;
-        let entry = self.entries.get(..self.len)?.get(index)?;
-        Some(Frame {
-            address: entry.ip,
-            sp: entry.sp,
-            exact: entry.exact,
-        })
+        let index = nth.checked_add(self.chain.edge())?;
+        self.chain.entry(index).map(Entry::frame)
     }
 
-    /// As [`walk`](crate::walk), but the outermost frames that are the previous walk's are only counted, in `shared`: neither
-    /// written nor looked up.
+    /// As [`walk`](crate::walk), but the outermost frames that are the previous walk's (which then ended as this one) are only
+    /// counted, in `shared`: neither written nor looked up.
     pub fn walk(
         &mut self,
         registers: Registers,
@@ -174,172 +74,141 @@ impl<const N: usize> Memo<N> {
         out: &mut [Frame],
     ) -> Walked {
         let mut at = Position::new(registers);
-        let (mut len, mut candidates, mut untried) = (0usize, self.len, self.len);
-        let (kept, end) = loop {
+        let (mut len, mut candidates, mut untried) = (0usize, self.chain.end(), self.chain.end());
+        let end = loop {
+            let places = out.len().wrapping_sub(len);
+            let Some(place) = out.get_mut(len) else {
+                break End::TooDeep;
+            };
             if at.exact {
                 // A handler may have run on another stack, above or below.
-                candidates = self.len;
+                candidates = self.chain.end();
             }
-            let known = self.find(&at, &mut candidates);
-            if let Some(index) = known.filter(|&index| self.may_enter(index, untried, &at)) {
-                match self.compare(index, rules, memory) {
-                    Ok(end) if self.fits(index, len, out.len()) => {
-                        break (index.wrapping_add(1), end);
+            let known = self.chain.find(&at, &mut candidates);
+            if let Some(index) = known.filter(|&index| self.chain.may_enter(index, untried, &at)) {
+                match self.chain.compare(index, places, memory) {
+                    Ok(reach) => {
+                        self.chain.cut(index);
+                        return self.join(reach, &mut at, len, rules, memory, out);
                     }
-                    Ok(_) => untried = 0,
                     Err(stop) => untried = stop,
                 }
             }
-            let Some(place) = out.get_mut(len) else {
-                break (0, End::TooDeep);
-            };
             *place = at.frame();
-            let rule = self.rule(known, &at, rules);
-            self.note(len, Entry::new(&at, rule.unwrap_or(Rule::UNSUPPORTED)));
+            let rule = self.chain.rule(known, &at, rules);
+            self.note(len, &at, rule);
             len = len.wrapping_add(1);
             if let Err(end) = rule.and_then(|rule| at.step(rule, memory)) {
-                break (0, end);
+                break end;
             }
         };
-        let shared = self.frames(kept);
-        self.remember(kept, len, end, &at.registers);
-        Walked { len, shared, end }
-    }
-
-    /// The remembered frame with this ip and sp. Both walks go up the stack, so `candidates` (frames that are not below the
-    /// walk) only falls, and all calls of one walk together take at most `len` turns.
-    #[inline]
-    fn find(&self, at: &Position, candidates: &mut usize) -> Option<usize> {
-        while let Some(index) = candidates.checked_sub(1) {
-            let entry = self.entries.get(index)?;
-            if entry.sp >= at.registers.sp {
-                let is_frame = index > 0 || !self.has_ground;
-                let is_same = entry.sp == at.registers.sp && entry.ip == at.registers.ip;
-                return (is_same && is_frame && !at.exact).then_some(index);
-            }
-            *candidates = index;
+        self.begin(len, end, &at.registers);
+        Walked {
+            len,
+            shared: 0,
+            end,
         }
-        None
     }
 
-    fn may_enter(&self, index: usize, untried: usize, at: &Position) -> bool {
-        let entry = self.entries.get(index);
-        index < untried && entry.is_some_and(|entry| entry.agrees(&at.registers))
-    }
-
-    /// Whether the frames up to `index`, behind `len` others, are no more than a plain walk would have written.
-    fn fits(&self, index: usize, len: usize, limit: usize) -> bool {
-        self.frames(index.wrapping_add(1)).wrapping_add(len) <= limit
-    }
-
-    /// How many frames the first `kept` entries are.
-    fn frames(&self, kept: usize) -> usize {
-        kept.saturating_sub(usize::from(self.has_ground))
-    }
-
-    /// How the remembered walk ends now, if from `index` outwards nothing has changed; else where it has: no frame at or inside
-    /// that index can be entered in this walk.
+    /// Notes frame `len`, and its rule if there is one.
     #[inline]
-    fn compare(
-        &self,
-        index: usize,
+    fn note(&mut self, len: usize, at: &Position, rule: Result<Rule, End>) {
+        if let Some(place) = self.fresh.get_mut(len) {
+            place.fill(at, rule.unwrap_or(Rule::UNSUPPORTED));
+        }
+    }
+
+    /// Remembers a walk of `len` frames that has not entered the chain. `at` is where it stood at its end.
+    fn begin(&mut self, len: usize, end: End, at: &Registers) {
+        self.last = end;
+        match self.fresh.get(..len) {
+            Some(fresh) => self.chain.begin(fresh, end, at),
+            None => self.chain.clear(),
+        }
+    }
+
+    /// Ends a walk that has written `len` frames and stands at the chain's innermost frame, from where the chain holds.
+    #[inline]
+    fn join(
+        &mut self,
+        reach: Reach,
+        at: &mut Position,
+        len: usize,
         rules: &mut impl Rules,
         memory: &mut impl Memory,
-    ) -> Result<End, usize> {
-        let outwards = self.entries.get(..=index).unwrap_or(&[]);
-        for (place, pair) in outwards.windows(2).enumerate().rev() {
-            let [outer, inner] = pair else { return Err(0) };
-            if !inner.still_leads_to(outer, memory) {
-                return Err(place.wrapping_add(1));
-            }
-        }
-        if self.ended_early {
-            self.end_again(rules, memory)
-        } else {
-            Ok(End::Complete)
-        }
-    }
-
-    /// Tries the last step of a walk that ended early. If it can be made now, nothing remembered is the answer.
-    #[cold]
-    #[inline(never)]
-    fn end_again(&self, rules: &mut impl Rules, memory: &mut impl Memory) -> Result<End, usize> {
-        let last = self.entries.first().ok_or(0usize)?;
-        let mut at = Position::new(last.registers());
-        match at.rule(rules).and_then(|rule| at.step(rule, memory)) {
-            Ok(()) | Err(End::Complete) => Err(0),
-            Err(end) => Ok(end),
-        }
-    }
-
-    /// The rule for a frame, from the memo if the frame's ip is the remembered one.
-    fn rule(
-        &self,
-        known: Option<usize>,
-        at: &Position,
-        rules: &mut impl Rules,
-    ) -> Result<Rule, End> {
-        match known.and_then(|index| self.entries.get(index)) {
-            Some(entry) if entry.rule != Rule::UNSUPPORTED => Ok(entry.rule),
-            _ => at.rule(rules),
-        }
-    }
-
-    #[inline]
-    fn note(&mut self, len: usize, entry: Entry) {
-        if let Some(place) = self.fresh.get_mut(len) {
-            *place = entry;
-        }
-    }
-
-    /// Remembers the walk just made: `kept` entries, then the fresh frames outside the first that a signal interrupted (of that
-    /// one more is known than a rule for return addresses says). `last` is where the walk stood at its end.
-    fn remember(&mut self, kept: usize, len: usize, end: End, last: &Registers) {
-        self.len = kept;
-        if kept == 0 {
-            self.has_ground = false;
-            self.ended_early = end != End::Complete;
-            if end == End::TooDeep || !self.lay_ground(len, last) {
-                return;
-            }
-        }
-        let live_if_last = if self.ended_early { ALL } else { 0 };
-        for index in (0..len).rev() {
-            let (entries, fresh) = (&mut self.entries, &self.fresh);
-            let outer = self
-                .len
-                .checked_sub(1)
-                .and_then(|outer| entries.get(outer))
-                .copied();
-            let (Some(fresh), Some(place)) = (fresh.get(index), entries.get_mut(self.len)) else {
-                self.len = 0;
-                return;
-            };
-            if fresh.exact {
-                return;
-            }
-            *place = *fresh;
-            place.link(outer.as_ref(), live_if_last);
-            self.len = self.len.wrapping_add(1);
-        }
-    }
-
-    /// Begins a new memo with the zero return address that ended the walk, if one did. False if nothing can be remembered.
-    fn lay_ground(&mut self, len: usize, last: &Registers) -> bool {
-        let outermost = len.checked_sub(1).and_then(|index| self.fresh.get(index));
-        let (Some(outermost), Some(place)) = (outermost, self.entries.first_mut()) else {
-            return false;
+        out: &mut [Frame],
+    ) -> Walked {
+        let walked = match reach {
+            Reach::Frame(edge, end) => self.share(edge, len, end, out),
+            Reach::Outermost => self.go_on(at, len, rules, memory, out),
         };
-        if !self.ended_early && !outermost.exact && !outermost.rule.is_outermost() {
-            *place = Entry {
-                ip: last.ip,
-                sp: last.sp,
-                ..Entry::EMPTY
-            };
-            self.has_ground = true;
-            self.len = 1;
+        self.last = walked.end;
+        match self.fresh.get(..len) {
+            Some(fresh) if !self.chain.is_empty() => self.chain.add_inner(fresh),
+            _ => self.chain.clear(),
         }
-        true
+        walked
+    }
+
+    /// The walk whose outermost frame is the entry at `edge`.
+    #[inline]
+    fn share(&mut self, edge: usize, len: usize, end: End, out: &mut [Frame]) -> Walked {
+        let known = self.chain.end().wrapping_sub(edge);
+        if edge == self.chain.edge() && end == self.last {
+            return Walked {
+                len,
+                shared: known,
+                end,
+            };
+        }
+        self.chain.write(edge, out.get_mut(len..));
+        self.chain.set_edge(edge);
+        Walked {
+            len: len.wrapping_add(known),
+            shared: 0,
+            end,
+        }
+    }
+
+    /// Goes on by rules at the outermost entry of the chain.
+    #[inline(never)]
+    fn go_on(
+        &mut self,
+        at: &mut Position,
+        len: usize,
+        rules: &mut impl Rules,
+        memory: &mut impl Memory,
+        out: &mut [Frame],
+    ) -> Walked {
+        let edge = self.chain.start();
+        let known = self.chain.end().wrapping_sub(edge);
+        let mut rule = self.chain.last_step(at, rules);
+        let mut more = 0usize;
+        let end = loop {
+            if let Err(end) = rule.and_then(|rule| at.step(rule, memory)) {
+                break end;
+            }
+            let written = len.wrapping_add(known).wrapping_add(more);
+            let Some(place) = out.get_mut(written) else {
+                break End::TooDeep;
+            };
+            *place = at.frame();
+            rule = at.rule(rules);
+            self.note(len.wrapping_add(more), at, rule);
+            more = more.wrapping_add(1);
+        };
+        if more > 0 {
+            self.chain.set_edge(NOWHERE);
+        }
+        let mut walked = self.share(edge, len, end, out);
+        walked.len = walked.len.wrapping_add(more);
+        if more > 0 || end == End::Complete {
+            match self.fresh.get(len..len.wrapping_add(more)) {
+                Some(fresh) => self.chain.add_outer(fresh, end, &at.registers),
+                None => self.chain.clear(),
+            }
+        }
+        walked
     }
 }
 
@@ -350,7 +219,7 @@ mod tests {
     use super::*;
     use crate::calls::on_stack;
     use crate::worlds::{BASE, WORDS, World};
-    use crate::{RuleError, walk};
+    use crate::{RuleError, SAVED, walk};
 
     const DEPTH: usize = 96;
 
@@ -468,6 +337,43 @@ mod tests {
         assert_eq!(both(&mut world, &mut memo, from).0.shared, 0);
     }
 
+    /// Check that a rule that comes later for the frame where a walk ended early is compared from then on.
+    #[test]
+    fn rule_found_later() {
+        let (mut world, mut memo) = (three(), Memo::EMPTY);
+        world.rules[2] = Err(RuleError::NoRule);
+        let from = Registers::new(1, BASE, [BASE + 48, 0, 0, 0, 0, 0]);
+        both(&mut world, &mut memo, from);
+        world.rules[2] = saving_rbp(2, 16);
+        assert_eq!(both(&mut world, &mut memo, from).0.end, End::Complete);
+        assert_eq!(both(&mut world, &mut memo, from).0.shared, 3);
+        (world.words[6], world.words[27]) = (BASE + 208, 33);
+        assert_eq!(both(&mut world, &mut memo, from).0.shared, 0);
+    }
+
+    /// Check that the registers of frames whose callers were forgotten are not used: they may be stale.
+    #[test]
+    fn forgotten_callers() {
+        let (mut world, mut memo) = (World::new(0), Memo::<DEPTH>::EMPTY);
+        (world.words, world.rules) = ([0; WORDS], [Err(RuleError::NoRule); 32]);
+        world.words[..120].fill(1);
+        world.rules[0] = Ok(Rule::from_words([1 | 8 << 32, 0]));
+        world.rules[1] = Ok(Rule::from_words([3 | 8 << 32, 0])); // on rbx
+        let mut go = |nth: u64, rbx: u64, word: u64| {
+            world.words[80] = word;
+            let registers = Registers::new(1, BASE + 8 * nth, [0, BASE + 8 * rbx, 0, 0, 0, 0]);
+            let (mut out, mut full) = ([Frame::default(); 16], [Frame::default(); 16]);
+            let expected = walk(registers, &mut world.rules, &mut &world.words, &mut full);
+            let walked = memo.walk(registers, &mut world.rules, &mut &world.words, &mut out);
+            let len = walked.len + walked.shared;
+            assert_eq!((len, walked.end), (expected.len, expected.end), "{nth}");
+            assert_eq!(out[..walked.len], full[..walked.len], "{nth}");
+        };
+        (60..=110).rev().for_each(|nth| go(nth, 100, 1));
+        (10..=60).rev().for_each(|nth| go(nth, 110, 1));
+        (10..=75).for_each(|nth| go(nth, 110, 17));
+    }
+
     /// Check that a cleared memo shares nothing, and looks up every rule again.
     #[test]
     fn cleared() {
@@ -490,6 +396,68 @@ mod tests {
         assert_eq!(both(&mut three(), &mut memo, from).0.shared, 3);
     }
 
+    /// A stack of 120 frames of one word each, seen from `nth` frames outside of the innermost, with 16 places: what is written and
+    /// shared, and how many rules are asked for.
+    fn recursion(memo: &mut Memo<DEPTH>, nth: u64) -> [usize; 3] {
+        let mut asked = 0;
+        let mut rules = |_pc, _exact| {
+            asked += 1;
+            Ok(Rule::from_words([1 | 8 << 32, 0]))
+        };
+        let mut memory = |address: u64| Some(u64::from((BASE..BASE + 8 * 120).contains(&address)));
+        let (mut out, mut full) = ([Frame::default(); 16], [Frame::default(); 16]);
+        let from = Registers::new(1, BASE + 8 * nth, [0; SAVED]);
+        let expected = walk(
+            from,
+            &mut Asked(|_, _| Ok(Rule::from_words([1 | 8 << 32, 0]))),
+            &mut memory,
+            &mut full,
+        );
+        let walked = memo.walk(from, &mut Asked(&mut rules), &mut memory, &mut out);
+        assert_eq!(
+            (walked.len + walked.shared, walked.end),
+            (expected.len, expected.end)
+        );
+        assert_eq!(out[..walked.len], full[..walked.len]);
+        [walked.len, walked.shared, asked]
+    }
+
+    struct Asked<F>(F);
+
+    impl<F: FnMut(u64, bool) -> Result<Rule, RuleError>> Rules for Asked<F> {
+        fn rule(&mut self, pc: u64, exact: bool) -> Result<Rule, RuleError> {
+            (self.0)(pc, exact)
+        }
+    }
+
+    /// Check that recursion beyond the limit is remembered: nothing is asked again where the depth is the same, one rule for one
+    /// frame more at either end, none for frames that were seen before; and that the stack's end is found again.
+    #[test]
+    fn too_deep() {
+        let mut memo = Memo::EMPTY;
+        assert_eq!(recursion(&mut memo, 60), [16, 0, 16]);
+        assert_eq!(recursion(&mut memo, 60), [0, 16, 0]);
+        assert_eq!(recursion(&mut memo, 59), [16, 0, 1]);
+        assert_eq!(recursion(&mut memo, 59), [0, 16, 0]);
+        assert_eq!(recursion(&mut memo, 60), [16, 0, 0]);
+        assert_eq!(recursion(&mut memo, 61), [16, 0, 1]);
+        for nth in (0..61).rev() {
+            assert_eq!(recursion(&mut memo, nth), [16, 0, 1]);
+        }
+        // The innermost half of the memo, at least, is still there.
+        for nth in 1..=DEPTH as u64 / 2 - 16 {
+            assert_eq!(recursion(&mut memo, nth), [16, 0, 0]);
+        }
+        for nth in DEPTH as u64 / 2..104 {
+            recursion(&mut memo, nth);
+        }
+        assert_eq!(recursion(&mut memo, 104), [16, 0, 1]);
+        assert_eq!(recursion(&mut memo, 105), [16, 0, 1]);
+        assert_eq!(recursion(&mut memo, 105), [0, 16, 0]);
+        assert_eq!(recursion(&mut memo, 110), [0, 11, 0]);
+        assert_eq!(recursion(&mut memo, 104), [16, 0, 6]);
+    }
+
     /// Check how much stack a walk takes, whatever it meets; a hook's whole budget is 1 KiB on the usual path.
     #[test]
     fn stack_use() {
@@ -499,7 +467,10 @@ mod tests {
                 unsafe { &mut *argument.cast::<(World, Memo<DEPTH>, [Frame; DEPTH])>() };
             let from = Registers::new(1, BASE, [BASE + 48, 0, 0, 0, 0, 0]);
             for change in 0..WORDS {
-                memo.walk(from, &mut world.rules, &mut &world.words, out);
+                for limit in [DEPTH, 2, 5, 3] {
+                    let out = &mut out[..limit];
+                    memo.walk(from, &mut world.rules, &mut &world.words, out);
+                }
                 world.words[change] ^= 8;
             }
         }

@@ -51,8 +51,9 @@ pub enum WalkError {
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum End {
-    /// At the outermost function.
+    /// At the outermost function. The first: zeros are a valid memo.
     Complete,
     /// There are more frames than places for them.
     TooDeep,
@@ -82,7 +83,8 @@ pub struct Frame {
 pub struct Walked {
     /// How many frames were written.
     pub len: usize,
-    /// How many outermost frames were not written since they are the outermost frames of the previous walk; 0 without a memo.
+    /// How many outermost frames were not written since they are the outermost frames of the previous walk, which ended as this
+    /// one; 0 without a memo.
     pub shared: usize,
     /// How it ended.
     pub end: End,

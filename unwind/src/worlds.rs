@@ -2,13 +2,15 @@
 //!
 //! Compiled for tests only. `memo`'s hand-made cases use the same machine, with words and rules of their own.
 
-use crate::testing::Random;
-use crate::{Memory, Registers, Rule, RuleError, Rules, SAVED};
+use crate::testing::{Random, size};
+use crate::{Memory, Registers, Rule, RuleError, Rules, SAVED, Step};
 
 /// Where its stack lies.
 pub(crate) const BASE: u64 = 0x10_0000;
 /// How many words it has.
-pub(crate) const WORDS: usize = 96;
+pub(crate) const WORDS: usize = 160;
+/// The function of the kernel's signal frames, in deep worlds.
+const SIGNAL: usize = 31;
 
 /// A made-up machine: a stack of arbitrary words, and arbitrary rules for its 32 functions.
 pub(crate) struct World {
@@ -72,6 +74,117 @@ impl World {
         Registers::new(self.word(0), BASE + 8 * self.random.below(4) as u64, saved)
     }
 
+    /// A world of small frames, for stacks deeper than 40 frames.
+    pub(crate) fn deep(seed: u64) -> Self {
+        let mut world = World::new(seed);
+        for at in 0..world.rules.len() {
+            let kind = [1, 1, 1, 1, 1, 1, 1, 2, 2, 5][world.random.below(10)];
+            let mut saves = [0u8, 0, 0, 1, 2, 0x21, 0x3f][world.random.below(7)];
+            if kind > 1 {
+                saves |= 1 << (kind - 2);
+            }
+            let least = 8 + 8 * u64::from(saves.count_ones());
+            let offset = least + 8 * world.random.below(2) as u64;
+            let mut rule = Rule::from_words([kind | offset << 32, 0]);
+            let saved = (0..SAVED).filter(|index| saves >> index & 1 != 0);
+            for (nth, index) in saved.enumerate() {
+                let slot = -16 - 8 * nth as i64;
+                rule = rule.saving(index, false, slot).unwrap();
+            }
+            if world.random.below(20) > 0 {
+                world.rules[at] = Ok(rule);
+            }
+        }
+        world.rules[SIGNAL] = Ok(Rule::SIGNAL);
+        world.words[WORDS - 8..].fill(0);
+        world
+    }
+
+    pub(crate) fn outermost(&mut self) -> Registers {
+        let saved = std::array::from_fn(|_| self.word(2));
+        Registers::new(self.word(0), BASE + 8 * (WORDS as u64 - 10), saved)
+    }
+
+    fn put(&mut self, address: u64, word: u64) {
+        if let Some(at) = address.checked_sub(BASE)
+            && let Some(place) = self.words.get_mut(size(at / 8))
+        {
+            *place = word;
+        }
+    }
+
+    /// Calls a function: most callees' rules lead back to the caller.
+    fn call(&mut self, registers: &mut Registers) {
+        if registers.sp < BASE + 8 * 40 && self.random.below(4) > 0 || registers.sp < BASE + 8 * 30
+        {
+            return;
+        }
+        if self.random.below(150) == 0 {
+            return self.interrupt(registers);
+        }
+        let ip = 16 * self.random.below(32) as u64 + 1;
+        let Ok(rule) = self.rules[size(ip / 16)] else {
+            return;
+        };
+        let (old, [head, _]) = (*registers, rule.to_words());
+        let (kind, offset) = (head & 0xff, head >> 32);
+        registers.ip = ip;
+        registers.sp -= offset;
+        self.put(old.sp - 8, old.ip);
+        for index in 0..SAVED {
+            if rule.saves() & 1 << index != 0 {
+                let slot = rule.slot(index, old.sp, &old);
+                self.put(slot, old.saved[index]);
+                registers.saved[index] = self.word(2);
+            }
+        }
+        if let 2..8 = kind {
+            registers.saved[size(kind - 2)] = old.sp - offset;
+        }
+    }
+
+    /// A signal comes: its frame holds all registers (`rule` knows where).
+    fn interrupt(&mut self, registers: &mut Registers) {
+        let old = *registers;
+        registers.sp -= 8 * 24;
+        registers.ip = 16 * SIGNAL as u64 + 1;
+        let places = [10, 11, 4, 5, 6, 7, 15, 16];
+        let values = old.saved.into_iter().chain([old.sp, old.ip]);
+        for (place, value) in places.into_iter().zip(values) {
+            self.put(registers.sp + 40 + 8 * place, value);
+        }
+    }
+
+    /// Returns to the caller, as the rules have it.
+    fn leave(&mut self, registers: &mut Registers) {
+        let rule = self.rules.rule(registers.ip.wrapping_sub(1), false);
+        let mut caller = *registers;
+        let step = rule.map(|rule| rule.step(&mut caller, &mut &self.words));
+        if let Ok(Ok(Step::Caller)) = step {
+            *registers = caller;
+        } else if self.random.below(4) == 0 {
+            *registers = self.outermost();
+        }
+    }
+
+    /// Some calls and returns, a call with other registers, or a change of anything.
+    fn go(&mut self, registers: &mut Registers) {
+        let times = match self.random.below(8) {
+            0 => self.random.below(12),
+            _ => 1 + self.random.below(3),
+        };
+        match self.random.below(40) {
+            0..25 => (0..times).for_each(|_| self.call(registers)),
+            25..36 => (0..times).for_each(|_| self.leave(registers)),
+            36 => registers.saved[self.random.below(SAVED)] = self.word(2),
+            37 => {
+                let at = self.random.below(WORDS);
+                self.words[at] = self.word(at);
+            }
+            _ => (),
+        }
+    }
+
     fn change(&mut self, registers: &mut Registers) {
         for _ in 0..self.random.below(3) {
             let at = self.random.below(WORDS);
@@ -104,30 +217,61 @@ impl Memory for &[u64; WORDS] {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
-    use crate::{Frame, Memo, walk};
+    use crate::{End, Frame, Memo, walk};
 
     const DEPTH: usize = 96;
 
-    /// Walks in both ways; the stacks and the shared part must be the same. Returns how much was shared.
-    fn check_world(
-        world: &mut World,
-        memo: &mut Memo<DEPTH>,
-        previous: &mut Vec<Frame>,
-        from: Registers,
-    ) -> usize {
-        let limit = if world.random.below(50) == 0 {
-            world.random.below(12)
-        } else {
-            DEPTH
+    /// A walk as it was: what the next one may share.
+    struct Previous {
+        frames: Vec<Frame>,
+        end: End,
+    }
+
+    impl Previous {
+        const NONE: Previous = Previous {
+            frames: Vec::new(),
+            end: End::Complete,
         };
-        let mut full = vec![Frame::default(); limit];
-        let expected = walk(from, &mut world.rules, &mut &world.words, &mut full);
+    }
+
+    /// What the walks of a test came to.
+    #[derive(Debug, Default)]
+    struct Tally {
+        walks: usize,
+        shared: usize,
+        /// Walks that were too deep, of those the ones that shared, and those that asked for no rule.
+        too_deep: [usize; 3],
+    }
+
+    /// Walks in both ways; the stacks and the shared part must be the same, and no other memory be read.
+    fn check<const N: usize>(
+        world: &mut World,
+        memo: &mut Memo<N>,
+        previous: &mut Previous,
+        (from, limit): (Registers, usize),
+        tally: &mut Tally,
+    ) {
+        let (words, mut full) = (world.words, vec![Frame::default(); limit]);
+        let mut read = HashSet::new();
+        let mut reading = |address: u64| {
+            read.insert(address);
+            (&words).read(address)
+        };
+        let expected = walk(from, &mut world.rules, &mut reading, &mut full);
         full.truncate(expected.len);
-        let mut out = vec![Frame::default(); limit];
-        let walked = memo.walk(from, &mut world.rules, &mut &world.words, &mut out);
-        let outer = &previous[previous.len() - walked.shared..];
+        let mut reading = |address: u64| {
+            assert!(read.contains(&address), "read {address:#x}");
+            (&words).read(address)
+        };
+        let (mut out, mut asked) = (vec![Frame::default(); limit], Asked(&mut world.rules, 0));
+        let walked = memo.walk(from, &mut asked, &mut reading, &mut out);
+        let is_unasked = asked.1 == 0;
         assert_eq!(walked.end, expected.end);
+        assert!(walked.shared == 0 || walked.end == previous.end);
+        let outer = &previous.frames[previous.frames.len() - walked.shared..];
         assert_eq!([&out[..walked.len], outer].concat(), full);
         for (nth, frame) in full.iter().rev().enumerate() {
             assert!(
@@ -135,32 +279,115 @@ mod tests {
                     .is_none_or(|remembered| remembered == *frame)
             );
         }
-        *previous = full;
-        walked.shared
+        tally.walks += 1;
+        tally.shared += walked.shared;
+        if walked.end == End::TooDeep && limit > 0 {
+            let counts = [true, walked.shared > 0, is_unasked];
+            for (total, count) in tally.too_deep.iter_mut().zip(counts) {
+                *total += usize::from(count);
+            }
+        }
+        *previous = Previous {
+            frames: full,
+            end: walked.end,
+        };
+    }
+
+    /// Rules, and how often they were asked for.
+    struct Asked<'r>(&'r mut [Result<Rule, RuleError>; 32], usize);
+
+    impl Rules for Asked<'_> {
+        fn rule(&mut self, pc: u64, exact: bool) -> Result<Rule, RuleError> {
+            self.1 += 1;
+            self.0.rule(pc, exact)
+        }
+    }
+
+    fn worlds() -> u64 {
+        if cfg!(debug_assertions) {
+            1_000
+        } else {
+            20_000
+        }
     }
 
     /// Check that arbitrary changes of arbitrary stacks under arbitrary rules never make the memo differ from the full walk.
     #[test]
     fn arbitrary_worlds() {
-        let worlds = if cfg!(debug_assertions) {
-            1_000
-        } else {
-            20_000
-        };
-        let mut shared = 0;
-        for seed in 0..worlds {
+        let mut tally = Tally::default();
+        for seed in 0..worlds() {
             let mut world = World::new(seed);
-            let mut memo = Memo::EMPTY;
-            let mut previous = Vec::new();
+            let (mut memo, mut previous) = (Memo::<DEPTH>::EMPTY, Previous::NONE);
             let mut registers = world.registers();
             for _ in 0..60 {
-                shared += check_world(&mut world, &mut memo, &mut previous, registers);
+                let limit = match world.random.below(50) {
+                    0 => world.random.below(12),
+                    _ => DEPTH,
+                };
+                check(
+                    &mut world,
+                    &mut memo,
+                    &mut previous,
+                    (registers, limit),
+                    &mut tally,
+                );
                 world.change(&mut registers);
             }
         }
-        assert!(
-            shared as u64 > 20 * worlds,
-            "{shared} shared in {worlds} worlds"
-        );
+        assert!(tally.shared as u64 > 20 * worlds(), "{tally:?}");
+    }
+
+    /// Walks in worlds whose stacks get deeper and less deep around and beyond a small limit.
+    fn too_deep<const N: usize>(worlds: u64) -> Tally {
+        let mut tally = Tally::default();
+        for seed in 0..worlds {
+            let mut world = World::deep(seed);
+            let (mut memo, mut previous) = (Memo::<N>::EMPTY, Previous::NONE);
+            let mut registers = world.outermost();
+            let usual = 1 + world.random.below(16);
+            for _ in 0..120 {
+                let limit = match world.random.below(60) {
+                    0 => world.random.below(40),
+                    _ => usual,
+                };
+                check(
+                    &mut world,
+                    &mut memo,
+                    &mut previous,
+                    (registers, limit),
+                    &mut tally,
+                );
+                match world.random.below(300) {
+                    0 => registers = world.outermost(),
+                    1 => memo.clear(),
+                    2 => world.change(&mut registers),
+                    _ => world.go(&mut registers),
+                }
+            }
+        }
+        tally
+    }
+
+    /// Check that walks that are too deep never differ from the full walk, and that they are remembered.
+    #[test]
+    fn deeper_than_the_limit() {
+        for tally in [
+            too_deep::<DEPTH>(worlds() / 4),
+            too_deep::<24>(worlds() / 4),
+        ] {
+            let [all, shared, unasked] = tally.too_deep;
+            assert!(3 * all > tally.walks, "{tally:?}");
+            assert!(7 * shared > all && 4 * unasked > all, "{tally:?}");
+        }
+    }
+
+    /// Check that a memo with places for fewer frames than a walk, or for just as many, is right too.
+    #[test]
+    fn small_memos() {
+        too_deep::<0>(worlds() / 40);
+        too_deep::<1>(worlds() / 20);
+        too_deep::<2>(worlds() / 20);
+        too_deep::<5>(worlds() / 20);
+        too_deep::<12>(worlds() / 20);
     }
 }

@@ -1,0 +1,362 @@
+//! The remembered frames in a row: whether a new walk may enter it, how far it still holds, and its growth at both ends.
+//!
+//! `memo` walks, this file remembers. The row may be longer than what the last walk showed, which had places for fewer frames; and
+//! the stack may go on outside of it. It deliberately takes no steps.
+//!
+//! ```text
+//! entries   0 ..  start            edge              end .. N
+//!                 [ground] outermost frame ... innermost
+//!                 |---------- the chain -----------|
+//!                                  |-- last walk's -|    (and what is inside of a signal, which is not kept)
+//! ```
+//!
+//! **Invariant**: for neighbours `outer, inner`, linked by `Entry::link`, a walk that stands at `inner` with its ip, sp and live registers, and
+//! finds in the slots of `inner` what `outer` holds, comes to `outer` with its ip, sp and live registers. This is true of each
+//! pair by itself, whenever it was seen: a part of the chain may be used without a look at the rest.
+
+use crate::arch::{Registers, Rule, SAVED};
+use crate::entry::Entry;
+use crate::walk::{End, Frame, Memory, Position, Rules};
+
+/// The set of all callee-saved registers.
+const ALL: u8 = (1 << SAVED) - 1;
+/// No place of any entry.
+pub(crate) const NOWHERE: usize = usize::MAX;
+
+/// What comes outside of the outermost entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Beyond {
+    /// Nothing: the stack ends.
+    Nothing,
+    /// What its rule says: all its registers are live, and so are what a plain walk would have. The walk can go on there.
+    Unknown,
+    /// Frames that were forgotten. Its dead registers may be stale, and no walk can go on there.
+    Forgotten,
+}
+
+/// How far a chain holds that a walk has entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// To this outermost frame of the walk, which then ends so.
+    Frame(usize, End),
+    /// To the outermost entry, and the walk has to go on there.
+    Outermost,
+}
+
+/// The row of frames. Zeros are a valid, empty one.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Chain<const N: usize> {
+    start: usize,
+    end: usize,
+    /// The outermost frame of the last walk, or `NOWHERE`.
+    edge: usize,
+    /// Whether `entries[start]` is no frame, but the place of the zero return address that ends the stack.
+    has_ground: bool,
+    beyond: Beyond,
+    entries: [Entry; N],
+}
+
+impl<const N: usize> Chain<N> {
+    pub(crate) const EMPTY: Self = Chain {
+        start: 0,
+        end: 0,
+        edge: 0,
+        has_ground: false,
+        beyond: Beyond::Nothing,
+        entries: [Entry::EMPTY; N],
+    };
+
+    pub(crate) fn clear(&mut self) {
+        (self.start, self.end, self.edge) = (0, 0, NOWHERE);
+        self.has_ground = false;
+        self.beyond = Beyond::Nothing;
+    }
+
+    pub(crate) fn end(&self) -> usize {
+        self.end
+    }
+
+    pub(crate) fn edge(&self) -> usize {
+        self.edge
+    }
+
+    /// Notes which frame is the outermost of the last walk.
+    pub(crate) fn set_edge(&mut self, edge: usize) {
+        self.edge = edge;
+    }
+
+    pub(crate) fn entry(&self, index: usize) -> Option<&Entry> {
+        let entries = self.entries.get(..self.end)?;
+        entries.get(index).filter(|_| index >= self.start)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub(crate) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// The remembered frame with this ip and sp. Both walks go up the stack, so `candidates` (frames that are not below the
+    /// walk) only falls, and all calls of one walk together take at most as many turns as there are entries.
+    #[inline]
+    pub(crate) fn find(&self, at: &Position, candidates: &mut usize) -> Option<usize> {
+        while *candidates > self.start {
+            let index = candidates.wrapping_sub(1);
+            let entry = self.entries.get(index)?;
+            if entry.sp >= at.registers.sp {
+                let is_frame = index > self.start || !self.has_ground;
+                let is_same = entry.sp == at.registers.sp && entry.ip == at.registers.ip;
+                return (is_same && is_frame && !at.exact).then_some(index);
+            }
+            *candidates = index;
+        }
+        None
+    }
+
+    pub(crate) fn may_enter(&self, index: usize, untried: usize, at: &Position) -> bool {
+        let entry = self.entries.get(index);
+        index < untried && entry.is_some_and(|entry| entry.agrees(&at.registers))
+    }
+
+    /// How far the chain holds from `index` outwards, of use to a walk that has places for `places` more frames (at least one);
+    /// else where it no longer does: no frame at or inside that index can be entered in this walk.
+    #[inline]
+    pub(crate) fn compare(
+        &self,
+        index: usize,
+        places: usize,
+        memory: &mut impl Memory,
+    ) -> Result<Reach, usize> {
+        let is_too_short = index.wrapping_sub(self.start) < places;
+        if is_too_short && self.beyond == Beyond::Forgotten {
+            return Err(0);
+        }
+        // A walk that is too deep has stepped out of the last frame that it shows.
+        let first = if is_too_short {
+            self.start
+        } else {
+            index.wrapping_sub(places)
+        };
+        let outwards = self.entries.get(first..=index).unwrap_or(&[]);
+        for (place, pair) in outwards.windows(2).enumerate().rev() {
+            let [outer, inner] = pair else { return Err(0) };
+            if !inner.still_leads_to(outer, memory) {
+                return Err(first.wrapping_add(place).wrapping_add(1));
+            }
+        }
+        let is_ground = self.has_ground && first == self.start;
+        Ok(if is_ground || !is_too_short {
+            let end = if is_ground {
+                End::Complete
+            } else {
+                End::TooDeep
+            };
+            Reach::Frame(first.wrapping_add(1), end)
+        } else if self.beyond == Beyond::Nothing {
+            Reach::Frame(first, End::Complete)
+        } else {
+            Reach::Outermost
+        })
+    }
+
+    /// The rule for a frame, from the chain if the frame's ip is the remembered one.
+    pub(crate) fn rule(
+        &self,
+        known: Option<usize>,
+        at: &Position,
+        rules: &mut impl Rules,
+    ) -> Result<Rule, End> {
+        match known.and_then(|index| self.entries.get(index)) {
+            Some(entry) if entry.rule != Rule::UNSUPPORTED => Ok(entry.rule),
+            _ => at.rule(rules),
+        }
+    }
+
+    /// Puts a walk at the outermost entry, and says by which rule it goes on, which may be found only now.
+    pub(crate) fn last_step(
+        &mut self,
+        at: &mut Position,
+        rules: &mut impl Rules,
+    ) -> Result<Rule, End> {
+        let Some(entry) = self.entries.get_mut(self.start) else {
+            return Err(End::Corrupt); // not reached: the walk stands in the chain
+        };
+        *at = Position::new(entry.registers());
+        if entry.rule == Rule::UNSUPPORTED {
+            entry.rule = at.rule(rules)?;
+        }
+        Ok(entry.rule)
+    }
+
+    /// Writes the frames from the innermost one to the one at `edge`.
+    pub(crate) fn write(&self, edge: usize, out: Option<&mut [Frame]>) {
+        let entries = self.entries.get(edge..self.end).unwrap_or(&[]);
+        for (place, entry) in out.unwrap_or_default().iter_mut().zip(entries.iter().rev()) {
+            *place = entry.frame();
+        }
+    }
+
+    /// Forgets the frames inside of `index`.
+    pub(crate) fn cut(&mut self, index: usize) {
+        self.end = index.wrapping_add(1).min(self.end);
+    }
+
+    /// Begins anew with a walk that ended so, at `last`. Where it was too deep, there is room for the frames outside, which will be
+    /// met when the stack shrinks.
+    pub(crate) fn begin(&mut self, fresh: &[Entry], end: End, last: &Registers) {
+        self.clear();
+        let Some(outermost) = fresh.last().filter(|entry| !entry.exact) else {
+            return;
+        };
+        self.beyond = Self::beyond(end == End::Complete);
+        if end == End::TooDeep {
+            self.start = N.saturating_sub(fresh.len()) / 2;
+        }
+        self.has_ground = end == End::Complete && !outermost.rule.is_outermost();
+        if let (true, Some(place)) = (self.has_ground, self.entries.get_mut(self.start)) {
+            *place = Entry::ground(last);
+        }
+        self.edge = self.start.wrapping_add(usize::from(self.has_ground));
+        self.end = self.edge;
+        self.add_inner(fresh);
+    }
+
+    fn beyond(is_whole: bool) -> Beyond {
+        if is_whole {
+            Beyond::Nothing
+        } else {
+            Beyond::Unknown
+        }
+    }
+
+    fn live_in_outermost(&self) -> u8 {
+        if self.beyond == Beyond::Nothing {
+            0
+        } else {
+            ALL
+        }
+    }
+
+    /// Adds the inner frames of a walk that entered at the innermost entry (`fresh`, innermost first), those outside of the first that a signal interrupted: of that
+    /// one more is known than a rule for return addresses says.
+    pub(crate) fn add_inner(&mut self, fresh: &[Entry]) {
+        let plain = fresh.rsplit(|entry| entry.exact).next().unwrap_or_default();
+        if !self.has_room_inside(plain.len()) && !self.make_room_inside(plain.len()) {
+            return self.clear();
+        }
+        let live_if_outermost = self.live_in_outermost();
+        for entry in plain.iter().rev() {
+            let Some((outer, inner)) = self.entries.split_at_mut_checked(self.end) else {
+                return self.clear();
+            };
+            let Some(place) = inner.first_mut() else {
+                return self.clear();
+            };
+            *place = *entry;
+            let outer = outer.last().filter(|_| self.end > self.start);
+            place.link(outer, live_if_outermost);
+            self.end = self.end.wrapping_add(1);
+        }
+    }
+
+    /// Adds what a walk found that went on at the outermost entry: the frames outside of it (`fresh`, innermost first), and how and
+    /// where it ended. Frames outside of a signal are not kept.
+    pub(crate) fn add_outer(&mut self, fresh: &[Entry], end: End, last: &Registers) {
+        let plain = fresh.split(|entry| entry.exact).next().unwrap_or_default();
+        let is_all = plain.len() == fresh.len();
+        let is_whole = end == End::Complete && is_all;
+        let outermost = plain.last().or(self.entry(self.start));
+        let has_ground = is_whole && outermost.is_some_and(|entry| !entry.rule.is_outermost());
+        let needed = plain.len().wrapping_add(usize::from(has_ground));
+        if self.start < needed && !self.make_room_outside(needed) {
+            return self.clear();
+        }
+        let (inner, start) = (self.start, self.start.wrapping_sub(needed));
+        (self.start, self.has_ground, self.beyond) = (start, has_ground, Self::beyond(is_whole));
+        let ground = has_ground.then(|| Entry::ground(last));
+        let outwards = ground.iter().chain(plain.iter().rev());
+        for (place, entry) in self.entries.iter_mut().skip(start).zip(outwards) {
+            *place = *entry;
+        }
+        self.edge = if is_all {
+            start.wrapping_add(usize::from(has_ground))
+        } else {
+            NOWHERE
+        };
+        self.link(start.wrapping_add(usize::from(has_ground)), inner);
+    }
+
+    /// Links the frames from `from` to `to` to their callers.
+    fn link(&mut self, from: usize, to: usize) {
+        let live_if_outermost = self.live_in_outermost();
+        for index in from..=to {
+            let Some((outer, inner)) = self.entries.split_at_mut_checked(index) else {
+                return;
+            };
+            if let Some(entry) = inner.first_mut() {
+                let outer = outer.last().filter(|_| index > self.start);
+                entry.link(outer, live_if_outermost);
+            }
+        }
+    }
+
+    /// Whether `count` more frames fit in.
+    fn has_room_inside(&self, count: usize) -> bool {
+        N.saturating_sub(self.end) >= count
+    }
+
+    /// Moves the chain outwards, to the beginning, so that `count` inner frames fit in. Where they would not, it forgets outer frames until
+    /// half is free, but not the last walk's and the one outside of them. False if that cannot be.
+    #[cold]
+    #[inline(never)]
+    fn make_room_inside(&mut self, count: usize) -> bool {
+        let len = self.end.wrapping_sub(self.start);
+        let mut kept = len;
+        if len.wrapping_add(count) > N {
+            let walk = self.end.saturating_sub(self.edge);
+            let wanted = walk.wrapping_add(count).wrapping_add(1);
+            kept = wanted.max(N / 2).min(N).saturating_sub(count).min(len);
+            self.has_ground = false;
+            self.beyond = Beyond::Forgotten;
+        }
+        self.move_to(0, kept);
+        kept > 0
+    }
+
+    /// Moves the chain to the middle, so that `count` outer entries fit in. False if there is no room.
+    #[cold]
+    #[inline(never)]
+    fn make_room_outside(&mut self, count: usize) -> bool {
+        let len = self.end.wrapping_sub(self.start);
+        let Some(free) = N.checked_sub(len.wrapping_add(count)) else {
+            return false;
+        };
+        self.move_to((free / 2).wrapping_add(count), len);
+        true
+    }
+
+    /// Moves the `kept` innermost entries, so that they begin at `to`.
+    fn move_to(&mut self, to: usize, kept: usize) {
+        let from = self.end.wrapping_sub(kept);
+        let mut move_one = |place: usize| {
+            let entry = self.entries.get(from.wrapping_add(place)).copied();
+            if let (Some(entry), Some(to)) = (entry, self.entries.get_mut(to.wrapping_add(place))) {
+                *to = entry;
+            }
+        };
+        if to <= from {
+            (0..kept).for_each(&mut move_one);
+        } else {
+            (0..kept).rev().for_each(&mut move_one);
+        }
+        self.edge = match self.edge.checked_sub(from) {
+            Some(place) if place < kept => to.wrapping_add(place),
+            _ => NOWHERE,
+        };
+        (self.start, self.end) = (to, to.wrapping_add(kept));
+    }
+}
