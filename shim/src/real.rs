@@ -4,7 +4,7 @@
 //! another and nothing is allocated. A function that the next allocator lacks (mallocx under glibc, free_sized before C23) is
 //! answered by one that it has, so that a program that finds our symbol gets what the symbol promises.
 
-use crate::elf::Range;
+use crate::elf::{Image, Range};
 use crate::objects::{Found, find_object, find_symbol};
 use core::ffi::{CStr, c_int, c_void};
 use core::num::NonZeroUsize;
@@ -105,37 +105,39 @@ pub(crate) fn prepare() {
         return;
     };
     ALLOCATOR_BIAS.put(found.bias as u64);
-    if let Some(range) = allocator_range(found.bias) {
-        let words = [range.start, range.end].map(|address| address as u64);
-        ALLOCATOR
-            .iter()
-            .zip(words)
-            .for_each(|(place, word)| place.put(word));
-    }
+    note_ranges(found);
 }
 
 /// Load bias of the object that defines the next malloc: the allocator behind us.
 static ALLOCATOR_BIAS: AtomicU64 = AtomicU64::new(NO_BIAS);
 const NO_BIAS: u64 = u64::MAX;
 
-/// Range of the allocator behind us; empty where that is libc.
-static ALLOCATOR: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+/// Ranges of this library, and of the allocator behind us unless that is libc.
+static INSIDE: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
 
-/// True for a caller inside the allocator behind us: jemalloc's operators call its own aligned_alloc through our hooks, which is one
-/// event, not two. libc is left out: a signal handler's printf calls malloc from there.
-pub(crate) fn is_inside_allocator(return_address: u64) -> bool {
-    let [start, end] = ALLOCATOR.each_ref().map(Word::peek);
-    (start..end).contains(&return_address)
+/// True for a caller that is part of an event already: the allocator calling itself through our hooks (jemalloc's operators call its
+/// aligned_alloc), or ending in a jump to one (its operator delete jumps to free, and seems to be called from here). libc is left out: a
+/// signal handler's printf calls malloc from there.
+pub(crate) fn is_inside(return_address: u64) -> bool {
+    let [ours, ours_end, theirs, theirs_end] = INSIDE.each_ref().map(Word::peek);
+    (ours..ours_end).contains(&return_address) || (theirs..theirs_end).contains(&return_address)
 }
 
-fn allocator_range(bias: usize) -> Option<Range> {
+fn range_of(is_it: impl Fn(&Image<'_>) -> bool) -> Option<Range> {
+    find_object(|object| object.image.range().filter(|_| is_it(&object.image)))
+}
+
+fn note_ranges(allocator: Found) {
     let libc = find_symbol(c"gnu_get_libc_version", 0).map(|found| found.bias);
-    find_object(|object| {
-        object
-            .image
-            .range()
-            .filter(|_| object.image.bias == bias && libc != Some(bias))
-    })
+    let ours = range_of(|image| image.contains(our_address()));
+    let theirs = range_of(|image| image.bias == allocator.bias && libc != Some(allocator.bias));
+    let none = Range { start: 0, end: 0 };
+    let [ours, theirs] = [ours, theirs].map(|range| range.unwrap_or(none));
+    let words = [ours.start, ours.end, theirs.start, theirs.end];
+    INSIDE
+        .iter()
+        .zip(words)
+        .for_each(|(place, word)| place.put(word as u64));
 }
 
 /// True where a symbol is defined by the allocator behind us.

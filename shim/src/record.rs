@@ -37,7 +37,7 @@ pub(crate) fn enter(entry: &Entry) -> Option<Hook<'_>> {
         .state
         .is_none_or(|state| state.guard() != 0 && !was_left(state, entry));
     if nested {
-        if real::is_inside_allocator(entry.return_address) {
+        if real::is_inside(entry.return_address) {
             return None;
         }
         thread.count(&thread.entry.nested);

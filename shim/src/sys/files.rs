@@ -1,0 +1,196 @@
+//! Files: memfds and their seals, descriptor numbers, /proc, the log.
+
+use super::raw::{Descriptor, Errno, raw, signed, widen};
+use core::ffi::CStr;
+
+/// Makes an anonymous file that may be sealed; close-on-exec.
+pub(crate) fn memfd(name: &CStr) -> Result<Descriptor, Errno> {
+    const MFD_NOEXEC_SEAL: u32 = 8; // Linux 6.3; older kernels say EINVAL
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    let make = |flags: u32| {
+        // SAFETY: the name is a C string; the call makes a descriptor and nothing else.
+        unsafe {
+            raw(
+                libc::SYS_memfd_create,
+                [name.as_ptr() as usize, flags as usize, 0, 0, 0, 0],
+            )
+        }
+    };
+    make(flags | MFD_NOEXEC_SEAL)
+        .or_else(|_| make(flags))
+        .map(Descriptor::from)
+}
+
+/// Sets a file's length.
+pub(crate) fn truncate(file: Descriptor, bytes: u64) -> Result<(), Errno> {
+    // SAFETY: only called on memfds of ours that nobody has mapped yet.
+    unsafe {
+        raw(
+            libc::SYS_ftruncate,
+            [
+                file.number(),
+                usize::try_from(bytes).unwrap_or(usize::MAX),
+                0,
+                0,
+                0,
+                0,
+            ],
+        )
+    }
+    .map(drop)
+}
+
+/// Makes a file its owner's alone.
+pub(crate) fn owner_only(file: Descriptor) -> Result<(), Errno> {
+    // SAFETY: changes the mode of a memfd of ours.
+    unsafe { raw(libc::SYS_fchmod, [file.number(), 0o600, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Seals a memfd: no shrinking, no growing, no further seals; and, where the kernel can (Linux 5.1), no new writable mapping.
+pub(crate) fn seal(file: Descriptor, against_writers: bool) -> Result<(), Errno> {
+    const FUTURE_WRITE: i32 = 0x10;
+    let size = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
+    if against_writers {
+        let _ = control(file, libc::F_ADD_SEALS, FUTURE_WRITE);
+    }
+    control(file, libc::F_ADD_SEALS, size | libc::F_SEAL_SEAL).map(drop)
+}
+
+/// Moves a descriptor to the first free number from `from` on; close-on-exec.
+pub(crate) fn move_up(file: Descriptor, from: i32) -> Result<Descriptor, Errno> {
+    let moved = control(file, libc::F_DUPFD_CLOEXEC, from).map(Descriptor::from)?;
+    close(file);
+    Ok(moved)
+}
+
+fn control(file: Descriptor, command: i32, argument: i32) -> Result<usize, Errno> {
+    // SAFETY: the commands used here (F_ADD_SEALS, F_DUPFD_CLOEXEC) take an integer.
+    unsafe {
+        raw(
+            libc::SYS_fcntl,
+            [file.number(), widen(command), widen(argument), 0, 0, 0],
+        )
+    }
+}
+
+/// Closes a descriptor.
+pub(crate) fn close(file: Descriptor) {
+    // SAFETY: called on descriptors of ours alone.
+    let _ = unsafe { raw(libc::SYS_close, [file.number(), 0, 0, 0, 0, 0]) };
+}
+
+/// Closes the target's descriptors from `first` to `last`, as close_range(2) does.
+pub(crate) fn close_range(first: u32, last: u32, flags: i32) -> Result<(), Errno> {
+    // SAFETY: the target asked for it; our own numbers were cut out by `descriptors`.
+    unsafe {
+        raw(
+            libc::SYS_close_range,
+            [first as usize, last as usize, widen(flags), 0, 0, 0],
+        )
+    }
+    .map(drop)
+}
+
+/// What names a file: device and inode. None where the descriptor is not open.
+pub(crate) fn file_identity(file: Descriptor) -> Option<(u64, u64)> {
+    status(file).map(|status| (status.st_dev, status.st_ino))
+}
+
+fn status(file: Descriptor) -> Option<libc::stat> {
+    let mut status = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    let arguments = [file.number(), status.as_mut_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: fstat writes one struct stat at the given place.
+    unsafe { raw(libc::SYS_fstat, arguments) }.ok()?;
+    // SAFETY: zeroed memory is a valid stat, and so is what the call has written.
+    Some(unsafe { status.assume_init() })
+}
+
+/// Reads from the start of a file into `buffer`; the bytes read.
+pub(crate) fn read_file<'b>(path: &CStr, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    // SAFETY: the path is a C string.
+    let opened = unsafe {
+        raw(
+            libc::SYS_openat,
+            [
+                signed(libc::AT_FDCWD),
+                path.as_ptr() as usize,
+                widen(flags),
+                0,
+                0,
+                0,
+            ],
+        )
+    };
+    let file = Descriptor::from(opened.ok()?);
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        // SAFETY: writes at most `rest.len()` bytes into `rest`.
+        match unsafe {
+            raw(
+                libc::SYS_read,
+                [
+                    file.number(),
+                    rest.as_mut_ptr() as usize,
+                    rest.len(),
+                    0,
+                    0,
+                    0,
+                ],
+            )
+        } {
+            Ok(0) | Err(_) => break,
+            Ok(count) => filled += count,
+        }
+    }
+    close(file);
+    buffer.get(..filled)
+}
+
+/// The target of a symbolic link.
+pub(crate) fn read_link<'b>(path: &CStr, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    let arguments = [
+        signed(libc::AT_FDCWD),
+        path.as_ptr() as usize,
+        buffer.as_mut_ptr() as usize,
+        buffer.len(),
+        0,
+        0,
+    ];
+    // SAFETY: writes at most `buffer.len()` bytes into `buffer`.
+    let count = unsafe { raw(libc::SYS_readlinkat, arguments) }.ok()?;
+    buffer.get(..count)
+}
+
+/// Appends to a regular file, made so that only the user of the target can read it. Never waits, also for a pipe's reader.
+pub(crate) fn append_file(path: &CStr, text: &[u8]) {
+    let flags = libc::O_WRONLY
+        | libc::O_APPEND
+        | libc::O_CREAT
+        | libc::O_CLOEXEC
+        | libc::O_NOCTTY
+        | libc::O_NONBLOCK;
+    // SAFETY: the path is a C string.
+    let opened = unsafe {
+        raw(
+            libc::SYS_openat,
+            [
+                signed(libc::AT_FDCWD),
+                path.as_ptr() as usize,
+                widen(flags),
+                0o600,
+                0,
+                0,
+            ],
+        )
+    };
+    let Ok(file) = opened.map(Descriptor::from) else {
+        return;
+    };
+    if status(file).is_some_and(|status| status.st_mode & libc::S_IFMT == libc::S_IFREG) {
+        let arguments = [file.number(), text.as_ptr() as usize, text.len(), 0, 0, 0];
+        // SAFETY: reads `text.len()` bytes of `text`.
+        let _ = unsafe { raw(libc::SYS_write, arguments) };
+    }
+    close(file);
+}

@@ -1,0 +1,128 @@
+//! Maps: private tables, the shared ledger, and whether a page is there.
+
+use super::raw::{Descriptor, Errno, raw, signed, widen};
+use crate::filters;
+use core::ptr::NonNull;
+
+/// Maps `bytes` of zeroed private memory that is not resident until it is touched, and never in huge pages.
+pub(crate) fn map_private(bytes: usize) -> Result<NonNull<u8>, Errno> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let memory = map(
+        0,
+        bytes,
+        protection,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+        Descriptor(-1),
+    )?;
+    advise(memory, bytes, libc::MADV_NOHUGEPAGE);
+    Ok(memory)
+}
+
+/// Maps a memfd, shared; `writable` or to be read only.
+pub(crate) fn map_shared(
+    file: Descriptor,
+    bytes: usize,
+    writable: bool,
+) -> Result<NonNull<u8>, Errno> {
+    let protection = if writable {
+        libc::PROT_READ | libc::PROT_WRITE
+    } else {
+        libc::PROT_READ
+    };
+    let memory = map(
+        0,
+        bytes,
+        protection,
+        libc::MAP_SHARED | libc::MAP_NORESERVE,
+        file,
+    )?;
+    advise(memory, bytes, libc::MADV_DONTDUMP);
+    advise(memory, bytes, libc::MADV_NOHUGEPAGE);
+    Ok(memory)
+}
+
+/// Maps a memfd over what is mapped at `at` now.
+///
+/// # Safety
+/// The caller promises that `bytes` at `at` are a mapping of ours, whose references stay valid with the file's contents.
+pub(crate) unsafe fn map_over(
+    at: NonNull<u8>,
+    file: Descriptor,
+    bytes: usize,
+) -> Result<(), Errno> {
+    let flags = libc::MAP_SHARED | libc::MAP_NORESERVE | libc::MAP_FIXED;
+    let memory = map(
+        at.as_ptr() as usize,
+        bytes,
+        libc::PROT_READ | libc::PROT_WRITE,
+        flags,
+        file,
+    )?;
+    advise(memory, bytes, libc::MADV_DONTDUMP);
+    advise(memory, bytes, libc::MADV_NOHUGEPAGE);
+    Ok(())
+}
+
+fn map(
+    at: usize,
+    bytes: usize,
+    protection: i32,
+    flags: i32,
+    file: Descriptor,
+) -> Result<NonNull<u8>, Errno> {
+    let arguments = [
+        at,
+        bytes,
+        widen(protection),
+        widen(flags),
+        signed(file.0),
+        0,
+    ];
+    // SAFETY: mmap replaces nothing unless MAP_FIXED is given, which `map_over`'s caller answers for.
+    let address = unsafe { raw(libc::SYS_mmap, arguments) }?;
+    NonNull::new(core::ptr::with_exposed_provenance_mut(address)).ok_or(Errno(libc::ENOMEM))
+}
+
+/// Unmaps what `map_private` or `map_shared` gave.
+///
+/// # Safety
+/// The caller promises that nothing refers to it any more.
+pub(crate) unsafe fn unmap(memory: NonNull<u8>, bytes: usize) {
+    // SAFETY: the caller's promise.
+    let _ = unsafe {
+        raw(
+            libc::SYS_munmap,
+            [memory.as_ptr() as usize, bytes, 0, 0, 0, 0],
+        )
+    };
+}
+
+/// Advises the kernel; advice that it does not know is no loss.
+fn advise(memory: NonNull<u8>, bytes: usize, advice: i32) {
+    let _ = advise_at(memory.as_ptr() as usize, bytes, advice);
+}
+
+/// Makes a page of ours read as zero in every forked child (Linux 4.14).
+pub(crate) fn wipe_on_fork(page: usize, bytes: usize) -> Result<(), Errno> {
+    advise_at(page, bytes, libc::MADV_WIPEONFORK)
+}
+
+fn advise_at(address: usize, bytes: usize, advice: i32) -> Result<(), Errno> {
+    if filters::is_filtered() {
+        return Err(Errno(libc::EPERM));
+    }
+    // SAFETY: the advice values used here (NOHUGEPAGE, DONTDUMP, WIPEONFORK) change no contents in this process.
+    unsafe { raw(libc::SYS_madvise, [address, bytes, widen(advice), 0, 0, 0]) }.map(drop)
+}
+
+/// True where the eight bytes at `address` can be read now: the kernel copies them in as a signal set and then refuses the operation
+/// `usize::MAX` (rt_sigprocmask(2): EFAULT before EINVAL), so nothing changes and nothing faults.
+pub(crate) fn readable(address: u64) -> bool {
+    let Ok(address) = usize::try_from(address) else {
+        return false;
+    };
+    let how = usize::MAX;
+    // SAFETY: with an operation that does not exist the call changes nothing.
+    let result = unsafe { raw(libc::SYS_rt_sigprocmask, [how, address, 0, 8, 0, 0]) };
+    result == Err(Errno(libc::EINVAL))
+}

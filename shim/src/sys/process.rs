@@ -1,0 +1,98 @@
+//! What the process is: limits, ids, clocks, random bytes. After the target has put a seccomp filter on itself, ids and clocks are zero.
+
+use super::raw::{raw, widen};
+use crate::filters;
+
+/// A resource limit's soft value; u64::MAX where it is unlimited or not known.
+pub(crate) fn limit(resource: libc::__rlimit_resource_t) -> u64 {
+    let mut limit = libc::rlimit64 {
+        rlim_cur: u64::MAX,
+        rlim_max: u64::MAX,
+    };
+    // SAFETY: prlimit64 on ourselves with no new value writes one rlimit64.
+    let _ = unsafe {
+        raw(
+            libc::SYS_prlimit64,
+            [0, resource as usize, 0, (&raw mut limit) as usize, 0, 0],
+        )
+    };
+    limit.rlim_cur
+}
+
+/// getpid(2).
+pub(crate) fn pid() -> u32 {
+    identity_call(libc::SYS_getpid)
+}
+
+/// getppid(2).
+pub(crate) fn parent_pid() -> u32 {
+    identity_call(libc::SYS_getppid)
+}
+
+/// gettid(2).
+pub(crate) fn thread_id() -> u32 {
+    identity_call(libc::SYS_gettid)
+}
+
+/// geteuid(2).
+pub(crate) fn effective_user() -> u32 {
+    identity_call(libc::SYS_geteuid)
+}
+
+fn identity_call(number: libc::c_long) -> u32 {
+    if filters::is_filtered() {
+        return 0;
+    }
+    // SAFETY: takes no arguments and cannot fail.
+    let result = unsafe { raw(number, [0; 6]) };
+    result
+        .ok()
+        .and_then(|value| u32::try_from(value).ok())
+        .unwrap_or(0)
+}
+
+/// A clock in nanoseconds; 0 where it does not exist.
+pub(crate) fn clock_ns(clock: libc::clockid_t) -> u64 {
+    if filters::is_filtered() {
+        return 0;
+    }
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: clock_gettime writes one timespec.
+    let _ = unsafe {
+        raw(
+            libc::SYS_clock_gettime,
+            [widen(clock), (&raw mut time) as usize, 0, 0, 0, 0],
+        )
+    };
+    time.tv_sec
+        .cast_unsigned()
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec.cast_unsigned())
+}
+
+/// Eight random bytes; the clock's where there are none.
+pub(crate) fn random() -> u64 {
+    let mut word = 0u64;
+    // SAFETY: getrandom writes at most eight bytes.
+    let got = unsafe {
+        raw(
+            libc::SYS_getrandom,
+            [
+                (&raw mut word) as usize,
+                8,
+                libc::GRND_NONBLOCK as usize,
+                0,
+                0,
+                0,
+            ],
+        )
+    };
+    if got == Ok(8) {
+        word
+    } else {
+        clock_ns(libc::CLOCK_REALTIME) ^ u64::from(pid()) << 32
+    }
+}

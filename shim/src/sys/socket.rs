@@ -1,0 +1,142 @@
+//! Handing the two descriptors over to `run`, through an abstract Unix socket.
+
+use super::files::close;
+use super::process::effective_user;
+use super::raw::{Descriptor, Errno, raw, widen};
+
+/// Longest wait for a `run` whose queue is full: hundreds of children may be made at once.
+const PATIENCE_MICROSECONDS: i64 = 200_000;
+
+/// Sends `message` and two descriptors to the abstract Unix socket `name`, if its owner is this user or root. Waits `PATIENCE` at most.
+pub(crate) fn hand_over(name: &[u8], message: &[u8], files: [Descriptor; 2]) -> Result<(), Errno> {
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: makes a socket.
+    let socket = Descriptor::from(unsafe {
+        raw(
+            libc::SYS_socket,
+            [widen(libc::AF_UNIX), widen(kind), 0, 0, 0, 0],
+        )
+    }?);
+    let sent = be_patient(socket)
+        .and_then(|()| connect_abstract(socket, name))
+        .and_then(|()| peer_is_trusted(socket))
+        .and_then(|()| send_files(socket, message, files));
+    close(socket);
+    sent
+}
+
+fn be_patient(socket: Descriptor) -> Result<(), Errno> {
+    let time = libc::timeval {
+        tv_sec: 0,
+        tv_usec: PATIENCE_MICROSECONDS,
+    };
+    let (level, option) = (widen(libc::SOL_SOCKET), widen(libc::SO_SNDTIMEO));
+    let arguments = [
+        socket.number(),
+        level,
+        option,
+        (&raw const time) as usize,
+        size_of::<libc::timeval>(),
+        0,
+    ];
+    // SAFETY: reads one timeval.
+    unsafe { raw(libc::SYS_setsockopt, arguments) }.map(drop)
+}
+
+fn connect_abstract(socket: Descriptor, name: &[u8]) -> Result<(), Errno> {
+    #[repr(C)]
+    struct Address {
+        family: libc::sa_family_t,
+        path: [u8; 108],
+    }
+    let mut address = Address {
+        family: 1,
+        path: [0; 108],
+    };
+    let place = address
+        .path
+        .get_mut(1..=name.len())
+        .ok_or(Errno(libc::ENAMETOOLONG))?;
+    place.copy_from_slice(name);
+    // SAFETY: reads family, the leading NUL and the name.
+    unsafe {
+        raw(
+            libc::SYS_connect,
+            [
+                socket.number(),
+                (&raw const address) as usize,
+                name.len() + 3,
+                0,
+                0,
+                0,
+            ],
+        )
+    }
+    .map(drop)
+}
+
+fn peer_is_trusted(socket: Descriptor) -> Result<(), Errno> {
+    let mut peer = libc::ucred {
+        pid: 0,
+        uid: u32::MAX,
+        gid: u32::MAX,
+    };
+    let mut length = 12u32;
+    let arguments = [
+        socket.number(),
+        widen(libc::SOL_SOCKET),
+        widen(libc::SO_PEERCRED),
+        (&raw mut peer) as usize,
+        (&raw mut length) as usize,
+        0,
+    ];
+    // SAFETY: writes one struct ucred (12 bytes).
+    unsafe { raw(libc::SYS_getsockopt, arguments) }?;
+    if peer.uid == 0 || peer.uid == effective_user() {
+        Ok(())
+    } else {
+        Err(Errno(libc::EPERM))
+    }
+}
+
+fn send_files(socket: Descriptor, message: &[u8], files: [Descriptor; 2]) -> Result<(), Errno> {
+    #[repr(C)]
+    struct Ancillary {
+        length: usize,
+        level: i32,
+        kind: i32,
+        files: [i32; 2],
+    }
+    let ancillary = Ancillary {
+        length: 24,
+        level: libc::SOL_SOCKET,
+        kind: libc::SCM_RIGHTS,
+        files: files.map(|file| file.0),
+    };
+    let part = libc::iovec {
+        iov_base: message.as_ptr().cast_mut().cast(),
+        iov_len: message.len(),
+    };
+    // SAFETY: a msghdr of zeros is valid: no name, no parts.
+    let mut header: libc::msghdr = unsafe { core::mem::zeroed() };
+    header.msg_iov = (&raw const part).cast_mut();
+    header.msg_iovlen = 1;
+    header.msg_control = (&raw const ancillary).cast_mut().cast();
+    header.msg_controllen = size_of::<Ancillary>();
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    // SAFETY: the header describes one readable part and one control message, both alive.
+    unsafe {
+        raw(
+            libc::SYS_sendmsg,
+            [
+                socket.number(),
+                (&raw const header) as usize,
+                widen(flags),
+                0,
+                0,
+                0,
+            ],
+        )
+    }
+    .map(drop)
+}
