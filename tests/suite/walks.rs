@@ -215,7 +215,7 @@ fn coroutines() {
     check(
         &Target::c("coroutines.c").opt("-O1").words(),
         b"go\ngo\n",
-        15,
+        9,
     );
 }
 
