@@ -38,7 +38,8 @@ pub(crate) struct Scratch {
     bounds: Bounds,
     /// Generation of the loader that `memo`, `nodes` and `cache` belong to.
     generation: u32,
-    memo: Memo<MAX_DEPTH>,
+    /// Twice the depth, so that a stack which moves around the limit stays remembered.
+    memo: Memo<{ 2 * MAX_DEPTH }>,
     frames: [heapshim_unwind::Frame; MAX_DEPTH],
     /// Trie nodes of the last walk, outermost first.
     nodes: [u32; MAX_DEPTH],
