@@ -105,40 +105,31 @@ fn status(file: Descriptor) -> Option<libc::stat> {
     Some(unsafe { status.assume_init() })
 }
 
+/// Opens a file, close-on-exec; one that is made is its owner's alone.
+fn open(path: &CStr, flags: i32) -> Option<Descriptor> {
+    let (at, flags) = (signed(libc::AT_FDCWD), widen(flags | libc::O_CLOEXEC));
+    let arguments = [at, path.as_ptr() as usize, flags, 0o600, 0, 0];
+    // SAFETY: the path is a C string.
+    unsafe { raw(libc::SYS_openat, arguments) }
+        .ok()
+        .map(Descriptor::from)
+}
+
 /// Reads from the start of a file into `buffer`; the bytes read.
 pub(crate) fn read_file<'b>(path: &CStr, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-    // SAFETY: the path is a C string.
-    let opened = unsafe {
-        raw(
-            libc::SYS_openat,
-            [
-                signed(libc::AT_FDCWD),
-                path.as_ptr() as usize,
-                widen(flags),
-                0,
-                0,
-                0,
-            ],
-        )
-    };
-    let file = Descriptor::from(opened.ok()?);
+    let file = open(path, libc::O_RDONLY)?;
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let arguments = [
+            file.number(),
+            rest.as_mut_ptr() as usize,
+            rest.len(),
+            0,
+            0,
+            0,
+        ];
         // SAFETY: writes at most `rest.len()` bytes into `rest`.
-        match unsafe {
-            raw(
-                libc::SYS_read,
-                [
-                    file.number(),
-                    rest.as_mut_ptr() as usize,
-                    rest.len(),
-                    0,
-                    0,
-                    0,
-                ],
-            )
-        } {
+        match unsafe { raw(libc::SYS_read, arguments) } {
             Ok(0) | Err(_) => break,
             Ok(count) => filled += count,
         }
@@ -164,27 +155,8 @@ pub(crate) fn read_link<'b>(path: &CStr, buffer: &'b mut [u8]) -> Option<&'b [u8
 
 /// Appends to a regular file, made so that only the user of the target can read it. Never waits, also for a pipe's reader.
 pub(crate) fn append_file(path: &CStr, text: &[u8]) {
-    let flags = libc::O_WRONLY
-        | libc::O_APPEND
-        | libc::O_CREAT
-        | libc::O_CLOEXEC
-        | libc::O_NOCTTY
-        | libc::O_NONBLOCK;
-    // SAFETY: the path is a C string.
-    let opened = unsafe {
-        raw(
-            libc::SYS_openat,
-            [
-                signed(libc::AT_FDCWD),
-                path.as_ptr() as usize,
-                widen(flags),
-                0o600,
-                0,
-                0,
-            ],
-        )
-    };
-    let Ok(file) = opened.map(Descriptor::from) else {
+    let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOCTTY | libc::O_NONBLOCK;
+    let Some(file) = open(path, flags) else {
         return;
     };
     if status(file).is_some_and(|status| status.st_mode & libc::S_IFMT == libc::S_IFREG) {
