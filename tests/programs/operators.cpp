@@ -54,20 +54,10 @@ static void containers() {
   kept = std::make_unique<char[]>(1013).release(); // row: growth=1013/1 total=1013/1 function=containers
 }
 
-static void thrown() {
-  try {
-    kept = ::operator new((std::size_t)letters << 50); // row: growth=0/0 function=thrown
-  } catch (const std::bad_alloc &) {
-    kept = new char[83]; // row: growth=83/1 total=83/1 function=thrown
-  }
-}
-
 int main() {
-  try { throw 1; } catch (int) {}
   step("warm");
   forms();
   given_back();
   containers();
-  thrown();
   step("done");
 }

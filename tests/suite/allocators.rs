@@ -54,6 +54,17 @@ fn cpp() {
     check_each(&Target::cpp("operators.cpp"));
 }
 
+/// Check an operator that throws. Not over mimalloc, whose C build ends the program instead, with and without the shim.
+#[test]
+fn cpp_that_throws() {
+    for (name, package) in &OTHERS[..2] {
+        match library(name) {
+            Some(library) => check(Target::cpp("throws.cpp").behind(&library)),
+            None => skip(package),
+        }
+    }
+}
+
 /// Check Rust over each.
 #[test]
 fn rust() {

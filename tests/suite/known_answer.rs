@@ -52,6 +52,13 @@ fn cpp_optimised() {
     check(Target::cpp("operators.cpp").opt("-O2"));
 }
 
+/// Check that an exception from operator new passes, and that what it takes itself is charged and given back.
+#[test]
+fn cpp_that_throws() {
+    check(Target::cpp("throws.cpp").opt("-O0"));
+    check(Target::cpp("throws.cpp").opt("-O2"));
+}
+
 /// Check that memory of Rust's standard types is charged to the user's lines.
 #[test]
 fn rust_unoptimised() {
