@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::model::Exit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -35,6 +36,8 @@ pub struct Ended {
     pub own: Option<Held>,
     /// The ledgers of those that it left running.
     pub others: Vec<Held>,
+    /// Processes, the command among them or not, whose last image could not be traced.
+    pub untraced: BTreeSet<u32>,
 }
 
 /// Runs the words under the library (None: untraced) and waits for the end; `finished` is called with each other process of the tree
@@ -122,6 +125,7 @@ impl Child {
             pid,
             own,
             others,
+            untraced: self.gather.untraced().clone(),
         })
     }
 

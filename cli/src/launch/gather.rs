@@ -1,7 +1,8 @@
 //! The ledgers of a traced tree, received from each process at its start and held until it ends.
 //!
 //! Called by `child`. The shim connects to an abstract socket whose name stands in its environment and sends one message: 16 bytes
-//! (magic, version, pid, parent's pid: little-endian u32) with the descriptors of ledger and control page. So an account outlives
+//! (magic, version, pid, parent's pid: little-endian u32) with the descriptors of ledger and control page, or with none where it could not
+//! make them. So an account outlives
 //! its process, however that ends. Only our own user (and root) is listened to; whose ledger it is says the kernel, not the
 //! message. Invariants: one `Held` per pid, that of its last traced exec image; nothing here blocks; a peer that never speaks costs one of
 //! [`MAX_SILENT`] places.
@@ -21,6 +22,7 @@ use rustix::net::{
     SocketFlags, SocketType,
 };
 use rustix::process::{Pid, PidfdFlags};
+use std::collections::BTreeSet;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -54,6 +56,7 @@ pub struct Gather {
     listener: OwnedFd,
     silent: Vec<(OwnedFd, u32)>,
     held: Vec<Held>,
+    untraced: BTreeSet<u32>,
 }
 
 impl Gather {
@@ -79,6 +82,7 @@ impl Gather {
             listener,
             silent: Vec::new(),
             held: Vec::new(),
+            untraced: BTreeSet::new(),
         })
     }
 
@@ -115,6 +119,7 @@ impl Gather {
             match message(&connection) {
                 Message::None => still.push((connection, pid)),
                 Message::Ledger(ledger) => self.hold(pid, &ledger),
+                Message::Untraced => self.note_untraced(pid),
                 Message::Other => {}
             }
         }
@@ -137,6 +142,12 @@ impl Gather {
         self.held.extract_if(.., taken).collect()
     }
 
+    /// Processes whose last image said that it could not be traced.
+    #[must_use]
+    pub fn untraced(&self) -> &BTreeSet<u32> {
+        &self.untraced
+    }
+
     /// Gives up every process.
     pub fn take_all(&mut self) -> Vec<Held> {
         std::mem::take(&mut self.held)
@@ -156,6 +167,12 @@ impl Gather {
         watched.map(|held| held.pidfd = None).count() > 0
     }
 
+    /// The image before an exec is gone, and its heap with it.
+    fn note_untraced(&mut self, pid: u32) {
+        self.held.retain(|held| held.session.pid() != pid);
+        self.untraced.insert(pid);
+    }
+
     fn hold(&mut self, pid: u32, ledger: &OwnedFd) {
         let Ok(mapping) = Mapping::new(ledger, format!("pid {pid}")) else {
             return;
@@ -166,6 +183,7 @@ impl Gather {
         };
         // The image before an exec is gone, and its heap with it.
         self.held.retain(|held| held.session.pid() != pid);
+        self.untraced.remove(&pid);
         let start_ticks = process::start_ticks(pid);
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let pidfd = raw.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
@@ -198,6 +216,8 @@ enum Message {
     None,
     /// The ledger; the control page is not needed here.
     Ledger(OwnedFd),
+    /// A process that could not make a ledger.
+    Untraced,
     /// Nothing that a shim would send, or the end of the connection.
     Other,
 }
@@ -229,12 +249,10 @@ fn message(connection: &OwnedFd) -> Message {
             .ok()
             .map(u32::from_ne_bytes)
     };
-    match ledger {
-        Some(ledger) if bytes == 16 && word(0) == Some(MAGIC) && word(4) == Some(VERSION) => {
-            Message::Ledger(ledger)
-        }
-        _ => Message::Other,
+    if bytes != 16 || word(0) != Some(MAGIC) || word(4) != Some(VERSION) {
+        return Message::Other;
     }
+    ledger.map_or(Message::Untraced, Message::Ledger)
 }
 
 /// The peer's pid where it runs as our user or as root. Not rustix's: a peer outside our pid namespace has pid 0, which its type

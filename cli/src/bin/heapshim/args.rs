@@ -58,12 +58,7 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) report: Report,
     /// The command and its arguments
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) words: Vec<OsString>,
 }
 
@@ -231,9 +226,8 @@ fn duration(text: &str) -> Result<Duration, String> {
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let number: u64 = number
-        .parse()
-        .map_err(|_| "a time is a number and a unit: 500ms, 30s, 5m")?;
+    let number: Option<u64> = number.parse().ok().filter(|_| !unit.is_empty());
+    let number = number.ok_or("a time is a number and a unit: 500ms, 30s, 5m")?;
     let milliseconds = match unit {
         "ms" => Some(number),
         "s" => number.checked_mul(1000),

@@ -13,7 +13,10 @@ use std::time::SystemTime;
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     if args.prune {
         let removed = store::prune(SystemTime::now())?;
-        return print(&format!("removed the marks of {removed} ended processes\n"));
+        let processes = if removed == 1 { "process" } else { "processes" };
+        return print(&format!(
+            "removed the marks of {removed} ended {processes}\n"
+        ));
     }
     let catalog = Catalog::of(args.target.target.as_deref())?;
     let list = catalog.list();

@@ -55,14 +55,30 @@ fn conclude(args: &Args, ended: Ended, tree: &mut Tree) -> Result<(), Error> {
     if !args.quiet {
         match mark {
             Some(mark) => report::finish(&mark, &args.report)?,
-            None => say(&format!(
-                "heapshim: pid {}: no account: the shim did not start in it (a sandbox, or a start that drops LD_PRELOAD)",
-                ended.pid
-            )),
+            None => say(&no_account(ended.pid, ended.untraced.contains(&ended.pid))),
         }
         if let Some(line) = tree.summary() {
             say(&line);
         }
+        match ended
+            .untraced
+            .iter()
+            .filter(|&&pid| pid != ended.pid)
+            .count()
+        {
+            0 => (),
+            count => say(&format!(
+                "{count} more that could not be traced (limits on memory or file size)"
+            )),
+        }
     }
     tree.problem().map_or(Ok(()), Err)
+}
+
+fn no_account(pid: u32, refused: bool) -> String {
+    let why = match refused {
+        true => "limits on memory or file size leave no room for one; HEAPSHIM_LOG=FILE says more",
+        false => "the shim did not start in it (a sandbox, or a start that drops LD_PRELOAD)",
+    };
+    format!("heapshim: pid {pid}: no account: {why}")
 }
