@@ -10,6 +10,13 @@
     reason = "a test that is skipped says what is missing"
 )]
 
+mod build;
+mod diff;
 mod library;
+mod marks;
 mod notes;
 mod place;
+mod signals;
+mod streams;
+mod tree;
+mod words;

@@ -3,9 +3,39 @@
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+
+const KEEPER: &str = r#"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+static void *volatile kept;
+/* No stdio: its buffer would still be alive while the line is being read. */
+static void say(const char *line, size_t length) {
+    if (write(1, line, length) != (ssize_t)length) _exit(6);
+}
+static void note(int number) {
+    char line[] = "signal 00\n";
+    line[7] += number / 10;
+    line[8] += number % 10;
+    say(line, 10);
+}
+int main(void) {
+    char line[64];
+    struct sigaction action = {.sa_handler = note, .sa_flags = SA_RESTART};
+    int numbers[] = {SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+    for (int i = 0; i < 4; i++) sigaction(numbers[i], &action, 0);
+    say(line, snprintf(line, sizeof line, "%d\n", getpid()));
+    while (read(0, line, sizeof line) > 0) {
+        kept = malloc(1009);
+        say("kept\n", 5);
+    }
+    return 5;
+}
+"#;
 
 /// A directory that goes when it is dropped.
 #[derive(Debug)]
@@ -76,6 +106,12 @@ impl Place {
         self.word(name)
     }
 
+    /// The program that most tests trace. It says its pid; for each line of its stdin it keeps one block of 1009 bytes and says
+    /// `kept`; for each signal it says which. It ends with status 5, and gives nothing back.
+    pub(crate) fn keeper(&self) -> String {
+        self.c("keeper", KEEPER)
+    }
+
     /// Starts a program under `run` with these options: it must say a line when it is ready.
     pub(crate) fn run(&self, options: &[&str], program: &[&str]) -> Traced {
         let words = [&["run"], options, &["--"], program].concat();
@@ -100,19 +136,25 @@ pub(crate) struct Traced {
 }
 
 impl Traced {
-    pub(crate) fn start(mut command: Command) -> Traced {
+    /// Starts a program that says a line when it is ready.
+    pub(crate) fn start(command: Command) -> Traced {
+        let mut traced = Traced::silent(command);
+        traced.hello = traced.line();
+        traced
+    }
+
+    /// Starts a program that says nothing on stdout yet.
+    pub(crate) fn silent(mut command: Command) -> Traced {
         command.stdin(Stdio::piped());
         let mut child = command.spawn().expect("the command starts");
         let input = child.stdin.take().expect("its stdin");
         let output = BufReader::new(child.stdout.take().expect("its stdout"));
-        let mut traced = Traced {
+        Traced {
             child,
             input,
             output,
             hello: String::new(),
-        };
-        traced.hello = traced.line();
-        traced
+        }
     }
 
     /// The next line that it says.
@@ -122,17 +164,53 @@ impl Traced {
         line.trim_end().to_owned()
     }
 
+    /// Says a line to it and waits for its answer.
+    pub(crate) fn ask(&mut self, line: &str) -> String {
+        self.say(line);
+        self.line()
+    }
+
+    /// Says a line to it.
+    pub(crate) fn say(&mut self, line: &str) {
+        writeln!(self.input, "{line}").expect("it listens");
+    }
+
+    /// The process that was started: `run` itself, where it runs under that.
+    pub(crate) fn own_pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line of its stderr.
+    pub(crate) fn talk(&mut self) -> String {
+        let mut line = Vec::new();
+        let stderr = self.child.stderr.as_mut().expect("its stderr");
+        // Byte by byte: whatever follows is left for `end`.
+        let mut byte = [0];
+        while stderr.read(&mut byte).expect("it talks") == 1 && byte != *b"\n" {
+            line.extend(byte);
+        }
+        text(&line)
+    }
+
     /// Closes its stdin and waits: status, the rest of stdout, stderr.
     pub(crate) fn end(self) -> Output {
         drop(self.input);
-        let mut rest = Vec::new();
-        let mut output = self.output;
-        output.read_to_end(&mut rest).expect("the rest");
-        let ended = self.child.wait_with_output().expect("its end");
-        Output {
-            stdout: rest,
-            ..ended
-        }
+        finish(self.child, self.output)
+    }
+
+    /// Waits with its stdin open: something else ends it.
+    pub(crate) fn ended(self) -> Output {
+        finish(self.child, self.output)
+    }
+}
+
+fn finish(child: Child, mut output: BufReader<ChildStdout>) -> Output {
+    let mut rest = Vec::new();
+    output.read_to_end(&mut rest).expect("the rest");
+    let ended = child.wait_with_output().expect("its end");
+    Output {
+        stdout: rest,
+        ..ended
     }
 }
 
@@ -145,4 +223,10 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 pub(crate) fn said(output: &Output) -> String {
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     format!("{}\n{stdout}\n{stderr}", output.status)
+}
+
+/// The workspace's directory.
+pub(crate) fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().expect("the package lies in the workspace")
 }
