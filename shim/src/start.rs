@@ -10,7 +10,7 @@
 
 use crate::ledger_file::{self, LedgerFile};
 use crate::options::{InitialStack, Options};
-use crate::sys;
+use crate::sys::{self, Descriptor};
 use crate::tracer::{self, Tracer};
 use crate::{
     descriptors, filters, interpose, loader, objects, options, real, shadow, thread, thread_word,
@@ -211,11 +211,7 @@ fn publish(file: &LedgerFile, options: &Options) -> bool {
     if !file.sealed {
         note(file, Complaint::Seal);
     }
-    let handed = options
-        .socket
-        .text()
-        .is_none_or(|socket| hand_over(file, socket.to_bytes()));
-    if !handed {
+    if !register(options, Some([file.ledger, file.control])) {
         note(file, Complaint::Socket);
     }
     true
@@ -226,22 +222,23 @@ fn note(file: &LedgerFile, complaint: Complaint) {
     word.put(word.peek() | complaint as u32);
 }
 
-fn hand_over(file: &LedgerFile, socket: &[u8]) -> bool {
-    let header = file.writer.header;
+/// Tells the `run` that waits, if any, that this process has begun: with its ledger, or without one. False where it could not be told.
+fn register(options: &Options, files: Option<[Descriptor; 2]>) -> bool {
+    let Some(socket) = options.socket.text() else {
+        return true;
+    };
     let words = [
         HAND_OVER_MAGIC,
         HAND_OVER_VERSION,
-        header.pid.peek(),
-        header.parent_pid.peek(),
+        sys::pid(),
+        sys::parent_pid(),
     ];
     let mut message = [0u8; 16];
-    message
-        .as_chunks_mut::<4>()
-        .0
-        .iter_mut()
+    let places = message.as_chunks_mut::<4>().0.iter_mut();
+    places
         .zip(words)
         .for_each(|(bytes, word)| *bytes = word.to_le_bytes());
-    sys::hand_over(socket, &message, [file.ledger, file.control]).is_ok()
+    sys::hand_over(socket.to_bytes(), &message, files).is_ok()
 }
 
 /// In a forked child: a ledger of its own, with the parent's frames, sites and modules under the same ids and every counter at zero, mapped
@@ -261,13 +258,15 @@ fn begin_again() -> bool {
         ..identity(options)
     };
     let Some(file) = ledger_file::replace(&tracer.writer, &identity) else {
-        return false;
+        return complain(options, b"no ledger for a forked child");
     };
     thread::after_fork(tracer);
     publish(&file, options)
 }
 
+/// This process goes untraced: said to the log and to `run`.
 fn complain(options: &Options, what: &[u8]) -> bool {
+    register(options, None);
     if let Some(log) = options.log.text() {
         let mut line = [0u8; 128];
         let parts = [

@@ -37,11 +37,24 @@ fn small_file_size() {
     }
 }
 
-/// Check that a file size that leaves no room for any account leaves the target alone.
+/// Check that a file size that leaves no room for any account leaves the target alone, and that the shell's account, which was there
+/// before, is not passed off as the target's.
 #[test]
 fn no_file_size() {
-    let finished = limited("ulimit -f 0", 4);
-    assert!(finished.status.success(), "{finished:?}");
+    for limit in ["ulimit -f 0", "ulimit -f 512"] {
+        let finished = limited(limit, 4);
+        assert!(finished.status.success(), "{finished:?}");
+        assert!(finished.report.is_none(), "{finished:?}");
+    }
+    let program = Target::c("sites.c").opt("-O1").build();
+    let script = format!("ulimit -f 512 && exec {} 4 quietly", program.display());
+    let words = ["run", "--", "sh", "-c", &script];
+    let output = heapshim_tests::talk(&words);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("no account: limits on memory or file size"),
+        "{said}"
+    );
 }
 
 /// Check that a target with little address space runs on.

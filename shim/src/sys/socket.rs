@@ -7,8 +7,12 @@ use super::raw::{Descriptor, Errno, raw, widen};
 /// Longest wait for a `run` whose queue is full: hundreds of children may be made at once.
 const PATIENCE_MICROSECONDS: i64 = 200_000;
 
-/// Sends `message` and two descriptors to the abstract Unix socket `name`, if its owner is this user or root. Waits `PATIENCE` at most.
-pub(crate) fn hand_over(name: &[u8], message: &[u8], files: [Descriptor; 2]) -> Result<(), Errno> {
+/// Sends `message` and two descriptors, or none, to the abstract Unix socket `name`, if its owner is this user or root. Waits `PATIENCE` at most.
+pub(crate) fn hand_over(
+    name: &[u8],
+    message: &[u8],
+    files: Option<[Descriptor; 2]>,
+) -> Result<(), Errno> {
     let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
     // SAFETY: makes a socket.
     let socket = Descriptor::from(unsafe {
@@ -99,7 +103,11 @@ fn peer_is_trusted(socket: Descriptor) -> Result<(), Errno> {
     }
 }
 
-fn send_files(socket: Descriptor, message: &[u8], files: [Descriptor; 2]) -> Result<(), Errno> {
+fn send_files(
+    socket: Descriptor,
+    message: &[u8],
+    files: Option<[Descriptor; 2]>,
+) -> Result<(), Errno> {
     #[repr(C)]
     struct Ancillary {
         length: usize,
@@ -111,7 +119,7 @@ fn send_files(socket: Descriptor, message: &[u8], files: [Descriptor; 2]) -> Res
         length: 24,
         level: libc::SOL_SOCKET,
         kind: libc::SCM_RIGHTS,
-        files: files.map(|file| file.0),
+        files: files.unwrap_or([Descriptor(-1); 2]).map(|file| file.0),
     };
     let part = libc::iovec {
         iov_base: message.as_ptr().cast_mut().cast(),
@@ -121,8 +129,10 @@ fn send_files(socket: Descriptor, message: &[u8], files: [Descriptor; 2]) -> Res
     let mut header: libc::msghdr = unsafe { core::mem::zeroed() };
     header.msg_iov = (&raw const part).cast_mut();
     header.msg_iovlen = 1;
-    header.msg_control = (&raw const ancillary).cast_mut().cast();
-    header.msg_controllen = size_of::<Ancillary>();
+    if files.is_some() {
+        header.msg_control = (&raw const ancillary).cast_mut().cast();
+        header.msg_controllen = size_of::<Ancillary>();
+    }
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     // SAFETY: the header describes one readable part and one control message, both alive.
     unsafe {
