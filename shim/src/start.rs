@@ -255,6 +255,7 @@ fn begin_again() -> bool {
         forked_from: header.identity.peek(),
         granule_shift: header.granule_shift.peek(),
         depth: header.depth.peek(),
+        complaints: options.complaints | header.complaints.peek() & Complaint::Bypassed as u32,
         ..identity(options)
     };
     let Some(file) = ledger_file::replace(&tracer.writer, &identity) else {
