@@ -63,6 +63,11 @@ const THREADS: Tolerance = Tolerance {
     blocks: 0,
     bytes: 16 * 16,
 };
+/// bash keeps process ids as text (PPID), which may have a digit more in one run than in the other.
+const PROCESS_IDS: Tolerance = Tolerance {
+    blocks: 0,
+    bytes: 4,
+};
 /// gdb reads symbols, and node collects and compiles, on as many threads as there are processors: what each of them allocates
 /// depends on when it runs.
 const RACES: Tolerance = Tolerance {
@@ -224,7 +229,13 @@ fn python3() {
 #[test]
 fn bash() {
     let script = "a=(); for i in {1..500}; do a+=(\"x$i\"); done; echo ${#a[@]}; echo $(echo sub; true) | cat; (exit 3)";
-    agrees(&["bash", "-c", script], 40000);
+    agrees_within(
+        PROCESS_IDS,
+        &Work::new(),
+        &["bash", "-c", script],
+        b"",
+        40000,
+    );
 }
 
 /// Check make with two recipes.
