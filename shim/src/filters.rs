@@ -6,6 +6,7 @@
 //! there at start-up, where a call that they forbid shows at once (they answer EPERM).
 
 use crate::real::Next;
+use crate::tracer;
 use core::arch::naked_asm;
 use core::ffi::{c_int, c_long};
 use heapshim_ledger::sync::{AtomicU32, Word};
@@ -25,9 +26,16 @@ pub(crate) fn prepare() {
     [&PRCTL, &SYSCALL].into_iter().for_each(Next::prepare);
 }
 
+/// A vfork child's filter is not its parent's, though their memory is one: there this process is armed under another's pid.
+fn note() {
+    if !tracer::armed() || tracer::is_own_process() {
+        FILTERED.put(1);
+    }
+}
+
 extern "C" fn before_prctl(option: c_int) -> usize {
     if option == libc::PR_SET_SECCOMP {
-        FILTERED.put(1);
+        note();
     }
     PRCTL.get().unwrap_or(0)
 }
@@ -35,7 +43,7 @@ extern "C" fn before_prctl(option: c_int) -> usize {
 extern "C" fn before_syscall(number: c_long, operation: c_long) -> usize {
     let sets = [libc::SECCOMP_SET_MODE_STRICT, libc::SECCOMP_SET_MODE_FILTER].map(c_long::from);
     if number == libc::SYS_seccomp && sets.contains(&operation) {
-        FILTERED.put(1);
+        note();
     }
     SYSCALL.get().unwrap_or(0)
 }
