@@ -57,20 +57,18 @@ pub(crate) fn enter(entry: &Entry) -> Option<Hook<'_>> {
 /// What a hook leaves in its entry, mixed with its stack pointer.
 const WITNESS: u64 = 0x5bd1_e995_9e37_79b9;
 
-/// True where the hook that holds the guard is no longer on the stack: a signal handler has left it by longjmp. An event inside a living
-/// hook is deeper than it; deeper ones look for the hook's witness, which the first calls after the longjmp overwrite. Both stack pointers must
-/// lie on the thread's own stack, since a handler's may lie anywhere.
+/// True where the hook that holds the guard is no longer on the stack: a signal handler has left it by longjmp. Then its witness is
+/// overwritten sooner or later, or a caller's stack ends where its entry lay. (That this event is further out does not tell: a handler's
+/// stack may be an array in a caller's frame.)
 #[cold]
 #[inline(never)]
 fn was_left(state: &State, entry: &Entry) -> bool {
     let guard = state.guard();
+    let in_its_place = guard.wrapping_sub(entry.caller_sp()) < size_of::<Entry>() as u64;
     let scratch = state.scratch.get();
     // SAFETY: this thread's own; bounds are plain numbers, and a hook that this event interrupted in changing them is still there.
     let bounds = unsafe { &*scratch }.bounds();
-    if !bounds.holds(guard) || !bounds.holds(entry.caller_sp()) {
-        return false;
-    }
-    let left = entry.caller_sp() >= guard || witness_below(guard) != WITNESS ^ guard;
+    let left = bounds.holds(guard) && (in_its_place || witness_below(guard) != WITNESS ^ guard);
     if left {
         // SAFETY: this thread's own, and the hook that used it is gone.
         unsafe { &mut *scratch }.abandon();
@@ -82,7 +80,7 @@ fn witness_below(guard: u64) -> u64 {
     let address = usize::try_from(guard)
         .unwrap_or(0)
         .wrapping_sub(size_of::<Entry>());
-    // SAFETY: `guard` lies on this thread's stack above its current end, so the words below it, down to the current end, are mapped.
+    // SAFETY: a hook of this thread has stored the word there, on the thread's own stack, whose pages stay mapped while it lives.
     unsafe { core::ptr::with_exposed_provenance::<u64>(address).read_volatile() }
 }
 
@@ -142,9 +140,12 @@ impl Hook<'_> {
     /// Charges a free to the site that the block came from.
     #[inline]
     pub(crate) fn charge_freed(&self, block: Block, taken: Option<Live>) {
-        match taken.filter(|_| is_armed()) {
+        if !is_armed() {
+            return;
+        }
+        match taken {
             Some(live) => self.thread.slot.freed(live.site, live.size),
-            None if block.is_null() || taken.is_some() => (),
+            None if block.is_null() => (),
             None => self.thread.count(&self.thread.entry.foreign_frees),
         }
     }
