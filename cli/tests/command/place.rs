@@ -170,9 +170,10 @@ impl Traced {
         self.line()
     }
 
-    /// Says a line to it.
+    /// Says a line to it, in one write: a program that reads its stdin raw would take two for two lines.
     pub(crate) fn say(&mut self, line: &str) {
-        writeln!(self.input, "{line}").expect("it listens");
+        let line = format!("{line}\n");
+        self.input.write_all(line.as_bytes()).expect("it listens");
     }
 
     /// The process that was started: `run` itself, where it runs under that.
