@@ -1,4 +1,4 @@
-//! `cargo xtask ci | tidy`: what runs on every change, and what no compiler checks.
+//! `cargo xtask ci | tidy | bench`: what runs on every change, and what no compiler checks.
 //!
 //! `.ci/run` and the README's command come here through `tests/run`, which has installed what the tests need. Each step of `ci` is a
 //! command that can be typed by hand; it is printed before it runs, and the first failure ends it.
@@ -9,6 +9,7 @@
     reason = "a program for people"
 )]
 
+mod bench;
 mod ci;
 mod direction;
 mod files;
@@ -25,13 +26,14 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
         ["ci"] => ci::run(&root()),
+        ["bench", ref command @ ..] => bench::run(&root(), command),
         ["tidy"] => tidy(&root()),
         ["layout-hash"] => {
             println!("{}", layout_hash::line(&root()));
             ExitCode::SUCCESS
         }
         _ => {
-            eprintln!("usage: cargo xtask ci | tidy | layout-hash");
+            eprintln!("usage: cargo xtask ci | tidy | bench [RUNS] -- COMMAND… | layout-hash");
             ExitCode::from(2)
         }
     }
