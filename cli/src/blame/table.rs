@@ -320,7 +320,10 @@ mod tests {
             rust_frame("<T as alloc::string::ToString>::to_string", None),
             rust_frame(
                 "x",
-                Some(("/root/.cargo/registry/src/i/hashbrown-0.15.2/src/raw.rs", 1)),
+                Some((
+                    "/home/u/.cargo/registry/src/i/hashbrown-0.15.2/src/raw.rs",
+                    1,
+                )),
             ),
             module_frame("qsort", "/lib/x86_64-linux-gnu/libc.so.6"),
             module_frame("qsort", "/lib/x86_64-linux-gnu/libc-2.31.so"),
