@@ -47,12 +47,6 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The reader's view of a ledger that this process writes itself.
-    #[must_use]
-    pub fn of_writer(writer: &crate::Writer<'a>) -> Reader<'a> {
-        Reader { tables: **writer }
-    }
-
     /// Copies every site's account: `put(site, total)` is called once or more for each site, and returns what it held before, so
     /// that two equal passes in a row are recognised. The last call for a site counts.
     ///

@@ -3,8 +3,6 @@
 use crate::sys;
 use crate::{start, tracer};
 use core::ffi::{CStr, c_char, c_int};
-use heapshim_ledger::Reader;
-use heapshim_ledger::counters::Total;
 use heapshim_ledger::layout::MARK_NAME;
 use heapshim_ledger::marks::MarkInfo;
 
@@ -25,14 +23,13 @@ pub(crate) unsafe extern "C" fn heapshim_mark(name: *const c_char) -> c_int {
 /// 1 where this process is traced, else 0.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(crate) extern "C" fn heapshim_active() -> c_int {
-    c_int::from(tracer::armed() || start::start())
+    c_int::from(start::is_armed())
 }
 
 fn take(name: &[u8]) -> bool {
-    let Some(tracer) = tracer::get().filter(|_| tracer::armed() || start::start()) else {
+    let Some(tracer) = tracer::get().filter(|_| start::is_armed()) else {
         return false;
     };
-    let reader = Reader::of_writer(&tracer.writer);
     let mut padded = [0u8; MARK_NAME];
     padded
         .iter_mut()
@@ -46,6 +43,6 @@ fn take(name: &[u8]) -> bool {
         in_flight: 0,
         name: padded,
     };
-    let total = |site| -> Total { reader.total(site) };
+    let total = |site| tracer.writer.total(site);
     tracer.writer.marks.write(&info, total)
 }

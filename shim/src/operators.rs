@@ -9,7 +9,7 @@
 //! nothing the trampoline jumps to the throwing one, which then throws past us.
 
 use crate::entry::{Entry, restore_registers, store_entry};
-use crate::objects::find_symbol;
+use crate::objects::{Found, find_symbol};
 use crate::real::{self, Block};
 use crate::record;
 use core::arch::naked_asm;
@@ -58,8 +58,7 @@ impl Operator {
 
     /// Decides where the exported symbol jumps to: at start-up where some object defines the operator, else at its first call.
     /// Racing threads decide the same.
-    fn decide(&self) -> u64 {
-        let found = find_symbol(self.name, real::our_address());
+    fn decide(&self, found: Option<Found>) -> u64 {
         let address = found.map_or(0, |found| found.address as u64);
         self.real.put(address);
         self.quiet.put(self.quiet_address(address));
@@ -82,10 +81,14 @@ impl Operator {
         }
     }
 
+    fn next(&self) -> Option<Found> {
+        find_symbol(self.name, real::our_address())
+    }
+
     /// Decides now if some object defines the operator.
     pub(crate) fn prepare(&self) {
-        if find_symbol(self.name, real::our_address()).is_some() {
-            self.decide();
+        if let Some(found) = self.next() {
+            self.decide(Some(found));
         }
     }
 
@@ -116,7 +119,7 @@ impl Operator {
 }
 
 extern "C" fn decide(operator: &Operator) -> u64 {
-    operator.decide()
+    operator.decide(operator.next())
 }
 
 /// The body of an exported operator: jumps to its target with the arguments as they are and r11 = the operator.

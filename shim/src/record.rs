@@ -27,7 +27,7 @@ pub(crate) struct Hook<'e> {
 /// Begins an event. None where this process is not traced (yet, or at all).
 #[inline(always)]
 pub(crate) fn enter(entry: &Entry) -> Option<Hook<'_>> {
-    if !is_armed() {
+    if !start::is_armed() {
         return None;
     }
     loader::note_caller(entry.return_address);
@@ -84,13 +84,6 @@ fn witness_below(guard: u64) -> u64 {
     unsafe { core::ptr::with_exposed_provenance::<u64>(address).read_volatile() }
 }
 
-/// True where this process may write its ledger now. Asked again before each write: a signal handler that interrupted the hook may have
-/// forked, and then this is the child, whose events go into a ledger of its own.
-#[inline(always)]
-fn is_armed() -> bool {
-    tracer::armed() || start::start()
-}
-
 impl Hook<'_> {
     /// Charges a block that the allocator has just given to the stack that asked for it.
     #[inline]
@@ -104,7 +97,7 @@ impl Hook<'_> {
             size: size as u64,
         };
         let put = shadow::put(block.addr(), live);
-        if !is_armed() {
+        if !start::is_armed() {
             return;
         }
         match put {
@@ -140,7 +133,7 @@ impl Hook<'_> {
     /// Charges a free to the site that the block came from.
     #[inline]
     pub(crate) fn charge_freed(&self, block: Block, taken: Option<Live>) {
-        if !is_armed() {
+        if !start::is_armed() {
             return;
         }
         match taken {
@@ -158,7 +151,7 @@ impl Hook<'_> {
         // SAFETY: the state is leased by this thread, and the guard keeps nested events away from the scratch.
         let scratch = unsafe { &mut *state.scratch.get() };
         let captured = scratch.capture(self.tracer, self.entry);
-        if is_armed() {
+        if start::is_armed() {
             self.count_walk(&captured);
         }
         captured.site
@@ -182,7 +175,7 @@ impl Hook<'_> {
 impl Drop for Hook<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        let armed = is_armed();
+        let armed = start::is_armed();
         match self.thread.state.filter(|_| !self.nested) {
             Some(state) => state.set_guard(0, armed),
             None if armed => self.thread.leave_shared(),

@@ -40,10 +40,17 @@ const HAND_OVER_VERSION: u32 = 1;
 /// Begins that message: "HSM1".
 const HAND_OVER_MAGIC: u32 = u32::from_be_bytes(*b"HSM1");
 
+/// True where this process may write its ledger now; starts it at the process's first event. Asked again before each write: a signal
+/// handler that interrupted the hook may have forked, and then this is the child, whose events go into a ledger of its own.
+#[inline(always)]
+pub(crate) fn is_armed() -> bool {
+    tracer::armed() || start()
+}
+
 /// Starts this process's account if it can be; true where events are recorded from now on.
 #[cold]
 #[inline(never)]
-pub(crate) fn start() -> bool {
+fn start() -> bool {
     let state = STATE.observe();
     if !matches!(state, UNSTARTED | RUNNING) || STATE.claim(state, STARTING).is_err() {
         return false;
@@ -68,9 +75,7 @@ pub(crate) fn start() -> bool {
 #[unsafe(link_section = ".init_array")]
 static CONSTRUCTOR: extern "C" fn() = {
     extern "C" fn constructor() {
-        if !tracer::armed() {
-            start();
-        }
+        is_armed();
     }
     constructor
 };
