@@ -9,10 +9,11 @@ use heapshim_ledger::layout::Complaint;
 use std::fmt;
 
 /// Every kind, gravest first: a report begins with what makes its numbers mean least.
-const ALL: [Complaint; 4] = [
+const ALL: [Complaint; 5] = [
     Complaint::Bypassed,
     Complaint::Seal,
     Complaint::Socket,
+    Complaint::Python,
     Complaint::Depth,
 ];
 
@@ -57,6 +58,10 @@ fn note(kind: Complaint) -> Note {
         Complaint::Socket => (
             "the `heapshim run` that started it could not be reached: no report comes when it ends",
             "look at it while it runs, with `heapshim diff`",
+        ),
+        Complaint::Python => (
+            "this build of Python is not known: no Python lines, and small objects are not seen",
+            "read the native lines, or run the program on CPython 3.7 to 3.13 with a GIL",
         ),
         Complaint::Depth => (
             "HEAPSHIM_DEPTH is no number from 1 to 512: stacks are kept to the default depth",

@@ -6,8 +6,8 @@
 use crate::error::Error;
 use crate::extent::Region;
 use crate::layout::{
-    ByteWord, Cell, Header, INSIDE_MARKS, MAGIC, Mark, Module, Node, PAGE, READY, SECTIONS, SLOTS,
-    SectionKind, Shared, Site, Thread, VERSION,
+    ByteWord, Cell, Code, Header, INSIDE_MARKS, MAGIC, Mark, Module, Node, PAGE, READY, SECTIONS,
+    SLOTS, SectionKind, Shared, Site, Thread, VERSION,
 };
 use crate::sync::Word;
 use core::mem::size_of;
@@ -25,16 +25,19 @@ pub struct Geometry {
     pub sites: u32,
     /// Thread entries, the shared one included.
     pub threads: u32,
+    /// Python code objects.
+    pub codes: u32,
 }
 
-/// The largest: 2^18 sites of about eight frames of their own each. 236 MiB of addresses, resident only where written.
+/// The largest: 2^18 sites of about eight frames of their own each. 239 MiB of addresses, resident only where written.
 /// The reader refuses more, so that its work is bounded however large the file is: raising this raises [`VERSION`].
 pub const LARGEST: Geometry = Geometry {
     modules: 4096,
-    string_words: 1 << 17,
+    string_words: 1 << 18,
     frames: 1 << 21,
     sites: 1 << 18,
     threads: 4096,
+    codes: 1 << 16,
 };
 /// How far the largest is halved at most. 2^9 leaves 512 sites and 4,096 frames.
 const HALVINGS: u32 = 9;
@@ -55,6 +58,7 @@ impl Geometry {
             frames: LARGEST.frames >> times,
             sites: LARGEST.sites >> times,
             threads: (LARGEST.threads >> times).max(64),
+            codes: LARGEST.codes >> times,
         }
     }
 
@@ -81,7 +85,7 @@ impl Geometry {
             reserved(Kind::Peak),
             reserved(Kind::Temporaries),
             reserved(Kind::Rings),
-            reserved(Kind::Python),
+            table(Kind::Python, size_of::<Code>(), self.codes),
             reserved(Kind::Jit),
         ]
     }
@@ -210,7 +214,7 @@ mod tests {
     #[test]
     fn fit() {
         assert_eq!(Geometry::fit(u64::MAX), Some(LARGEST));
-        assert_eq!(LARGEST.total_bytes() >> 20, 236);
+        assert_eq!(LARGEST.total_bytes() >> 20, 239);
         let small = Geometry::fit(2 << 20).expect("2 MiB is enough for the smallest");
         assert!(small.total_bytes() <= 2 << 20 && small.sites >= 512);
         assert_eq!(Geometry::fit(1000), None);

@@ -8,7 +8,7 @@ use crate::sync::{AtomicU32, AtomicU64};
 /// "HEAPSHIM" read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"HEAPSHIM");
 /// The layout's version: what this code writes and the only one that it reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// `Header::state`: everything in the header is written.
 pub const READY: u32 = 1;
 /// Slots of counters that one thread leases alone. 16: a few more than the cores of a usual server process that allocates
@@ -66,7 +66,7 @@ pub enum SectionKind {
     Temporaries = 11,
     /// Reserved: per-thread rings of events.
     Rings = 12,
-    /// Reserved: code objects and lines of Python frames.
+    /// [`Code`] entries: Python code objects that have stood in a stack.
     Python = 13,
     /// Reserved: names of JIT code.
     Jit = 14,
@@ -84,7 +84,7 @@ pub enum FrameKind {
     NativeExact = 2,
     /// `value` = return address in no known module.
     Unknown = 3,
-    /// Reserved: a Python code object and line.
+    /// A Python function and line: `value` is a [`crate::codes::PythonFrame`].
     Python = 4,
     /// Reserved: named JIT code.
     Jit = 5,
@@ -145,6 +145,8 @@ pub enum Complaint {
     Seal = 4,
     /// The program defines malloc itself, in front of the shim: its own allocations are not seen.
     Bypassed = 8,
+    /// The program runs a Python whose build is not known: native stacks only.
+    Python = 16,
 }
 
 /// A structure that lives in the ledger.
@@ -171,6 +173,7 @@ shared! {
     Cell = 32, align 8;
     Thread = 128, align 8;
     Mark = 128, align 8;
+    Code = 32, align 8;
     ByteWord = 8, align 8;
     Control = 4096, align 8;
 }
@@ -244,7 +247,9 @@ pub struct Lens {
     pub threads: AtomicU32,
     /// Inside marks ever begun; mark n lies in entry n % INSIDE_MARKS.
     pub marks: AtomicU32,
-    reserved: [AtomicU32; 2],
+    /// Python code objects.
+    pub codes: AtomicU32,
+    reserved: [AtomicU32; 1],
 }
 
 /// One line of the section table.
@@ -377,6 +382,22 @@ pub struct Mark {
     reserved: [AtomicU64; 4],
 }
 
+/// A Python code object, one entry for each file, name and first line.
+#[derive(Debug)]
+#[cfg_attr(any(test, loom), derive(Default))]
+#[repr(C)]
+pub struct Code {
+    /// 0 = not published, 1 = published (Release; every other field was written before).
+    pub state: AtomicU32,
+    /// Its first line.
+    pub first_line: AtomicU32,
+    /// Its file as Python names it, a [`text`].
+    pub file: AtomicU64,
+    /// Its qualified name, a [`text`].
+    pub name: AtomicU64,
+    reserved: AtomicU64,
+}
+
 /// Eight bytes of the strings section.
 #[derive(Debug)]
 #[cfg_attr(any(test, loom), derive(Default))]
@@ -424,7 +445,7 @@ offsets! {
         complaints: 92, sample_bytes: 96, control_inode: 104, start_rss_bytes: 112, reserved: 120, lens: 128,
         reserved_lens: 160, sections: 256, reserved_end: 1280,
     }
-    Lens { frames: 0, sites: 4, modules: 8, strings: 12, threads: 16, marks: 20, reserved: 24, }
+    Lens { frames: 0, sites: 4, modules: 8, strings: 12, threads: 16, marks: 20, codes: 24, reserved: 28, }
     Section { kind: 0, entry_bytes: 4, offset: 8, entries: 16, reserved: 24, }
     Module {
         state: 0, build_id_len: 4, bias: 8, start: 16, end: 24, from_ns: 32, until_ns: 40, path: 48, build_id: 56,
@@ -438,5 +459,6 @@ offsets! {
         memo_hits: 56, memo_misses: 64, untracked: 72, reserved: 80,
     }
     Mark { sequence: 0, sites_len: 4, unix_ns: 8, rss_bytes: 16, in_flight: 24, name: 32, reserved: 96, }
+    Code { state: 0, first_line: 4, file: 8, name: 16, reserved: 24, }
     Control { magic: 0, identity: 8, mode: 16, rings: 20, sample_bytes: 24, cohort: 32, reserved: 40, }
 }

@@ -11,6 +11,7 @@
 //! | header         | the shim, once                            | `Header::state` = READY (Release)  |
 //! | strings        | any thread, append-only                   | the entry that names the text      |
 //! | modules        | any thread, append-only                   | `Module::state` (Release)          |
+//! | codes          | any thread, append-only                   | `Code::state` (Release)            |
 //! | frames         | any thread, append-only                   | the index slot or site that names it |
 //! | sites          | any thread, append-only                   | `Site::frame` non-zero (Release)   |
 //! | counters       | slot s: the thread that leases it; the last slot: everybody, atomically | each add |
@@ -25,6 +26,7 @@
 //! Speed: one event is two plain adds on a cache line that no other thread writes (about 1 ns).
 #![cfg_attr(not(any(test, loom)), no_std)]
 
+pub mod codes;
 pub mod counters;
 pub mod error;
 mod extent;

@@ -70,23 +70,16 @@ impl<'a> Strings<'a> {
         text(first.wrapping_mul(8), len)
     }
 
-    /// Stores a text of another strings section, word by word: a forked child has little stack. 0 when there is no room, or no such text.
-    #[must_use]
-    pub fn append_from(&self, from: &Strings<'_>, text: u64) -> u64 {
-        let Ok(words) = from.words_of(text) else {
-            return 0;
-        };
-        let Ok(count) = u32::try_from(words.len()) else {
-            return 0;
-        };
-        let Some(first) = take_index(self.len, count, self.capacity()) else {
-            return 0;
-        };
-        let places = self.words.iter().skip(first as usize);
-        places
-            .zip(words)
-            .for_each(|(place, word)| place.0.put(word.0.peek()));
-        (u64::from(first) * 8) << 32 | text & 0xffff_ffff
+    /// Stores, in a section that is still empty, all texts of another at the same places, word by word: a forked child has little stack.
+    /// False where there is no room.
+    pub(crate) fn copy_all(&self, from: &Strings<'_>) -> bool {
+        let count = from.used();
+        let copied = self.words.iter().zip(from.words).take(count as usize);
+        let fits = take_index(self.len, count, self.capacity()) == Some(0);
+        if fits {
+            copied.for_each(|(to, from)| to.0.put(from.0.peek()));
+        }
+        fits
     }
 
     /// Words in use.
@@ -349,6 +342,22 @@ mod tests {
         assert_eq!(copy(&strings, last), Ok(b"8 bytes.".to_vec()));
         assert_eq!(copy(&strings, first), Ok(b"sixteen bytes ..".to_vec()));
         assert_eq!((strings.append(b"x"), strings.used()), (0, 3));
+    }
+
+    /// Check that all texts of another section are found at their own places, and that a section that is too small or in use refuses them.
+    #[test]
+    fn strings_copied() {
+        let (theirs, mine, len) = (words(4), words(4), AtomicU32::new(0));
+        let from = Strings::new(&len, &theirs);
+        let texts = [from.append(b"a text of 17 byte"), from.append(b"x")];
+        let mine_len = AtomicU32::new(0);
+        let to = Strings::new(&mine_len, &mine);
+        assert!(to.copy_all(&from) && !to.copy_all(&from));
+        for text in texts {
+            assert_eq!(copy(&to, text), copy(&from, text));
+        }
+        let small = AtomicU32::new(0);
+        assert!(!Strings::new(&small, &mine[..3]).copy_all(&from));
     }
 
     /// Check that texts that lie outside, are too long or begin within a word are refused.

@@ -88,6 +88,7 @@ fn changes(before: &Total, now: &Total) -> u64 {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::codes::{CodeId, CodeInfo};
     use crate::frames::{FrameId, ROOT};
     use crate::header::Geometry;
     use crate::layout::{MARK_NAME, PAGE, SLOTS};
@@ -123,6 +124,12 @@ mod tests {
         while writer.modules.len() < geometry.modules / 2 {
             writer.modules.append(&info);
         }
+        let code = CodeInfo {
+            file: path,
+            name: path,
+            first_line: 7,
+        };
+        assert!((0..2).all(|_| writer.codes.append(&code).is_some()));
         let mut random = Random(3);
         while writer.frames.len() < geometry.frames / 2 {
             let parent = u32::try_from(random.below(writer.frames.len() as usize)).expect("small");
@@ -260,6 +267,8 @@ mod tests {
         let mut text = [0; MAX_TEXT];
         let paths = (0..reader.modules.len()).filter_map(|id| reader.modules.get(ModuleId(id)));
         let paths = paths.map(|info| info.path);
+        let codes = (0..reader.codes.len()).filter_map(|id| reader.codes.get(CodeId(id)));
+        let paths = paths.chain(codes.flat_map(|info| [info.file, info.name]));
         for path in paths.chain([reader.header.exe.peek(), reader.header.cmdline.peek()]) {
             assert!(
                 reader

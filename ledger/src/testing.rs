@@ -15,6 +15,7 @@ pub(crate) const SMALL: Geometry = Geometry {
     frames: 7,
     sites: 5,
     threads: 3,
+    codes: 4,
 };
 
 /// A native frame of module 0.

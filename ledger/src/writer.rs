@@ -1,5 +1,6 @@
 //! The writer's half, composed: makes a ledger in zeroed memory and hands out its tables. Used by the shim.
 
+use crate::codes::{CodeId, Codes};
 use crate::counters::{Counters, Total};
 use crate::error::Error;
 use crate::extent::Region;
@@ -27,6 +28,8 @@ pub struct Tables<'a> {
     pub modules: Modules<'a>,
     /// Their names.
     pub strings: Strings<'a>,
+    /// Python code objects.
+    pub codes: Codes<'a>,
     /// Per-thread state.
     pub threads: Threads<'a>,
     /// Inside marks.
@@ -55,6 +58,10 @@ impl<'a> Tables<'a> {
             strings: Strings::new(
                 &header.lens.strings,
                 section(region, header, SectionKind::Strings)?,
+            ),
+            codes: Codes::new(
+                &header.lens.codes,
+                section(region, header, SectionKind::Python)?,
             ),
             threads: Threads::new(
                 &header.lens.threads,
@@ -156,7 +163,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// As `create`, for a forked child: takes over the parent's frames, sites and modules under the same ids, with every
+    /// As `create`, for a forked child: takes over the parent's frames, sites, modules, codes and texts under the same ids, with every
     /// counter at zero. What the child's private indices (inherited) name was published before the fork.
     ///
     /// # Errors
@@ -168,9 +175,11 @@ impl<'a> Writer<'a> {
         parent: &Tables<'_>,
     ) -> Result<Writer<'a>, Error> {
         let writer = Writer::lay_out(region, geometry, identity)?;
-        // The parent goes on meanwhile: sites before the frames that they name, frames before the modules that they name, so
-        // that whatever a copy names is older than the length at which the next copy stops.
-        if writer.copy_sites(parent) && writer.copy_frames(parent) && writer.copy_modules(parent) {
+        // The parent goes on meanwhile: sites before the frames that they name, frames before the modules and codes that they
+        // name, texts last, so that whatever a copy names is older than the length at which the next copy stops.
+        let stacks = writer.copy_sites(parent) && writer.copy_frames(parent);
+        let named = stacks && writer.copy_modules(parent) && writer.copy_codes(parent);
+        if named && writer.copy_texts(parent) {
             Ok(writer)
         } else {
             Err(writer.short(region))
@@ -237,13 +246,25 @@ impl<'a> Writer<'a> {
 
     fn copy_modules(&self, parent: &Tables<'_>) -> bool {
         (0..parent.modules.len()).all(|id| {
-            let Some(mut info) = parent.modules.get(ModuleId(id)) else {
+            match parent.modules.get(ModuleId(id)) {
+                Some(info) => self.modules.append(&info) == Some(ModuleId(id)),
                 // Being added by another thread of the parent: nothing of ours names it.
-                return self.modules.skip() == Some(ModuleId(id));
-            };
-            info.path = self.strings.append_from(&parent.strings, info.path);
-            self.modules.append(&info) == Some(ModuleId(id))
+                None => self.modules.skip() == Some(ModuleId(id)),
+            }
         })
+    }
+
+    fn copy_codes(&self, parent: &Tables<'_>) -> bool {
+        (0..parent.codes.len()).all(|id| match parent.codes.get(CodeId(id)) {
+            Some(info) => self.codes.append(&info) == Some(CodeId(id)),
+            None => self.codes.skip() == Some(CodeId(id)),
+        })
+    }
+
+    fn copy_texts(&self, parent: &Tables<'_>) -> bool {
+        self.header.exe.put(parent.header.exe.peek());
+        self.header.cmdline.put(parent.header.cmdline.peek());
+        self.strings.copy_all(&parent.strings)
     }
 
     /// Publishes the header: readers may come.
@@ -270,6 +291,7 @@ fn write_identity(header: &Header, identity: &Identity) {
 mod tests {
     use super::*;
     use crate::Reader;
+    use crate::codes::CodeInfo;
     use crate::frames::ROOT;
     use crate::modules::{MAX_TEXT, ModuleInfo};
     use crate::testing::{Memory, SMALL, native};
@@ -284,6 +306,14 @@ mod tests {
             path,
             build_id: [6; 32],
             build_id_len: 20,
+        }
+    }
+
+    fn code(file: u64) -> CodeInfo {
+        CodeInfo {
+            file,
+            name: file,
+            first_line: 56,
         }
     }
 
@@ -308,6 +338,7 @@ mod tests {
         let writer = Writer::create(&memory.region(), &SMALL, &identity(1)).expect("room");
         let text = writer.strings.append(b"/lib/libc.so.6");
         assert_eq!(writer.modules.append(&module(text)), Some(ModuleId(0)));
+        assert_eq!(writer.codes.append(&code(text)), Some(CodeId(0)));
         assert_eq!(writer.frames.append(native(ROOT, 10)), Some(FrameId(3)));
         assert_eq!(
             writer.frames.append(native(FrameId(3), 11)),
@@ -370,6 +401,7 @@ mod tests {
         while writer.frames.append(native(ROOT, 1)).is_some() {}
         while writer.sites.append(FrameId(3)).is_some() {}
         while writer.modules.append(&module(0)).is_some() {}
+        while writer.codes.append(&code(0)).is_some() {}
         while writer.strings.append(b"eight by") != 0 {}
         let bytes = || -> Vec<u64> {
             (0..memory.words())
@@ -380,6 +412,7 @@ mod tests {
         assert_eq!(writer.frames.append(native(ROOT, 2)), None);
         assert_eq!(writer.sites.append(FrameId(4)), None);
         assert_eq!(writer.modules.append(&module(0)), None);
+        assert_eq!(writer.codes.append(&code(0)), None);
         assert_eq!(writer.strings.append(b"text"), 0);
         assert_eq!(bytes(), before);
         let lens = (
@@ -419,6 +452,7 @@ mod tests {
         assert_eq!(child.sites.frame(SiteId(2)), Some(FrameId(4)));
         assert_eq!(child.sites.frame(SiteId(0)), None);
         assert_eq!(path(&child, 0), b"/lib/libc.so.6");
+        assert_eq!(child.codes.get(CodeId(0)), parent.codes.get(CodeId(0)));
         assert_eq!(
             child.modules.get(ModuleId(0)).map(|info| info.until_ns),
             Some(5)
@@ -441,12 +475,14 @@ mod tests {
             assert!(crate::sync::take_index(len, 1, 7).is_some());
         }
         assert_eq!(parent.modules.skip(), Some(ModuleId(1)));
+        assert_eq!(parent.codes.skip(), Some(CodeId(1)));
         let child = Writer::create_forked(&child_memory.region(), &SMALL, &identity(2), &parent);
         let child = child.expect("room");
         let lens = (child.frames.len(), child.sites.len(), child.modules.len());
         assert_eq!(lens, (6, 4, 2));
         assert_eq!(child.sites.frame(SiteId(3)), None);
         assert_eq!(child.modules.get(ModuleId(1)), None);
+        assert_eq!((child.codes.get(CodeId(1)), child.codes.len()), (None, 2));
         assert_eq!(child.sites.append(FrameId(4)), Some(SiteId(4)));
     }
 
@@ -460,6 +496,11 @@ mod tests {
             Geometry { sites: 2, ..SMALL },
             Geometry {
                 modules: 0,
+                ..SMALL
+            },
+            Geometry { codes: 0, ..SMALL },
+            Geometry {
+                string_words: 1,
                 ..SMALL
             },
         ] {

@@ -90,17 +90,10 @@ pub(crate) fn replace(parent: &Tables<'_>, identity: &Identity) -> Option<Ledger
         control_inode: sys::file_identity(control).map_or(0, |(_, inode)| inode),
         ..*identity
     };
-    let made = Writer::create_forked(&region(memory, bytes), &geometry, &identity, parent).ok()?;
-    let texts = [
-        (&parent.header.exe, &made.header.exe),
-        (&parent.header.cmdline, &made.header.cmdline),
-    ];
-    texts
-        .iter()
-        .for_each(|(from, to)| to.put(made.strings.append_from(&parent.strings, from.peek())));
+    Writer::create_forked(&region(memory, bytes), &geometry, &identity, parent).ok()?;
     // SAFETY: the ledger's own mapping; the same tables lie at the same places in the new file.
     unsafe { sys::map_over(base, ledger, bytes) }.ok()?;
-    // SAFETY: the temporary mapping; `made` is not used after this.
+    // SAFETY: the temporary mapping; nothing of it is used after this.
     unsafe { sys::unmap(memory, bytes) };
     let writer = Writer::reopen(&region(base, bytes)).ok()?;
     Some(finish(writer, ledger, control))
