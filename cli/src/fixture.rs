@@ -120,6 +120,7 @@ pub(crate) fn process(identity: u64) -> Process {
         name: "server".to_string(),
         exe: "/usr/bin/server".to_string(),
         cmdline: vec!["server".to_string(), "--port=80".to_string()],
+        directory: "/srv".to_string(),
         exit: None,
         start_unix_ns: 1_795_348_700_000_000_000,
     }
@@ -208,6 +209,7 @@ pub(crate) fn snapshot(identity: u64) -> Snapshot {
     Snapshot {
         process: process(identity),
         moment: moment("now", 0, 0),
+        codes: Vec::new(),
         modules: vec![module("/nowhere/server"), module("/nowhere/libheapshim.so")],
         sites: [0, 1, 4, 3, 2, 6].map(site).to_vec(),
         frames,

@@ -144,7 +144,22 @@ fn split(bytes: &[u8]) -> Result<Vec<(u32, &[u8])>, Damage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Site};
+    use crate::model::{
+        Code, Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Site,
+    };
+
+    fn process() -> Process {
+        Process {
+            pid: 4242,
+            identity: u64::MAX - 1,
+            name: "sérver".into(),
+            exe: "/bin/server".into(),
+            cmdline: vec!["server".into(), String::new()],
+            directory: "/srv".into(),
+            exit: Some(Exit::Signal(9)),
+            start_unix_ns: 5,
+        }
+    }
 
     fn mark() -> Mark {
         let node = |parent, kind, module, value| Frame {
@@ -159,17 +174,8 @@ mod tests {
             freed_bytes: 7,
             freed_blocks: 1,
         };
-        let process = Process {
-            pid: 4242,
-            identity: u64::MAX - 1,
-            name: "sérver".into(),
-            exe: "/bin/server".into(),
-            cmdline: vec!["server".into(), String::new()],
-            exit: Some(Exit::Signal(9)),
-            start_unix_ns: 5,
-        };
         let snapshot = Snapshot {
-            process,
+            process: process(),
             moment: Moment {
                 name: "warm".into(),
                 unix_ns: 6,
@@ -184,12 +190,18 @@ mod tests {
                 start: 2,
                 end: 3,
             }],
+            codes: vec![Code {
+                file: "app.py".into(),
+                name: "Cache.put".into(),
+                first_line: 3,
+            }],
             frames: vec![
                 node(0, FrameKind::Root, None, 0),
                 node(0, FrameKind::Full, None, 0),
                 node(0, FrameKind::Truncated, None, 2),
                 node(2, FrameKind::Native, Some(0), 0x1234),
                 node(3, FrameKind::Unknown, None, u64::MAX),
+                node(4, FrameKind::Python, None, 5),
             ],
             sites: vec![
                 Site {
@@ -231,6 +243,27 @@ mod tests {
         mark.snapshot.sample_bytes = Some(524_288);
         mark.snapshot.process.exit = Some(Exit::Code(-1));
         assert_eq!(decode(&encode(&mark), "x").expect("sound"), mark);
+    }
+
+    /// Check that a mark from before there was code of scripts is read, and that one whose frames name code that is not there is not.
+    #[test]
+    fn without_code() {
+        let mut mark = mark();
+        let encoded = |mark: &Mark| {
+            let mut sections = sections::encode(mark);
+            sections.retain(|(kind, _)| *kind != 8);
+            sections
+        };
+        let decoded = |sections: &[(u32, Vec<u8>)]| {
+            let views = sections.iter().map(|(kind, bytes)| (*kind, &**bytes));
+            sections::decode(&views.collect::<Vec<_>>())
+        };
+        let missing = Err(Damage::Value("a frame's code is not there"));
+        assert_eq!(decoded(&encoded(&mark)), missing);
+        mark.snapshot.frames.pop();
+        let old = decoded(&encoded(&mark)).expect("sound");
+        assert!(old.snapshot.codes.is_empty() && old.snapshot.process.directory.is_empty());
+        assert_eq!(old.snapshot.frames, mark.snapshot.frames);
     }
 
     /// Check that every flipped bit and every truncation, and anything appended, is an error.
@@ -280,6 +313,9 @@ mod tests {
                             .iter()
                             .all(|frame| frame.module.is_none_or(|module| module == 0))
                     );
+                    let mut python = frames.iter().filter_map(Frame::python);
+                    let codes = mark.snapshot.codes.len();
+                    assert!(python.all(|(code, _)| (code as usize) < codes));
                 }
             }
         }

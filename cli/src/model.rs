@@ -6,7 +6,10 @@
 //! Invariants, for a snapshot that `snapshot` or `mark` has handed out (they check them, so that no later stage has to):
 //!   `frames[0]` is the root; for every i > 0, `frames[i].parent < i` (the trie has no cycles: walking parents ends);
 //!   `frames[i].module`, where Some, indexes `modules`;
+//!   the code of a frame of kind `Python` indexes `codes`;
 //!   every `sites[i].frame` indexes `frames`; site and frame ids of one process never change their meaning.
+
+use heapshim_ledger::codes::PythonFrame;
 
 /// A point in time as the user named it, and how the process stood there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub struct Process {
     pub exe: String,
     /// Its arguments.
     pub cmdline: Vec<String>,
+    /// The directory in which it was started: what a script is called by may be relative to it. Empty where it is not known.
+    pub directory: String,
     /// How it ended, where that is known.
     pub exit: Option<Exit>,
     /// Nanoseconds since the Unix epoch at which the account begins.
@@ -78,6 +83,17 @@ pub struct Module {
     pub end: u64,
 }
 
+/// Code of a script: what an interpreter makes of a function's source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// Its source, as the interpreter has it: not always a file (`<frozen importlib._bootstrap>`), not always absolute.
+    pub file: String,
+    /// Its qualified name.
+    pub name: String,
+    /// The line that it begins in.
+    pub first_line: u32,
+}
+
 /// What one node of the trie stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FrameKind {
@@ -89,6 +105,8 @@ pub enum FrameKind {
     NativeExact,
     /// A return address that lies in no known module (JIT code): `value` is the run-time address.
     Unknown,
+    /// A function of Python code: see [`Frame::python`].
+    Python,
     /// Stands at the outer end of a stack whose walk stopped early; `value` is the reason (`ledger::layout::TruncatedReason`).
     Truncated,
     /// The overflow site's frame: frames, sites or modules were full.
@@ -108,6 +126,15 @@ pub struct Frame {
     pub module: Option<u32>,
     /// An address, see `kind`.
     pub value: u64,
+}
+
+impl Frame {
+    /// For a frame of kind `Python`: the index of its code in `Snapshot::codes`, and the line, 0 where the instruction has none.
+    #[must_use]
+    pub fn python(&self) -> Option<(u32, u32)> {
+        let frame = PythonFrame::from_value(self.value);
+        (self.kind == FrameKind::Python).then_some((frame.code.0, frame.line))
+    }
 }
 
 /// The account of one site: monotonic, in bytes that the program asked for and in blocks.
@@ -159,6 +186,8 @@ pub struct Snapshot {
     pub moment: Moment,
     /// Loaded objects, by module id.
     pub modules: Vec<Module>,
+    /// Code of scripts, by code id.
+    pub codes: Vec<Code>,
     /// The trie, by node id.
     pub frames: Vec<Frame>,
     /// The account, by site id.

@@ -98,6 +98,7 @@ fn recorded(pid: u32, reader: &Reader<'_>) -> Process {
                 String::from_utf8_lossy(name.as_bytes()).into_owned()
             }),
         cmdline: process::split_arguments(&text(reader.header.cmdline.peek())),
+        directory: String::from_utf8_lossy(&text(reader.header.directory.peek())).into_owned(),
         exe,
         exit: None,
         start_unix_ns: reader.header.start_unix_ns.peek(),

@@ -5,14 +5,17 @@
 //! `model` is established here, against a hostile writer: a snapshot that comes out can be walked without checks.
 
 use crate::error::{Error, Kind};
-use crate::model::{Counters, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot};
+use crate::model::{
+    Code, Counters, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
+};
 use crate::process::{Memory, now_unix_ns};
+use heapshim_ledger::codes::{CodeId, CodeInfo, PythonFrame};
 use heapshim_ledger::counters::Total;
 use heapshim_ledger::frames::FrameId;
 use heapshim_ledger::header::LARGEST;
 use heapshim_ledger::layout::{FrameKind as Kinds, INSIDE_MARKS, MARK_NAME};
 use heapshim_ledger::marks::MarkInfo;
-use heapshim_ledger::modules::{MAX_TEXT, ModuleId, ModuleInfo};
+use heapshim_ledger::modules::{MAX_TEXT, ModuleId};
 use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::Word;
 use heapshim_ledger::{Error as LedgerError, Reader};
@@ -124,9 +127,11 @@ fn assemble(
     let copied = copied.map_err(&damaged)?;
     let ids = (0..reader.modules.len()).map(ModuleId);
     let modules: Vec<Module> = ids.map(|id| module(reader, id)).collect();
+    let ids = (0..reader.codes.len()).map(CodeId);
+    let codes: Vec<Code> = ids.map(|id| code(reader, id)).collect();
     let frames: Vec<Frame> = copied
         .iter()
-        .map(|node| frame(node, modules.len()))
+        .map(|node| frame(node, modules.len(), codes.len()))
         .collect();
     if let Some(site) = sites
         .iter()
@@ -145,6 +150,7 @@ fn assemble(
         process,
         moment,
         modules,
+        codes,
         frames,
         sites,
         losses,
@@ -182,11 +188,13 @@ fn site(reader: &Reader<'_>, id: SiteId, total: Total) -> Site {
     Site { frame, counters }
 }
 
-fn frame(node: &heapshim_ledger::frames::Frame, modules: usize) -> Frame {
+fn frame(node: &heapshim_ledger::frames::Frame, modules: usize, codes: usize) -> Frame {
     let known = (node.module as usize) < modules;
+    let python = PythonFrame::from_value(node.value);
     let (kind, module) = match node.kind {
         Kinds::Native if known => (FrameKind::Native, Some(node.module)),
         Kinds::NativeExact if known => (FrameKind::NativeExact, Some(node.module)),
+        Kinds::Python if (python.code.0 as usize) < codes => (FrameKind::Python, None),
         Kinds::Native | Kinds::NativeExact | Kinds::Unknown | Kinds::Python | Kinds::Jit => {
             (FrameKind::Unknown, None)
         }
@@ -205,11 +213,6 @@ fn frame(node: &heapshim_ledger::frames::Frame, modules: usize) -> Frame {
 
 /// A module; one without a path where it is not published (no node of ours can name it then).
 fn module(reader: &Reader<'_>, id: ModuleId) -> Module {
-    let path = |info: &ModuleInfo| {
-        let mut text = [0; MAX_TEXT];
-        let len = reader.strings.copy(info.path, &mut text).unwrap_or(0);
-        String::from_utf8_lossy(text.get(..len).unwrap_or(&[])).into_owned()
-    };
     let Some(info) = reader.modules.get(id) else {
         return Module {
             path: String::new(),
@@ -224,12 +227,33 @@ fn module(reader: &Reader<'_>, id: ModuleId) -> Module {
         .get(..info.build_id_len as usize)
         .unwrap_or(&[]);
     Module {
-        path: path(&info),
+        path: text(reader, info.path),
         build_id: build_id.to_vec(),
         bias: info.bias,
         start: info.start,
         end: info.end,
     }
+}
+
+/// Code; without a name where it is not published (no node names it then).
+fn code(reader: &Reader<'_>, id: CodeId) -> Code {
+    let info = reader.codes.get(id).unwrap_or(CodeInfo {
+        file: 0,
+        name: 0,
+        first_line: 0,
+    });
+    Code {
+        file: text(reader, info.file),
+        name: text(reader, info.name),
+        first_line: info.first_line,
+    }
+}
+
+/// A text of the ledger; empty where it makes no sense.
+fn text(reader: &Reader<'_>, text: u64) -> String {
+    let mut bytes = [0; MAX_TEXT];
+    let len = reader.strings.copy(text, &mut bytes).unwrap_or(0);
+    String::from_utf8_lossy(bytes.get(..len).unwrap_or(&[])).into_owned()
 }
 
 fn losses(reader: &Reader<'_>) -> Losses {
@@ -265,12 +289,13 @@ mod tests {
             name: name(),
             exe: name(),
             cmdline: vec![],
+            directory: name(),
             exit: None,
             start_unix_ns: 0,
         }
     }
 
-    /// A small ledger: one module, one stack of one frame, one block of 33 bytes live and one of 44 freed, an inside mark.
+    /// A small ledger: one module, one stack of a native and a Python frame, one block of 33 bytes live and one of 44 freed, an inside mark.
     fn ledger() -> OwnedFd {
         let geometry = Geometry::fit(2 << 20).expect("the smallest fits");
         let fd = rustix::fs::memfd_create("test", MemfdFlags::ALLOW_SEALING).expect("memfd");
@@ -298,8 +323,20 @@ mod tests {
                 build_id_len: 20,
             })
             .expect("room");
-        let node = frames::Frame {
+        let code = writer.codes.append(&CodeInfo {
+            file: writer.strings.append("/src/é.py".as_bytes()),
+            name: writer.strings.append(b"Cache.\xffput"),
+            first_line: 3,
+        });
+        let code = code.expect("room");
+        let python = frames::Frame {
             parent: frames::ROOT,
+            kind: Kinds::Python,
+            module: 0,
+            value: PythonFrame { code, line: 5 }.to_value(),
+        };
+        let node = frames::Frame {
+            parent: writer.frames.append(python).expect("room"),
             kind: Kinds::Native,
             module: module.0,
             value: 0x123,
@@ -327,7 +364,7 @@ mod tests {
         fd
     }
 
-    /// Check that module, frame, site, counters and inside marks come over as they were written.
+    /// Check that module, code, frames, site, counters and inside marks come over as they were written.
     #[test]
     fn copied() {
         let mapping = Mapping::new(ledger(), "pid 7").expect("mapped");
@@ -346,6 +383,11 @@ mod tests {
             (frame.kind, frame.module, frame.value),
             (FrameKind::Native, Some(0), 0x123)
         );
+        let python = snapshot.frames[frame.parent as usize];
+        assert_eq!((python.python(), frame.python()), (Some((0, 5)), None));
+        let code = &snapshot.codes[0];
+        assert_eq!((&*code.file, code.first_line), ("/src/é.py", 3));
+        assert_eq!(code.name, "Cache.\u{fffd}put");
         assert_eq!(totals(&reader).allocated_bytes, 77);
         let marks = inside_marks(&reader);
         assert_eq!(
@@ -390,6 +432,8 @@ mod tests {
                         .iter()
                         .all(|site| (site.frame as usize) < snapshot.frames.len())
                 );
+                let mut python = snapshot.frames.iter().filter_map(Frame::python);
+                assert!(python.all(|(code, _)| (code as usize) < snapshot.codes.len()));
             }
             fd.write_all_at(&before, offset).expect("restored");
         }

@@ -228,6 +228,7 @@ mod tests {
             name: text(),
             exe: text(),
             cmdline: vec![],
+            directory: String::new(),
             exit: None,
             start_unix_ns: 0,
         };
@@ -248,6 +249,7 @@ mod tests {
             process,
             moment,
             modules: vec![],
+            codes: vec![],
             frames: vec![root],
             sites: vec![],
             losses: Losses::default(),

@@ -56,6 +56,7 @@ impl<'a> Subject<'a> {
         let symbols = symbolize::Options {
             debug_dirs: places.debug_dirs,
             source_dirs: places.source_dirs,
+            as_named: false,
             root: self.origin.root.clone(),
         };
         let mut sources = Sources::new(&symbols, self.origin.user);

@@ -221,7 +221,8 @@ pub struct Header {
     pub control_inode: AtomicU64,
     /// Resident bytes at the start.
     pub start_rss_bytes: AtomicU64,
-    reserved: [AtomicU64; 1],
+    /// The directory that it was started in, a [`text`]: what a script was called by may be relative to it.
+    pub directory: AtomicU64,
     /// Entries of each append-only table: they only grow.
     pub lens: Lens,
     reserved_lens: [AtomicU64; 12],
@@ -442,7 +443,7 @@ offsets! {
     Header {
         magic: 0, version: 8, state: 12, total_bytes: 16, identity: 24, pid: 32, parent_pid: 36, start_unix_ns: 40,
         start_boot_ns: 48, forked_from: 56, sections_len: 64, granule_shift: 68, exe: 72, cmdline: 80, depth: 88,
-        complaints: 92, sample_bytes: 96, control_inode: 104, start_rss_bytes: 112, reserved: 120, lens: 128,
+        complaints: 92, sample_bytes: 96, control_inode: 104, start_rss_bytes: 112, directory: 120, lens: 128,
         reserved_lens: 160, sections: 256, reserved_end: 1280,
     }
     Lens { frames: 0, sites: 4, modules: 8, strings: 12, threads: 16, marks: 20, codes: 24, reserved: 28, }

@@ -269,7 +269,9 @@ mod tests {
         let paths = paths.map(|info| info.path);
         let codes = (0..reader.codes.len()).filter_map(|id| reader.codes.get(CodeId(id)));
         let paths = paths.chain(codes.flat_map(|info| [info.file, info.name]));
-        for path in paths.chain([reader.header.exe.peek(), reader.header.cmdline.peek()]) {
+        let header = reader.header;
+        let own = [&header.exe, &header.cmdline, &header.directory];
+        for path in paths.chain(own.map(Word::peek)) {
             assert!(
                 reader
                     .strings

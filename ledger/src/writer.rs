@@ -264,6 +264,7 @@ impl<'a> Writer<'a> {
     fn copy_texts(&self, parent: &Tables<'_>) -> bool {
         self.header.exe.put(parent.header.exe.peek());
         self.header.cmdline.put(parent.header.cmdline.peek());
+        self.header.directory.put(parent.header.directory.peek());
         self.strings.copy_all(&parent.strings)
     }
 

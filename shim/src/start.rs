@@ -188,6 +188,10 @@ pub(crate) fn resident_bytes() -> u64 {
 fn describe(file: &LedgerFile, stack: &InitialStack, program: &[u8]) {
     let strings = &file.writer.strings;
     file.writer.header.exe.put(strings.append(program));
+    let mut path = [0u8; 1024];
+    if let Some(directory) = sys::read_link(c"/proc/self/cwd", &mut path) {
+        file.writer.header.directory.put(strings.append(directory));
+    }
     let Ok(memory) = sys::map_private(MAX_TEXT) else {
         return;
     };

@@ -76,16 +76,25 @@ fn by_stack<'a>(from: &'a Snapshot, to: &'a Snapshot) -> Vec<Change<'a>> {
 }
 
 /// A frame, told by what does not differ between two runs.
-type Step<'a> = (Option<(&'a str, &'a [u8])>, FrameKind, u64);
+#[derive(PartialEq, Eq, Hash)]
+enum Step<'a> {
+    Native(Option<(&'a str, &'a [u8])>, FrameKind, u64),
+    /// Numbers of code differ between two runs; the file, the name and the line do not.
+    Python(&'a str, &'a str, u32),
+}
 
 fn steps(snapshot: &Snapshot, frame: u32) -> Vec<Step<'_>> {
     let step = |node: u32| {
         let frame = snapshot.frames.get(node as usize)?;
+        if let Some((code, line)) = frame.python() {
+            let code = snapshot.codes.get(code as usize)?;
+            return Some(Step::Python(&code.file, &code.name, line));
+        }
         let module = frame
             .module
             .and_then(|id| snapshot.modules.get(id as usize));
         let module = module.map(|Module { path, build_id, .. }| (&**path, &**build_id));
-        Some((module, frame.kind, frame.value))
+        Some(Step::Native(module, frame.kind, frame.value))
     };
     nodes(snapshot, frame).filter_map(step).collect()
 }

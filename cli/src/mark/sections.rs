@@ -6,7 +6,7 @@
 use super::bytes::{Reader, Writer};
 use super::{Damage, Mark};
 use crate::model::{
-    Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
+    Code, Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
 };
 use crate::process::Memory;
 
@@ -17,12 +17,14 @@ const MODULES: u32 = 4;
 const FRAMES: u32 = 5;
 const SITES: u32 = 6;
 const MEMORY: u32 = 7;
+/// Marks from before there were Python frames do not have it.
+const CODES: u32 = 8;
 
 /// `Frame::module`: none.
 const NO_MODULE: u32 = u32::MAX;
 
 /// The number of each kind of frame is its place here.
-const KINDS: [FrameKind; 7] = [
+const KINDS: [FrameKind; 8] = [
     FrameKind::Root,
     FrameKind::Native,
     FrameKind::NativeExact,
@@ -30,6 +32,7 @@ const KINDS: [FrameKind; 7] = [
     FrameKind::Truncated,
     FrameKind::Full,
     FrameKind::Nested,
+    FrameKind::Python,
 ];
 
 /// Every section of a mark, in the order in which they are written.
@@ -38,6 +41,7 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
         process,
         moment,
         modules,
+        codes,
         frames,
         sites,
         losses,
@@ -72,6 +76,11 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
             sites.iter().for_each(|site| write_site(out, site));
         }),
         section(MEMORY, &|out| write_memory(out, &mark.memory)),
+        section(CODES, &|out| {
+            out.blob(process.directory.as_bytes());
+            out.len(codes.len());
+            codes.iter().for_each(|code| write_code(out, code));
+        }),
     ]
 }
 
@@ -83,13 +92,23 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
             Ok(Reader::new(bytes))
         })
     };
-    let process = read_process(&mut find(PROCESS)?)?;
+    let (directory, codes) = match find(CODES) {
+        Ok(mut bytes) => (
+            bytes.text()?,
+            read_list(bytes, 12, |bytes, _| read_code(bytes))?,
+        ),
+        Err(_) => (String::new(), Vec::new()),
+    };
+    let process = Process {
+        directory,
+        ..read_process(&mut find(PROCESS)?)?
+    };
     let mut moment_bytes = find(MOMENT)?;
     let moment = read_moment(&mut moment_bytes)?;
     let sample_bytes = Some(moment_bytes.u64()?).filter(|&bytes| bytes != 0);
     let modules = read_list(find(MODULES)?, 32, |bytes, _| read_module(bytes))?;
     let frames = read_list(find(FRAMES)?, 20, |bytes, id| {
-        read_frame(bytes, id, modules.len())
+        read_frame(bytes, id, modules.len(), codes.len())
     })?;
     if frames.is_empty() {
         return Err(Damage::Value("it has no root frame"));
@@ -103,6 +122,7 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         process,
         moment,
         modules,
+        codes,
         frames,
         sites,
         losses,
@@ -163,6 +183,7 @@ fn read_process(bytes: &mut Reader<'_>) -> Result<Process, Damage> {
         name,
         exe,
         cmdline,
+        directory: String::new(), // stands with the code, which it is for
         exit,
         start_unix_ns,
     })
@@ -224,6 +245,20 @@ fn read_module(bytes: &mut Reader<'_>) -> Result<Module, Damage> {
     })
 }
 
+fn write_code(out: &mut Writer, code: &Code) {
+    out.u32(code.first_line);
+    out.blob(code.file.as_bytes());
+    out.blob(code.name.as_bytes());
+}
+
+fn read_code(bytes: &mut Reader<'_>) -> Result<Code, Damage> {
+    Ok(Code {
+        first_line: bytes.u32()?,
+        file: bytes.text()?,
+        name: bytes.text()?,
+    })
+}
+
 fn write_frame(out: &mut Writer, frame: &Frame) {
     let kind = KINDS.iter().position(|&kind| kind == frame.kind);
     out.u32(frame.parent);
@@ -232,7 +267,12 @@ fn write_frame(out: &mut Writer, frame: &Frame) {
     out.u64(frame.value);
 }
 
-fn read_frame(bytes: &mut Reader<'_>, id: usize, modules: usize) -> Result<Frame, Damage> {
+fn read_frame(
+    bytes: &mut Reader<'_>,
+    id: usize,
+    modules: usize,
+    codes: usize,
+) -> Result<Frame, Damage> {
     let (parent, kind) = (bytes.u32()?, bytes.u32()? as usize);
     let (module, value) = (bytes.u32()?, bytes.u64()?);
     let kind = *KINDS
@@ -248,12 +288,18 @@ fn read_frame(bytes: &mut Reader<'_>, id: usize, modules: usize) -> Result<Frame
     if matches!(kind, FrameKind::Native | FrameKind::NativeExact) != module.is_some() {
         return Err(Damage::Value("a frame's kind and its module disagree"));
     }
-    Ok(Frame {
+    let frame = Frame {
         parent,
         kind,
         module,
         value,
-    })
+    };
+    match frame.python() {
+        Some((code, _)) if code as usize >= codes => {
+            Err(Damage::Value("a frame's code is not there"))
+        }
+        _ => Ok(frame),
+    }
 }
 
 fn write_site(out: &mut Writer, site: &Site) {

@@ -6,12 +6,13 @@
 //!
 //! Invariant: a file whose build id differs from the recorded one is never used.
 
-use crate::model::{FrameKind, Module, Snapshot};
+use crate::model::{Frame, FrameKind, Module, Snapshot};
 use crate::symbolize::contain::contained;
 use crate::symbolize::demangle::demangle;
 use crate::symbolize::dwarf::{Dwarf, Place};
 use crate::symbolize::elf::{Elf, OpenError};
 use crate::symbolize::open::resolve_in;
+use crate::symbolize::python::python_frame;
 use crate::symbolize::separate::{Places, Wanted, has_lines};
 use crate::symbolize::symbols::Symbols;
 use crate::symbolize::{Language, Reason, SymbolFrame};
@@ -26,6 +27,8 @@ pub struct Options {
     pub debug_dirs: Vec<PathBuf>,
     /// Where sources lie now: each path that starts with the first part is looked for under the second (`--source-dir`).
     pub source_dirs: Vec<(String, String)>,
+    /// Leave the names of scripts as the interpreter has them, also where they are relative.
+    pub as_named: bool,
     /// The target's root directory (`/proc/PID/root`), where its files are to be opened; None: ours.
     pub root: Option<PathBuf>,
 }
@@ -99,6 +102,7 @@ impl Symbolizer {
                     None => Reason::UnknownModule,
                 }
             }
+            FrameKind::Python => return self.python(snapshot, frame),
             FrameKind::Unknown => Reason::UnknownModule,
             FrameKind::Truncated => Reason::Truncated(frame.value),
             FrameKind::Full => Reason::Full,
@@ -106,6 +110,16 @@ impl Symbolizer {
         };
         let address = if reason.is_mark() { 0 } else { frame.value };
         Rc::new([SymbolFrame::unresolved(reason, address)])
+    }
+
+    /// The interpreter has said all of it itself. It lies in no module: what runs it does, and stands in the stack where it called.
+    fn python(&self, snapshot: &Snapshot, frame: &Frame) -> Rc<[SymbolFrame]> {
+        let (id, line) = frame.python().unwrap_or_default();
+        let Some(code) = snapshot.codes.get(id as usize) else {
+            return Rc::default();
+        };
+        let directory = Some(&*snapshot.process.directory).filter(|_| !self.options.as_named);
+        Rc::new([python_frame(code, line, directory)])
     }
 
     fn address(&mut self, module: &Module, value: u64, kind: FrameKind) -> Rc<[SymbolFrame]> {

@@ -2,14 +2,15 @@
 //!
 //! [`Symbolizer`] is all that other stages call. Below it, one concept a file: `frame` (what comes out, and why something
 //! did not), `cache` (which module, which address, asked once), `elf` (a file's sections), `dwarf` (lines and inlined
-//! functions), `symbols` (names where there is no more), `separate` (debug files that lie elsewhere), `demangle`, `open`.
+//! functions), `symbols` (names where there is no more), `separate` (debug files that lie elsewhere), `python` (what an
+//! interpreter has said itself), `demangle`, `open`.
 //!
 //! The files are named by the target, which may be hostile: nothing here trusts a size, an offset or a path, an address that
 //! cannot be resolved is a frame with a [`Reason`], never an error, and a panic in a reader of such a file is one too
 //! (`contain`). Files are read, not mapped: a
 //! mapped file that somebody truncates kills the reader.
 //!
-//! Not here: frames of interpreters, which the target resolves itself; downloads of debug information.
+//! Not here: downloads of debug information.
 
 mod cache;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod dwarf;
 mod elf;
 mod frame;
 mod open;
+mod python;
 mod separate;
 mod symbols;
 
