@@ -36,6 +36,9 @@ mod modules;
 mod objects;
 mod operators;
 mod options;
+#[allow(dead_code, reason = "what uses the watched bit is written beside this")]
+mod python;
+mod radix;
 mod real;
 mod record;
 mod rules;

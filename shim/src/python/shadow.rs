@@ -1,0 +1,150 @@
+//! The shadow of Python's objects: from an object's address to its site and size, for the objects that lie in the interpreter's own arenas.
+//!
+//! One 4-byte entry per 16 bytes of address (8 up to CPython 3.7), a quarter of the arenas at most: objects are small and many, and an
+//! 8-byte entry would cost half as much as they do. Nothing is mapped in a process that runs no Python.
+//!
+//! ```text
+//! entry: size + 1 (10) | watched (1) | cohort of birth (3, reserved) | site (18)        0 = no live object
+//! size + 1 = 1023: the size stands in the next two entries (an object of 1 KiB has many granules of its own)
+//! ```
+
+use crate::radix::Radix;
+use crate::shadow::{Live, Put};
+use heapshim_ledger::header::LARGEST;
+use heapshim_ledger::sites::SiteId;
+use heapshim_ledger::sync::{AtomicU32, Word};
+
+const SITE_BITS: u32 = 18;
+const SITE_MASK: u32 = (1 << SITE_BITS) - 1;
+const WATCHED: u32 = 1 << 21;
+const SIZE_SHIFT: u32 = 22;
+/// Sizes from here on stand in the next two entries.
+const ESCAPE: u32 = 1022;
+const _: () = assert!(LARGEST.sites <= 1 << SITE_BITS);
+
+static OBJECTS: Radix<AtomicU32> = Radix::new(4);
+
+/// Sets the granule, once, before the first entry.
+pub(crate) fn set_granule(shift: u32) {
+    OBJECTS.set_granule(shift);
+}
+
+/// Makes the root resident in address space; false where there is none.
+pub(crate) fn prepare() -> bool {
+    OBJECTS.prepare()
+}
+
+/// Notes a new live object.
+#[inline(always)]
+pub(crate) fn put(address: usize, live: Live) -> Put {
+    let Some(entry) = OBJECTS.find_or_map(address) else {
+        return Put::NoRoom;
+    };
+    let before = match entry.peek() {
+        0 => None,
+        _ => take(address),
+    };
+    match u32::try_from(live.size) {
+        Ok(size) if size < ESCAPE => entry.put(word(size, live.site)),
+        _ if put_large(address, entry, live) => (),
+        _ => return Put::NoRoom,
+    }
+    before.map_or(Put::New, Put::Replaced)
+}
+
+#[inline(always)]
+fn word(size: u32, site: SiteId) -> u32 {
+    (size + 1) << SIZE_SHIFT | site.0 & SITE_MASK
+}
+
+#[cold]
+#[inline(never)]
+fn put_large(address: usize, first: &AtomicU32, live: Live) -> bool {
+    let halves = live.size.to_ne_bytes();
+    let halves = halves.as_chunks::<4>().0;
+    for (granules, half) in (1..).zip(halves) {
+        let Some(entry) = OBJECTS.find_or_map_after(address, granules) else {
+            return false;
+        };
+        entry.put(u32::from_ne_bytes(*half));
+    }
+    first.put(word(ESCAPE, live.site));
+    true
+}
+
+/// Takes an object out. None where no live object begins there.
+#[inline(always)]
+pub(crate) fn take(address: usize) -> Option<Live> {
+    let entry = OBJECTS.find(address)?;
+    let word = entry.peek();
+    let size = (word >> SIZE_SHIFT).checked_sub(1)?;
+    entry.put(0);
+    if word & WATCHED != 0 {
+        super::code_freed(address);
+    }
+    let size = match size {
+        ESCAPE => take_large(address),
+        size => u64::from(size),
+    };
+    let site = SiteId(word & SITE_MASK);
+    Some(Live { site, size })
+}
+
+#[cold]
+#[inline(never)]
+fn take_large(address: usize) -> u64 {
+    let mut size = [0u8; 8];
+    for (granules, half) in (1..).zip(size.as_chunks_mut::<4>().0) {
+        if let Some(entry) = OBJECTS.find_or_map_after(address, granules) {
+            *half = entry.peek().to_ne_bytes();
+            entry.put(0);
+        }
+    }
+    u64::from_ne_bytes(size)
+}
+
+/// Has `take` tell when the live object at this address goes. False where none begins there. The caller keeps the object alive meanwhile.
+pub(crate) fn watch(address: usize) -> bool {
+    let Some(entry) = OBJECTS.find(address) else {
+        return false;
+    };
+    let word = entry.peek();
+    if word != 0 {
+        entry.put(word | WATCHED);
+    }
+    word != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::python::watched::code_generation;
+
+    fn live(site: u32, size: u64) -> Live {
+        Live {
+            site: SiteId(site),
+            size,
+        }
+    }
+
+    /// Check that entries come back once, with every size, that neighbours do not touch, and that an object's end is told once if watched.
+    #[test]
+    fn put_take_watch() {
+        let sizes = [0, 1, 512, 1020, 1021, 1022, 1023, 4096, 5 << 32];
+        for (address, size) in (0x7e00_0000_0010..).step_by(0x1000).zip(sizes) {
+            let block = live(LARGEST.sites - 1, size);
+            assert_eq!(put(address, live(3, 5)), Put::New);
+            assert_eq!(put(address, block), Put::Replaced(live(3, 5)));
+            assert_eq!(put(address + 48, live(0, 0)), Put::New);
+            assert!(watch(address));
+            let before = code_generation();
+            assert_eq!((take(address), take(address)), (Some(block), None));
+            assert_eq!(code_generation(), before + 1);
+            assert_eq!(take(address + 48), Some(live(0, 0)));
+            assert_eq!(code_generation(), before + 1);
+            assert!(!watch(address));
+        }
+        assert_eq!(put(1 << 47, live(1, 1)), Put::NoRoom, "out of range");
+        assert_eq!(take(0x1236_0000_0000), None, "no leaf there");
+    }
+}
