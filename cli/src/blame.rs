@@ -4,16 +4,21 @@
 //! users want the line of theirs. A frame is *passed over* when the table says so; inlined functions count as frames. The
 //! row is the innermost frame that is not; the frame just inside it is its `via`, where that says something.
 //!
+//! A stack in which Python code runs has two lines that matter: the script's, and the C line beneath it. `python` says which of
+//! the script's is charged; `--blame native` asks for the other, and `via` names it.
+//!
 //! Pure: it sees symbolized frames, and asks for further ones only until it has found its frame.
 //!
 //! Not good yet: the table knows no Boost, Qt or Abseil; `--skip` names what is missing.
 
+mod python;
 mod table;
 
+pub use python::{module_frame, native_inside, python_frame};
 pub(crate) use table::without_arguments;
 pub use table::{Class, Table};
 
-use crate::symbolize::{Reason, SymbolFrame};
+use crate::symbolize::{Language, Reason, SymbolFrame};
 use std::rc::Rc;
 
 /// `ledger::layout::TruncatedReason::NoRule`.
@@ -22,13 +27,52 @@ const NO_RULE: u64 = 2;
 /// Which frame the user wants to see charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// The innermost line of the program's own.
+    /// The innermost line of the program's own: of its Python code, where it runs any.
     #[default]
     App,
     /// The innermost frame outside the malloc family.
     Innermost,
-    /// As `App`, native frames alone: an interpreter's C code rather than the script.
+    /// As `App`, native frames alone, and not the interpreter's own: a C extension's code rather than the script.
     Native,
+    /// The innermost line of Python code, whosever it is: what tracemalloc charges.
+    Python,
+}
+
+impl Mode {
+    /// True where Python code goes before what it calls.
+    #[must_use]
+    pub fn prefers_python(self) -> bool {
+        matches!(self, Mode::App | Mode::Python)
+    }
+
+    /// As much of a stack as two stacks are told apart by: tracemalloc sees nothing native.
+    #[must_use]
+    pub fn visible(self, mut stack: Vec<SymbolFrame>) -> Vec<SymbolFrame> {
+        let is_python = |frame: &SymbolFrame| frame.language == Language::Python;
+        if self == Mode::Python && stack.iter().any(is_python) {
+            stack.retain(is_python);
+        }
+        stack
+    }
+
+    /// Every frame that could be charged, innermost first: what `--cumulative` charges all of.
+    #[must_use]
+    pub fn all(self, table: &Table, stack: &[SymbolFrame]) -> Vec<SymbolFrame> {
+        let is_python = |frame: &&SymbolFrame| frame.language == Language::Python;
+        let python: Vec<&SymbolFrame> = stack.iter().filter(is_python).collect();
+        if !self.prefers_python() || python.is_empty() {
+            let charged = |frame: &&SymbolFrame| {
+                !frame.is_mark() && charges(self, table, table.class(frame), frame)
+            };
+            return stack.iter().filter(charged).cloned().collect();
+        }
+        let own = |frame: &&&SymbolFrame| self == Mode::Python || table.class(frame) == Class::Own;
+        let found: Vec<SymbolFrame> = python.iter().filter(own).copied().cloned().collect();
+        if found.is_empty() {
+            return python.into_iter().cloned().collect();
+        }
+        found
+    }
 }
 
 /// The frame that is charged.
@@ -53,7 +97,7 @@ where
                 return search.at_end(table, frame);
             }
             let class = table.class(frame);
-            if charges(mode, class, frame) {
+            if charges(mode, table, class, frame) {
                 let via = search.inside.take().and_then(|inside| via(table, &inside));
                 return Some(Blamed {
                     frame: frame.clone(),
@@ -67,13 +111,17 @@ where
     search.fallback.map(|frame| Blamed { frame, via: None })
 }
 
-fn charges(mode: Mode, class: Class, frame: &SymbolFrame) -> bool {
-    use crate::symbolize::Language::Python;
+fn charges(mode: Mode, table: &Table, class: Class, frame: &SymbolFrame) -> bool {
     match mode {
-        Mode::App => class == Class::Own,
+        Mode::App | Mode::Python => class == Class::Own,
         Mode::Innermost => class != Class::Allocator,
-        Mode::Native => class == Class::Own && frame.language != Python,
+        Mode::Native => class == Class::Own && is_own_native(table, frame),
     }
+}
+
+/// True for what is neither Python code nor the interpreter that runs it.
+fn is_own_native(table: &Table, frame: &SymbolFrame) -> bool {
+    frame.language != Language::Python && !table.is_interpreter(frame)
 }
 
 /// What was passed over so far.

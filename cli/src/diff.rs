@@ -9,11 +9,11 @@
 //! Not here: which rows are shown (`render`), by thread, the error bars of sampling.
 
 mod change;
+mod filter;
 mod rows;
 
-use crate::blame::{self, Mode, Table};
+use crate::blame::{Mode, Table};
 use crate::complaint;
-use crate::glob::Glob;
 use crate::model::{Moment, Snapshot};
 use crate::report::{Amount, By, End, Report, Sort, Unattributed};
 use crate::symbolize::Symbolizer;
@@ -44,6 +44,8 @@ pub struct Options {
     pub mode: Mode,
     /// What is passed over.
     pub table: Table,
+    /// Charge every frame of a stack rather than one: a line has what it called as well.
+    pub cumulative: bool,
     /// Rows are only what matches one of these; empty: everything.
     pub include: Vec<String>,
     /// Rows are nothing that matches one of these.
@@ -78,6 +80,9 @@ pub fn diff<'a>(
         notes: complaint::notes(complaints(from) | to.complaints),
         unattributed: with_losses(unattributed, from, to),
         by: options.by,
+        mode: options.mode,
+        cumulative: options.cumulative,
+        filtered: !(options.include.is_empty() && options.exclude.is_empty()),
         sort: options.sort,
         rows,
     }
@@ -134,45 +139,6 @@ fn with_losses(mut unattributed: Unattributed, from: From<'_>, to: &Snapshot) ->
     unattributed.foreign_frees = since(to.losses.foreign_frees, before.foreign_frees);
     unattributed.untracked_blocks = since(to.losses.untracked_blocks, before.untracked_blocks);
     unattributed
-}
-
-/// `--include` and `--exclude`, compared with a frame's file, function and module.
-#[derive(Clone, Debug)]
-struct Filter {
-    include: Vec<Glob>,
-    exclude: Vec<Glob>,
-}
-
-impl Filter {
-    fn new(options: &Options) -> Filter {
-        let globs = |texts: &[String]| texts.iter().map(|text| Glob::new(text)).collect();
-        Filter {
-            include: globs(&options.include),
-            exclude: globs(&options.exclude),
-        }
-    }
-
-    fn passes(&self, blamed: &blame::Blamed) -> bool {
-        if self.include.is_empty() && self.exclude.is_empty() {
-            return true;
-        }
-        let frame = &blamed.frame;
-        let base = |path: &str| path.rsplit('/').next().unwrap_or(path).to_string();
-        let short = frame.function.as_deref().map(blame::without_arguments);
-        let names: Vec<String> = [&frame.file, &frame.module]
-            .into_iter()
-            .flatten()
-            .flat_map(|path| [path.clone(), base(path)])
-            .chain(frame.function.clone())
-            .chain(short)
-            .collect();
-        let any = |globs: &[Glob]| {
-            globs
-                .iter()
-                .any(|glob| names.iter().any(|name| glob.matches(name)))
-        };
-        (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
-    }
 }
 
 #[cfg(test)]

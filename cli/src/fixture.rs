@@ -2,7 +2,10 @@
 //!
 //! Tests only. The report is the contract's own example, so that a renderer's test reads like the manual.
 
-use crate::model::{Counters, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot};
+use crate::blame::Mode;
+use crate::model::{
+    Code, Counters, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
+};
 use crate::report::{Amount, By, End, Report, Row, Sort, Unattributed};
 use crate::symbolize::{Language, Reason, SymbolFrame};
 use std::path::{Path, PathBuf};
@@ -57,6 +60,15 @@ pub(crate) fn c_frame(function: &str, file: &str, line: u32) -> SymbolFrame {
 /// A C++ function.
 pub(crate) fn cpp_frame(function: &str, file: &str, line: u32) -> SymbolFrame {
     frame(Language::Cpp, function, Some((file, line)))
+}
+
+/// A function of Python code.
+pub(crate) fn python_frame(function: &str, file: &str, line: u32) -> SymbolFrame {
+    SymbolFrame {
+        module: None,
+        address: 0,
+        ..frame(Language::Python, function, Some((file, line)))
+    }
 }
 
 /// A Rust function.
@@ -172,6 +184,9 @@ pub(crate) fn report() -> Report {
         notes: Vec::new(),
         unattributed: Unattributed::default(),
         by: By::Line,
+        mode: Mode::App,
+        cumulative: false,
+        filtered: false,
         sort: Sort::Growth,
         rows,
     }
@@ -217,4 +232,47 @@ pub(crate) fn snapshot(identity: u64) -> Snapshot {
         complaints: 0,
         sample_bytes: None,
     }
+}
+
+/// The same process as an interpreter that runs app.py, which calls an extension (module 1):
+/// 7 main→app.py:3 · 8 …→cache.py:9 · 9 …→cache.py:9 again · 10 …→extension · 11 app.py:3→frozen import · 12 …→cache.py:1
+pub(crate) fn python_snapshot(identity: u64) -> Snapshot {
+    let mut snapshot = snapshot(identity);
+    let code = |file: &str, name: &str, first_line| Code {
+        file: file.to_string(),
+        name: name.to_string(),
+        first_line,
+    };
+    snapshot.codes = vec![
+        code("app.py", "<module>", 1),
+        code("/srv/lib/cache.py", "Cache.put", 8),
+        code("<frozen importlib._bootstrap>", "_load", 2),
+        code("/srv/lib/cache.py", "<module>", 1),
+    ];
+    let python = |parent, code: u64, line: u64| Frame {
+        parent,
+        kind: FrameKind::Python,
+        module: None,
+        value: code << 32 | line,
+    };
+    let extension = Frame {
+        parent: 9,
+        kind: FrameKind::Native,
+        module: Some(1),
+        value: 0x9100,
+    };
+    snapshot.frames.extend([
+        python(2, 0, 3),
+        python(7, 1, 9),
+        python(8, 1, 9),
+        extension,
+        python(7, 2, 241),
+        python(11, 3, 1),
+    ]);
+    let site = |frame| Site {
+        frame,
+        counters: Counters::default(),
+    };
+    snapshot.sites.extend([10, 8, 11, 12].map(site));
+    snapshot
 }

@@ -1,10 +1,11 @@
 //! What a diff found: the value between `diff` and `render`.
 //!
-//! Invariants, exact in integers, whatever the options:
+//! Invariants, exact in integers, whatever the options (the first not where `cumulative`, which charges a block several times):
 //!   Σ rows.growth + unattributed.growth = growth (bytes and blocks alike);
 //!   growth = to.live − from.live;
 //!   unattributed.growth includes unattributed.excluded: what the user's filters left out is in no row either.
 
+use crate::blame::Mode;
 use crate::complaint::Note;
 use crate::model::{Moment, Process};
 use crate::symbolize::{Language, SymbolFrame};
@@ -188,6 +189,12 @@ pub struct Report {
     pub unattributed: Unattributed,
     /// What the rows stand for.
     pub by: By,
+    /// Which frame of a stack is charged.
+    pub mode: Mode,
+    /// True where every frame of a stack is: then rows do not add up to the growth.
+    pub cumulative: bool,
+    /// True where `--include` or `--exclude` left out what they did not want.
+    pub filtered: bool,
     /// What they are sorted by.
     pub sort: Sort,
     /// All of them, also those that shrank.

@@ -18,6 +18,8 @@ pub struct Places {
     pub debug_dirs: Vec<PathBuf>,
     /// Where sources lie now: paths that begin with the first are read under the second.
     pub source_dirs: Vec<(String, String)>,
+    /// Name scripts as the interpreter has them, also where that is relative.
+    pub as_named: bool,
 }
 
 /// Growth to be reported.
@@ -56,7 +58,7 @@ impl<'a> Subject<'a> {
         let symbols = symbolize::Options {
             debug_dirs: places.debug_dirs,
             source_dirs: places.source_dirs,
-            as_named: false,
+            as_named: places.as_named,
             root: self.origin.root.clone(),
         };
         let mut sources = Sources::new(&symbols, self.origin.user);

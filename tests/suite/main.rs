@@ -21,5 +21,6 @@ mod plugins;
 mod stack_use;
 mod table;
 mod threads;
+mod tracemalloc_format;
 mod walks;
 mod words;

@@ -52,6 +52,8 @@ pub struct Table {
     library_files: Names,
     library_modules: Names,
     loader_modules: Names,
+    interpreter_modules: Names,
+    python_files: Names,
     users: Names,
 }
 
@@ -79,6 +81,8 @@ impl Table {
             library_files: Names::default(),
             library_modules: Names::default(),
             loader_modules: Names::default(),
+            interpreter_modules: Names::default(),
+            python_files: Names::default(),
             users: Names::default(),
         };
         let mut heading = "";
@@ -105,6 +109,8 @@ impl Table {
             "[library files]" => &mut self.library_files,
             "[library modules]" => &mut self.library_modules,
             "[loader modules]" => &mut self.loader_modules,
+            "[interpreter modules]" => &mut self.interpreter_modules,
+            "[python files]" => &mut self.python_files,
             _ => return None,
         })
     }
@@ -112,6 +118,9 @@ impl Table {
     /// What this frame is.
     #[must_use]
     pub fn class(&self, frame: &SymbolFrame) -> Class {
+        if frame.language == Language::Python {
+            return self.class_of_python(frame);
+        }
         let function = frame.function.as_deref().map(without_arguments);
         let function = function.as_deref();
         let module = frame.module.as_deref().map(base_name);
@@ -133,6 +142,22 @@ impl Table {
         } else {
             Class::Own
         }
+    }
+
+    /// A script's function may be called `malloc`: it is told by its file alone.
+    fn class_of_python(&self, frame: &SymbolFrame) -> Class {
+        let file = frame.file.as_deref();
+        if file.is_some_and(|file| self.python_files.contains(file)) || self.is_users(frame) {
+            Class::Plumbing
+        } else {
+            Class::Own
+        }
+    }
+
+    /// True for the code of an interpreter: what runs a script, or what its built-in functions are made of.
+    pub(super) fn is_interpreter(&self, frame: &SymbolFrame) -> bool {
+        let module = frame.module.as_deref().map(base_name);
+        module.is_some_and(|name| self.interpreter_modules.contains(name))
     }
 
     /// True for the dynamic loader's own code.

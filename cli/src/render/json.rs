@@ -31,7 +31,12 @@ impl Render for Json {
         )?;
         writeln!(out, " \"unattributed\": {},", unattributed(report))?;
         writeln!(out, " \"notes\": [{}],", notes(report))?;
-        writeln!(out, " \"by\": {},", string(report.by.as_str()))?;
+        let cumulative = report.cumulative;
+        writeln!(
+            out,
+            " \"by\": {}, \"cumulative\": {cumulative},",
+            string(report.by.as_str())
+        )?;
         write!(out, " \"rows\": [")?;
         let top = view.top.filter(|&top| top > 0).unwrap_or(usize::MAX);
         for (at, row) in report.rows.iter().take(top).enumerate() {

@@ -10,12 +10,14 @@ mod sources;
 mod stream;
 mod table;
 mod text;
+mod tracemalloc;
 
 pub use json::Json;
 pub use sources::{NoSources, SourceLines, Sources};
 pub use stream::{Color, Stream};
 pub use table::Table;
 pub use text::{escape, grouped, signed_size, size};
+pub use tracemalloc::Tracemalloc;
 
 use crate::report::Report;
 use std::io;

@@ -10,7 +10,7 @@ use super::paths::Labels;
 use super::text::{cut, escape, grouped, signed_size, size, source_line};
 use super::{Render, View};
 use crate::report::{By, Report, Row, Sort};
-use crate::symbolize::{Reason, SymbolFrame};
+use crate::symbolize::{Language, Reason, SymbolFrame};
 use std::io::{self, Write};
 
 /// Rows, where the user does not say how many.
@@ -184,6 +184,7 @@ impl<'a> Layout<'a> {
             },
             (_, Some(file), Some(line)) => format!("{file}:{line}"),
             (By::File, Some(file), None) => file.to_string(),
+            (_, Some(file), None) if row.language == Language::Python => file.to_string(),
             (By::File, None, _) => module_only(row),
             _ => address_in(row.module.as_deref(), address),
         }
@@ -226,6 +227,9 @@ impl<'a> Layout<'a> {
         }
         let place = match (frame.file.as_deref(), frame.line) {
             (Some(file), Some(line)) => format!("{}:{line}", self.files.of(file)),
+            (Some(file), None) if frame.language == Language::Python => {
+                self.files.of(file).to_string()
+            }
             _ => address_in(frame.module.as_deref(), frame.address),
         };
         let function = frame.function.as_deref().unwrap_or("");
@@ -281,7 +285,7 @@ fn numbers(sort: Sort, row: &Row) -> Vec<String> {
 }
 
 /// `[libfoo.so.3+0x8f1c2]`, or `[0x7f…]` where the address lies in no module.
-fn address_in(module: Option<&str>, address: u64) -> String {
+pub(super) fn address_in(module: Option<&str>, address: u64) -> String {
     match module {
         Some(module) => format!("[{}+{address:#x}]", base_name(module)),
         None => format!("[{address:#x}]"),

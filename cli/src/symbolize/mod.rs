@@ -29,3 +29,4 @@ pub(crate) use cache::nodes;
 pub use cache::{Options, Symbolizer};
 pub use frame::{Language, Reason, SymbolFrame};
 pub use open::{open_regular, resolve_in};
+pub use python::absolute;

@@ -9,10 +9,8 @@ use crate::symbolize::{Language, Reason, SymbolFrame};
 
 /// The frame of `code` at `line` (0: the instruction has none), its file made absolute by `directory` where that is given.
 pub(super) fn python_frame(code: &Code, line: u32, directory: Option<&str>) -> SymbolFrame {
-    let file = match directory {
-        Some(directory) if is_relative(&code.file) => below(directory, &code.file),
-        _ => code.file.clone(),
-    };
+    let file = directory.map(|directory| absolute(directory, &code.file));
+    let file = file.unwrap_or_else(|| code.file.clone());
     let base = code.file.rsplit('/').next().unwrap_or_default();
     SymbolFrame {
         line: (line > 0).then_some(line),
@@ -26,13 +24,10 @@ pub(super) fn python_frame(code: &Code, line: u32, directory: Option<&str>) -> S
     }
 }
 
-/// True for a path below a directory; what is in angle brackets is no path.
-fn is_relative(file: &str) -> bool {
-    !file.is_empty() && !file.starts_with(['/', '<'])
-}
-
-fn below(directory: &str, file: &str) -> String {
-    if !directory.starts_with('/') {
+/// What code was compiled from, made absolute by a directory where it is a relative path; what is in angle brackets is no path.
+#[must_use]
+pub fn absolute(directory: &str, file: &str) -> String {
+    if file.is_empty() || file.starts_with(['/', '<']) || !directory.starts_with('/') {
         return file.to_string();
     }
     let file = file.strip_prefix("./").unwrap_or(file);

@@ -20,6 +20,14 @@ fn nearest_right_word() {
         (&["run", "--depth", "513", "--", "true"], "1..=512"),
         (&["run"], "COMMAND"),
         (
+            &["run", "--cumulative", "--by", "stack", "--", "true"],
+            "choose --by line, function, file or module",
+        ),
+        (
+            &["diff", "--format", "tracemalloc", "--by", "module"],
+            "choose --by line, file or stack",
+        ),
+        (
             &["diff", "-p", pid, "start", "start"],
             "heapshim diff start now",
         ),

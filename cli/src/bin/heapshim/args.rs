@@ -74,8 +74,8 @@ pub(crate) struct Target {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Ls {
     /// How the list looks
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub(crate) format: ListFormat,
 }
 
 /// Options of `mark`.
@@ -140,13 +140,17 @@ pub(crate) struct Report {
     /// What rows are sorted by, greatest first
     #[arg(long, value_enum, default_value_t = Sort::Growth)]
     pub(crate) sort: Sort,
-    /// Whose line is charged: the program's own, the innermost, the innermost native
-    #[arg(long, value_enum, default_value_t = Blame::App)]
-    pub(crate) blame: Blame,
+    /// Whose line is charged: the program's own, the innermost, the innermost native, the innermost
+    /// of Python [default: app; python with --format tracemalloc]
+    #[arg(long, value_enum)]
+    pub(crate) blame: Option<Blame>,
+    /// Charge every line of a stack, not one: what each came to with all that it called
+    #[arg(long)]
+    pub(crate) cumulative: bool,
     /// Pass over frames whose function, file or module matches, too
     #[arg(long, value_name = "PATTERN")]
     pub(crate) skip: Vec<String>,
-    /// Only rows whose file, function or module matches
+    /// Only rows whose file, function or module matches, or whose line: x.py:56, x.py:50-60
     #[arg(long, value_name = "PATTERN")]
     pub(crate) include: Vec<String>,
     /// No rows whose file, function or module matches
@@ -182,6 +186,17 @@ pub(crate) enum Format {
     Table,
     /// For programs: schema 1
     Json,
+    /// As tracemalloc's compare_to prints it
+    Tracemalloc,
+}
+
+/// `ls --format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
 }
 
 /// `--by`.
@@ -210,6 +225,7 @@ pub(crate) enum Blame {
     App,
     Innermost,
     Native,
+    Python,
 }
 
 /// `--color`.

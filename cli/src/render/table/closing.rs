@@ -13,6 +13,9 @@ pub(super) fn closing(report: &Report, shown: &[&Row]) -> String {
     let hidden: Vec<&Row> = report.rows.iter().filter(is_hidden).collect();
     let word = report.by.as_str();
     let mut parts = Vec::new();
+    if report.cumulative {
+        return cumulative(hidden.len(), word);
+    }
     if let Some((count, bytes)) = sum(&hidden, Row::grew) {
         parts.push(format!("{count} more {word}{}: {bytes}", plural(count)));
     }
@@ -28,6 +31,15 @@ pub(super) fn closing(report: &Report, shown: &[&Row]) -> String {
         parts.push(format!("left out: {}", signed_size(excluded.bytes)));
     }
     parts.join(" · ")
+}
+
+/// Rows that share blocks have no sum.
+fn cumulative(hidden: usize, word: &str) -> String {
+    let more = match hidden {
+        0 => String::new(),
+        count => format!("{count} more {word}{} · ", plural(count)),
+    };
+    format!("{more}cumulative: a block counts in each {word} of its stack")
 }
 
 /// How many rows of a kind are hidden, and what they come to; None where there are none.
@@ -95,6 +107,17 @@ mod tests {
         assert!(closing(&report, &shown).starts_with("1 more line: +410 B · "));
         let shown: Vec<&Row> = report.rows.iter().collect();
         assert_eq!(closing(&report, &shown), "not attributed: 0 B");
+    }
+
+    /// Check that rows that do not add up are not added up.
+    #[test]
+    fn cumulative_rows_have_no_sum() {
+        let mut report = fixture::report();
+        report.cumulative = true;
+        let shown: Vec<&Row> = report.rows.iter().skip(1).collect();
+        let line = closing(&report, &shown);
+        let expected = "1 more line · cumulative: a block counts in each line of its stack";
+        assert_eq!(line, expected);
     }
 
     /// Check that blocks that nobody knows the size of are said, though no byte is missing.

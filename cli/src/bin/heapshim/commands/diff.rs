@@ -14,6 +14,7 @@ use std::thread;
 
 /// Finds or takes the two marks and prints the report.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    report::check(&args.report)?;
     if let (Some(from @ (Word::Start | Word::File(_))), Some(Word::File(to))) =
         (&args.from, &args.to)
     {

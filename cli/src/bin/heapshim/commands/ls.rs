@@ -1,7 +1,7 @@
 //! `heapshim ls`: every traced process that this user may read.
 
 use super::output::{print, say};
-use crate::args::{Format, Ls as Args};
+use crate::args::{ListFormat, Ls as Args};
 use heapshim_cli::error::Error;
 use heapshim_cli::overview::{self, Overview};
 use heapshim_cli::render::{escape, size};
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Lists them.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let list = overview::read(&session::all());
-    if args.format == Format::Json {
+    if args.format == ListFormat::Json {
         let processes: Vec<Value> = list.iter().map(value).collect();
         return print(&format!(
             "{:#}\n",

@@ -5,10 +5,10 @@ use crate::args::{Blame, By, Color, Format, Report as Args, Sort};
 use heapshim_cli::blame::{self, Mode};
 use heapshim_cli::diff;
 use heapshim_cli::directory;
-use heapshim_cli::error::Error;
+use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
-use heapshim_cli::render::{self, Json, Render, Stream, Table, View};
+use heapshim_cli::render::{self, Json, Render, Stream, Table, Tracemalloc, View};
 use heapshim_cli::report;
 use heapshim_cli::subject::{Places, Subject};
 use std::env;
@@ -41,6 +41,7 @@ fn text(subject: &Subject<'_>, args: &Args, stream: Stream) -> Result<Vec<u8>, E
     let places = Places {
         debug_dirs: args.debug_dir.clone(),
         source_dirs: args.source_dir.clone(),
+        as_named: args.format == Format::Tracemalloc,
     };
     let (report, sources) = subject.report(places, &options(args));
     let current_dir = env::current_dir().ok();
@@ -57,9 +58,32 @@ fn text(subject: &Subject<'_>, args: &Args, stream: Stream) -> Result<Vec<u8>, E
     let rendered = match args.format {
         Format::Table => Table.render(&report, &view, &mut bytes),
         Format::Json => Json.render(&report, &view, &mut bytes),
+        Format::Tracemalloc => Tracemalloc.render(&report, &view, &mut bytes),
     };
     rendered.map_err(|error| Error::io("report", "not written", error))?;
     Ok(bytes)
+}
+
+/// Refuses what has no meaning together, before anything is run or taken.
+pub(crate) fn check(args: &Args) -> Result<(), Error> {
+    let by_lines = matches!(args.by, By::Line | By::File);
+    if args.cumulative && args.by == By::Stack {
+        let error = Error::new(
+            Kind::Usage,
+            "--cumulative",
+            "a whole stack calls nothing else",
+        );
+        return Err(error.next("choose --by line, function, file or module"));
+    }
+    if args.format == Format::Tracemalloc && !by_lines && args.by != By::Stack {
+        let error = Error::new(
+            Kind::Usage,
+            "--format tracemalloc",
+            "it has lines, files and stacks",
+        );
+        return Err(error.next("choose --by line, file or stack"));
+    }
+    Ok(())
 }
 
 fn color(args: &Args) -> render::Color {
@@ -88,10 +112,13 @@ fn options(args: &Args) -> diff::Options {
             Sort::Allocations => report::Sort::Allocations,
         },
         mode: match args.blame {
-            Blame::App => Mode::App,
-            Blame::Innermost => Mode::Innermost,
-            Blame::Native => Mode::Native,
+            None if args.format == Format::Tracemalloc => Mode::Python,
+            None | Some(Blame::App) => Mode::App,
+            Some(Blame::Innermost) => Mode::Innermost,
+            Some(Blame::Native) => Mode::Native,
+            Some(Blame::Python) => Mode::Python,
         },
+        cumulative: args.cumulative,
         table: args.skip.iter().fold(blame::Table::default(), skipped),
         include: args.include.clone(),
         exclude: args.exclude.clone(),

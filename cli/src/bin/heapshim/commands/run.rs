@@ -13,6 +13,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
     let Some(program) = args.words.first() else {
         return Err(Error::new(Kind::Usage, "run", "no command").next("heapshim run -- COMMAND"));
     };
+    report::check(&args.report)?;
     let library = match launch::check(program) {
         Ok(()) => Some(library::path()?),
         Err(refusal) if refusal.runs && args.anyway => None,
