@@ -106,6 +106,18 @@ impl<'a> Strings<'a> {
         Ok((text & 0xffff_ffff) as usize)
     }
 
+    /// True where a text is these bytes.
+    #[must_use]
+    pub fn is(&self, text: u64, bytes: &[u8]) -> bool {
+        let is_as_long = (text & 0xffff_ffff) == bytes.len() as u64;
+        let same = |word: &ByteWord, chunk: &[u8]| word.0.peek().to_le_bytes().starts_with(chunk);
+        is_as_long
+            && self.words_of(text).is_ok_and(|words| {
+                let mut pairs = words.iter().zip(bytes.chunks(8));
+                pairs.all(|(word, chunk)| same(word, chunk))
+            })
+    }
+
     /// The words of a text, checked to lie inside the section.
     fn words_of(&self, text: u64) -> Result<&'a [ByteWord], Error> {
         let (offset, len) = ((text >> 32) as usize, (text & 0xffff_ffff) as usize);
@@ -316,6 +328,8 @@ mod tests {
         let texts: Vec<u64> = samples.iter().map(|bytes| strings.append(bytes)).collect();
         for (bytes, text) in samples.iter().zip(texts) {
             assert_eq!(copy(&strings, text).as_ref(), Ok(bytes));
+            assert!(strings.is(text, bytes) && !strings.is(text, b"no such text"));
+            assert!(!strings.is(text + 1, bytes) && !strings.is(text ^ 1 << 60, bytes));
         }
     }
 

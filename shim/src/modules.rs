@@ -8,6 +8,7 @@ use crate::elf::{BuildId, Image, Range};
 use crate::loader::{self, FoundObject, LinkMap};
 use crate::memory::{PrivateRungs, Table, Zeroed};
 use crate::objects::find_object;
+use crate::python::interpreter;
 use crate::{sys, tracer};
 use heapshim_ledger::index::{find_or_insert, mix};
 use heapshim_ledger::modules::{ModuleId, ModuleInfo, Strings};
@@ -179,6 +180,7 @@ fn learn(object: &FoundObject) -> Option<u32> {
     load.module.put(module.0);
     load.checked.put(loader::generation());
     load.file.publish(file);
+    interpreter::notice(&image);
     Some(slot + 1)
 }
 

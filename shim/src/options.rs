@@ -16,6 +16,8 @@ pub(crate) struct Options {
     pub(crate) enabled: bool,
     /// Frames kept of a stack.
     pub(crate) depth: usize,
+    /// False for HEAPSHIM_PYTHON=off: stacks are native, and the interpreter's allocators are left alone.
+    pub(crate) python: bool,
     /// Abstract socket of the `run` that waits for ledgers.
     pub(crate) socket: Kept<108>,
     /// A file for complaints.
@@ -125,9 +127,13 @@ pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
     let named = stack
         .variable(b"HEAPSHIM_ONLY")
         .is_none_or(|names| is_named(names.to_bytes(), program));
+    let without_python = stack
+        .variable(b"HEAPSHIM_PYTHON")
+        .is_some_and(|text| text.to_bytes() == b"off");
     Options {
         enabled: named && !off,
         depth,
+        python: !without_python,
         socket: Kept::new(stack.variable(b"HEAPSHIM_SOCKET")),
         log: Kept::new(stack.variable(b"HEAPSHIM_LOG")),
         complaints,

@@ -8,6 +8,7 @@
 use crate::bounds::{Bounds, StackMemory};
 use crate::entry::Entry;
 use crate::memory::PrivateRungs;
+use crate::python::interpreter;
 use crate::rules::RuleTable;
 use crate::tracer::{SITE_OF_NODE, Tracer};
 use crate::{loader, modules};
@@ -19,9 +20,14 @@ use heapshim_ledger::layout::{
 use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::Word;
 use heapshim_unwind::{End, Memo, Registers, Walked};
+use mixed::Mixed;
+
+mod mixed;
 
 /// Deepest stack that can be asked for.
 pub(crate) const MAX_DEPTH: usize = 512;
+/// Places for a walk. One more than the depth, since of the outermost frame of a stack that is cut it is not known whether it is an evaluator's.
+const PLACES: usize = MAX_DEPTH + 1;
 /// Sets of two entries of the node cache: about the call sites that a thread's hot loop passes; 32 KiB. With 1,024 single entries,
 /// 600 live (caller, address) pairs already evicted each other.
 const CACHE_SETS: usize = 1024;
@@ -40,15 +46,16 @@ pub(crate) struct Scratch {
     generation: u32,
     /// Twice the depth, so that a stack which moves around the limit stays remembered.
     memo: Memo<{ 2 * MAX_DEPTH }>,
-    frames: [heapshim_unwind::Frame; MAX_DEPTH],
+    frames: [heapshim_unwind::Frame; PLACES],
     /// Trie nodes of the last walk, outermost first.
-    nodes: [u32; MAX_DEPTH],
+    nodes: [u32; PLACES],
+    mixed: Mixed,
     cache: [[Cached; 2]; CACHE_SETS],
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Cached {
-    /// The address, with the highest bit set where it is exact.
+    /// The address, with the highest bit set where it is exact; a Python frame's value, with the second highest set.
     key: u64,
     parent: u32,
     node: u32,
@@ -88,21 +95,32 @@ impl Scratch {
         if self.generation != generation {
             self.forget(generation);
         }
-        let registers = Registers::new(entry.return_address, entry.caller_sp(), entry.saved);
-        let mut memory = StackMemory::new(&mut self.bounds, entry.caller_sp());
-        let out = self.frames.get_mut(..tracer.depth).unwrap_or(&mut []);
-        let walked = self
-            .memo
-            .walk(registers, &mut RuleTable::new(generation), &mut memory, out);
-        let node = self.intern_walk(tracer, &walked);
+        let (node, end, shared) = match interpreter::get() {
+            Some(interpreter) => self.capture_mixed(tracer, interpreter, entry),
+            None => {
+                self.leave_mixed();
+                let walked = self.walk(entry, tracer.depth);
+                let node = self.intern_walk(tracer, &walked);
+                (node, walked.end, walked.shared)
+            }
+        };
         let site = node
             .and_then(|node| site_of(tracer, node))
             .unwrap_or_else(|| self.overflow());
         Captured {
             site,
-            truncated: !matches!(walked.end, End::Complete),
-            remembered: walked.shared > 0,
+            truncated: !matches!(end, End::Complete),
+            remembered: shared > 0,
         }
+    }
+
+    #[inline(always)]
+    fn walk(&mut self, entry: &Entry, places: usize) -> Walked {
+        let registers = Registers::new(entry.return_address, entry.caller_sp(), entry.saved);
+        let mut memory = StackMemory::new(&mut self.bounds, entry.caller_sp());
+        let out = self.frames.get_mut(..places).unwrap_or(&mut []);
+        let mut rules = RuleTable::new(self.generation);
+        self.memo.walk(registers, &mut rules, &mut memory, out)
     }
 
     #[cold]
@@ -111,6 +129,7 @@ impl Scratch {
         let fresh = self.generation == 0;
         self.generation = generation;
         self.memo.clear();
+        self.mixed.forget();
         if fresh {
             return; // still zeros: not to be made resident
         }
@@ -128,6 +147,7 @@ impl Scratch {
     #[inline(never)]
     fn overflow(&mut self) -> SiteId {
         self.memo.clear();
+        self.mixed.forget();
         OVERFLOW
     }
 
@@ -155,6 +175,19 @@ impl Scratch {
         exact: bool,
     ) -> Option<FrameId> {
         let key = address | u64::from(exact) << 63;
+        self.cached(parent, key, || {
+            intern_slowly(tracer, parent, address, exact)
+        })
+    }
+
+    /// The node below `parent` that `key` names: from the cache, or made.
+    #[inline]
+    fn cached(
+        &mut self,
+        parent: FrameId,
+        key: u64,
+        make: impl FnOnce() -> Option<FrameId>,
+    ) -> Option<FrameId> {
         let spread =
             (key ^ u64::from(parent.0).rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let set = spread >> (64 - CACHE_SETS.trailing_zeros());
@@ -165,7 +198,7 @@ impl Scratch {
         }
         let node = match wanted(older) {
             true => older.node,
-            false => intern_slowly(tracer, parent, address, exact)?.0,
+            false => make()?.0,
         };
         *older = *newer;
         *newer = Cached {

@@ -13,7 +13,8 @@ use crate::options::{InitialStack, Options};
 use crate::sys::{self, Descriptor};
 use crate::tracer::{self, Tracer};
 use crate::{
-    descriptors, filters, interpose, loader, objects, options, real, shadow, thread, thread_word,
+    descriptors, filters, interpose, loader, objects, options, python, real, shadow, thread,
+    thread_word,
 };
 use heapshim_ledger::layout::Complaint;
 use heapshim_ledger::modules::MAX_TEXT;
@@ -35,6 +36,8 @@ static MAIN_THREAD: AtomicU64 = AtomicU64::new(0);
 /// The initial stack pointer: the end of the main thread's stack.
 static STACK_END: AtomicU64 = AtomicU64::new(0);
 
+/// Complaints that are as true of a forked child as of its parent.
+const INHERITED: u32 = Complaint::Bypassed as u32 | Complaint::Python as u32;
 /// Version of the message that hands a ledger over to `run`.
 const HAND_OVER_VERSION: u32 = 1;
 /// Begins that message: "HSM1".
@@ -153,6 +156,7 @@ fn begin() -> bool {
     {
         return complain(&options, b"no memory for the shadow");
     }
+    python::interpreter::find();
     describe(&file, &stack, program);
     if real::is_bypassed() {
         note(&file, Complaint::Bypassed);
@@ -227,8 +231,7 @@ fn publish(file: &LedgerFile, options: &Options) -> bool {
 }
 
 fn note(file: &LedgerFile, complaint: Complaint) {
-    let word = &file.writer.header.complaints;
-    word.put(word.peek() | complaint as u32);
+    tracer::note(file.writer.header, complaint);
 }
 
 /// Tells the `run` that waits, if any, that this process has begun: with its ledger, or without one. False where it could not be told.
@@ -264,7 +267,7 @@ fn begin_again() -> bool {
         forked_from: header.identity.peek(),
         granule_shift: header.granule_shift.peek(),
         depth: header.depth.peek(),
-        complaints: options.complaints | header.complaints.peek() & Complaint::Bypassed as u32,
+        complaints: options.complaints | header.complaints.peek() & INHERITED,
         ..identity(options)
     };
     let Some(file) = ledger_file::replace(&tracer.writer, &identity) else {

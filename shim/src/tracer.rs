@@ -6,6 +6,7 @@
 use crate::options::Options;
 use crate::sys;
 use heapshim_ledger::Writer;
+use heapshim_ledger::layout::{Complaint, Header};
 use heapshim_ledger::sync::{AtomicU64, Word};
 use once_cell::race::OnceRef;
 
@@ -18,6 +19,14 @@ pub(crate) struct Tracer {
     pub(crate) depth: usize,
     /// What the environment asked for at the start.
     pub(crate) options: Options,
+}
+
+/// Tells readers of this account something that they should know; any thread may.
+pub(crate) fn note(header: &Header, complaint: Complaint) {
+    let mut bits = header.complaints.peek();
+    while let Err(now) = header.complaints.claim(bits, bits | complaint as u32) {
+        bits = now;
+    }
 }
 
 /// A page of its own.

@@ -1,6 +1,15 @@
-//! CPython in the target: its objects, which malloc never sees.
+//! CPython in the target: the frames that a thread runs, and its objects, which malloc never sees.
+//!
+//! `interpreter` is found when an object is learnt, and compared with the `layout` of its version. For each event `stack::mixed` has `chain` read the
+//! thread's frames, and `codes` say what each is in the ledger.
 
+pub(crate) mod chain;
+pub(crate) mod codes;
+pub(crate) mod interpreter;
+mod layout;
+pub(crate) mod peek;
 pub(crate) mod shadow;
+mod text;
 pub(crate) mod watched;
 
 pub(crate) use watched::code_freed;

@@ -1,0 +1,247 @@
+//! The interpreter in this process: which CPython it is, where its types and functions are, and whose frames a thread runs.
+//!
+//! Looked for where an object is learnt (`find` at start-up, `notice` for what is loaded later), by its dynamic symbols, which CPython exports
+//! from static executables, too. Nothing is resolved later, in a hook. What is found is believed only after `is_as_known` has compared the
+//! first thread that runs Python with the layout of that version; until then, and if it does not fit, stacks are native.
+//!
+//! Called in a hook are two functions that load a word each (`PyGILState_GetThisThreadState`, a pthread key, and the current state), the two that
+//! tell more where these differ, and `PyCode_Addr2Line`, which reads one code object: none allocates, locks or raises in 3.7 to 3.13.
+
+use super::layout::{BASIC_SIZE, Layout, OBJECT_TYPE};
+use super::peek::{Peek, Trusted};
+use crate::elf::{Image, Symbols};
+use crate::objects::{find_object, find_symbol};
+use crate::{sys, thread_word, tracer};
+use core::ffi::CStr;
+use core::mem::transmute;
+use heapshim_ledger::layout::Complaint;
+use heapshim_ledger::sync::{AtomicU32, Word};
+use once_cell::race::OnceRef;
+
+/// What is known of the interpreter; never changes.
+#[derive(Debug)]
+pub(crate) struct Interpreter {
+    pub(crate) layout: &'static Layout,
+    own_state: extern "C" fn() -> u64,
+    current_state: extern "C" fn() -> u64,
+    is_finalizing: extern "C" fn() -> i32,
+    newest_interpreter: extern "C" fn() -> u64,
+    main_interpreter: extern "C" fn() -> u64,
+    line_of: extern "C" fn(u64, i32) -> i32,
+    type_type: u64,
+    pub(crate) code_type: u64,
+    generator_type: u64,
+    pub(crate) text_type: u64,
+    frame_type: u64,
+    /// The object that it is part of: what lies in there is never freed.
+    image: [u64; 2],
+}
+
+/// Whether the interpreter has been compared with the layout of its version.
+static TRUST: AtomicU32 = AtomicU32::new(UNTRIED);
+const UNTRIED: u32 = 0;
+const GOOD: u32 = 1;
+const BAD: u32 = 2;
+
+static FOUND: OnceRef<'static, Interpreter> = OnceRef::new();
+
+/// The interpreter, if this process has one that is known.
+#[inline(always)]
+pub(crate) fn get() -> Option<&'static Interpreter> {
+    FOUND.get().filter(|_| TRUST.peek() != BAD)
+}
+
+/// Looks for an interpreter among the objects that were loaded with the program.
+pub(crate) fn find() {
+    let in_order = |name: &CStr| find_symbol(name, 0).map(|found| found.address);
+    find_object(|object| take(&object.image, in_order).then_some(()));
+}
+
+/// Takes the interpreter out of an object that was just learnt, if it has one and there is none yet.
+pub(crate) fn notice(image: &Image<'_>) {
+    let symbols = Symbols::of(image);
+    take(image, |name| symbols?.find(name));
+}
+
+/// `variable` finds the interpreter's types: in an executable that was linked with it and refers to one, the linker has made a copy that all use.
+fn take(image: &Image<'_>, variable: impl Fn(&CStr) -> Option<usize>) -> bool {
+    let is_wanted =
+        FOUND.get().is_none() && tracer::get().is_some_and(|tracer| tracer.options.python);
+    let Some(symbols) = Symbols::of(image).filter(|_| is_wanted) else {
+        return false;
+    };
+    if symbols.find(c"PyEval_EvalCode").is_none() {
+        return false;
+    }
+    let known = Interpreter::of(image, &symbols, variable).and_then(keep);
+    if known.is_none() {
+        distrust();
+    }
+    true
+}
+
+fn keep(interpreter: Interpreter) -> Option<()> {
+    let memory = sys::map_private(size_of::<Interpreter>()).ok()?;
+    let place = memory.cast::<Interpreter>();
+    // SAFETY: fresh private memory, page-aligned, large enough.
+    unsafe { place.write(interpreter) };
+    // SAFETY: initialised just now, and never unmapped or changed.
+    FOUND.set(unsafe { place.as_ref() }).ok()
+}
+
+/// This build is not known: native stacks only, and the command says so.
+#[cold]
+fn distrust() {
+    TRUST.put(BAD);
+    if let Some(tracer) = tracer::get() {
+        tracer::note(tracer.writer.header, Complaint::Python);
+    }
+}
+
+/// The version of the interpreter that defines these symbols: its number from 3.11 on, before that by what each version was the first to have.
+fn version(symbols: &Symbols) -> Option<u32> {
+    if let Some(address) = symbols.find(c"Py_Version") {
+        let number = Trusted.word(address as u64)?;
+        return u32::try_from(number >> 16).ok();
+    }
+    let first: [(&CStr, u32); 4] = [
+        (c"PyModule_AddObjectRef", 0x030a),
+        (c"PyFrame_GetCode", 0x0309),
+        (c"PyCode_NewWithPosOnlyArgs", 0x0308),
+        (c"PyThread_tss_get", 0x0307),
+    ];
+    let mut known = first.into_iter();
+    known.find_map(|(name, version)| symbols.find(name).map(|_| version))
+}
+
+impl Interpreter {
+    fn of(
+        image: &Image<'_>,
+        symbols: &Symbols,
+        variable: impl Fn(&CStr) -> Option<usize>,
+    ) -> Option<Interpreter> {
+        let layout = Layout::of(version(symbols)?)?;
+        let find = |names: &[&CStr]| names.iter().find_map(|name| symbols.find(name));
+        let [own, current, head, main] = [
+            find(&[c"PyGILState_GetThisThreadState"])?,
+            find(&[
+                c"PyThreadState_GetUnchecked",
+                c"_PyThreadState_UncheckedGet",
+            ])?,
+            find(&[c"PyInterpreterState_Head"])?,
+            find(&[c"PyInterpreterState_Main"])?,
+        ]
+        .map(|address| {
+            // SAFETY: these four take nothing and return a pointer (Include/cpython/pystate.h).
+            unsafe { transmute::<usize, extern "C" fn() -> u64>(address) }
+        });
+        let finalizing = find(&[c"Py_IsFinalizing", c"_Py_IsFinalizing"])?;
+        let line = find(&[c"PyCode_Addr2Line"])?;
+        let range = image.range()?;
+        Some(Interpreter {
+            layout,
+            own_state: own,
+            current_state: current,
+            newest_interpreter: head,
+            main_interpreter: main,
+            // SAFETY: takes nothing and returns an int.
+            is_finalizing: unsafe { transmute::<usize, extern "C" fn() -> i32>(finalizing) },
+            // SAFETY: takes a code object and an int and returns an int (Include/cpython/code.h).
+            line_of: unsafe { transmute::<usize, extern "C" fn(u64, i32) -> i32>(line) },
+            type_type: variable(c"PyType_Type")? as u64,
+            code_type: variable(c"PyCode_Type")? as u64,
+            generator_type: variable(c"PyGen_Type")? as u64,
+            text_type: variable(c"PyUnicode_Type")? as u64,
+            frame_type: variable(c"PyFrame_Type")? as u64,
+            image: [range.start as u64, range.end as u64],
+        })
+    }
+
+    /// The state of the calling thread that its innermost Python frames hang on; None where it has never run Python, or no longer may.
+    #[inline(always)]
+    pub(crate) fn thread_state(&self) -> Option<u64> {
+        let own = (self.own_state)();
+        if own == 0 {
+            // Before initialisation, after finalisation, or a thread that Python does not know. Asking for the current state first would
+            // allocate thread-local memory in a thread that has none yet (3.12 and later, in a libpython that was loaded by dlopen).
+            return None;
+        }
+        let current = (self.current_state)();
+        let state = if current == own {
+            own
+        } else {
+            self.apart(own, current)?
+        };
+        if TRUST.peek() == GOOD || self.try_out(state, current) {
+            Some(state)
+        } else {
+            None
+        }
+    }
+
+    /// The state of a thread whose own state is not the current one: it doesn't hold the GIL, or runs a sub-interpreter.
+    #[inline(never)]
+    fn apart(&self, own: u64, current: u64) -> Option<u64> {
+        if current != 0 && self.is_mine(current) {
+            return Some(current);
+        }
+        // The finalizing thread deletes the states of all others; those can't take the GIL any more, and their frames are gone.
+        ((self.is_finalizing)() == 0).then_some(own)
+    }
+
+    /// From 3.12 on the current state is kept by thread. Before that it is that of the thread that holds the GIL: another thread's, unless this
+    /// thread runs a sub-interpreter, whose states the pthread key does not name; only then it is looked at.
+    fn is_mine(&self, current: u64) -> bool {
+        if self.layout.version >= 0x030c {
+            return true;
+        }
+        let is_alone = (self.newest_interpreter)() == (self.main_interpreter)();
+        !is_alone && self.thread_of(current) == Some(thread_word::control_block() as u64)
+    }
+
+    fn thread_of(&self, state: u64) -> Option<u64> {
+        Trusted.word(state + self.layout.thread_id)
+    }
+
+    /// Compares the interpreter with what is known of its version, at the first event of a thread that holds the GIL.
+    #[cold]
+    #[inline(never)]
+    fn try_out(&self, state: u64, current: u64) -> bool {
+        if state != current || TRUST.peek() == BAD {
+            return false; // tried at the next event
+        }
+        if self.is_as_known(state) {
+            TRUST.put(GOOD);
+            return true;
+        }
+        distrust();
+        false
+    }
+
+    /// True where types have the sizes that the layout was taken from, objects begin as they should (a build with traced references has two words
+    /// in front), and the thread's state says that it is this thread's (`pthread_self`, the control block).
+    fn is_as_known(&self, state: u64) -> bool {
+        let types = [
+            self.code_type,
+            self.generator_type,
+            self.text_type,
+            self.frame_type,
+        ];
+        let mut sizes = types.into_iter().zip(self.layout.sizes);
+        sizes.all(|(of, size)| {
+            Trusted.word(of + OBJECT_TYPE) == Some(self.type_type)
+                && Trusted.word(of + BASIC_SIZE) == Some(size)
+        }) && self.thread_of(state) == Some(thread_word::control_block() as u64)
+    }
+
+    /// The line of an instruction, by its offset in bytes; 0 where it has none. The code object must be alive.
+    pub(crate) fn line(&self, code: u64, offset: i32) -> u32 {
+        u32::try_from((self.line_of)(code, offset)).unwrap_or(0)
+    }
+
+    /// True for what is part of the interpreter's own data (the frozen modules of 3.11 and 3.12).
+    pub(crate) fn holds(&self, object: u64) -> bool {
+        let [start, end] = self.image;
+        (start..end).contains(&object)
+    }
+}

@@ -1,0 +1,440 @@
+//! Stacks of native and Python frames in their true order: an evaluator's frame is replaced by the Python frames that it runs.
+//!
+//! The native walk goes by its memo as ever. The Python frames are read whole at each event (a few loads each): while the C stack stays the same,
+//! the instruction in any of them may be another one. What both have in common with the last event, from the outermost frame on, keeps its
+//! trie nodes.
+//!
+//! An evaluator is known by a variable of its own on the C stack, whose address the interpreter's structures hold (`chain`): the native frame
+//! that spans it is the evaluator's, whichever part of its code it is in.
+//!
+//! ```text
+//! places, outermost first:  _start  main  …  eval            PyObject_Call  slot_tp_init  eval   bytearray_init  realloc's caller
+//! Python frames:                             module, f                                    g
+//! the stack:                _start  main  …  module  f       PyObject_Call  slot_tp_init  g      bytearray_init  …
+//! ```
+
+use super::{Scratch, intern_frame, outer_end};
+use crate::entry::Entry;
+use crate::python::chain::{self, Running};
+use crate::python::codes::{Lines, Resolved};
+use crate::python::interpreter::Interpreter;
+use crate::python::peek::{Checked, Trusted};
+use crate::python::watched;
+use crate::stack::PLACES;
+use crate::tracer::Tracer;
+use heapshim_ledger::codes::PythonFrame;
+use heapshim_ledger::frames::{Frame, FrameId};
+use heapshim_ledger::layout::FrameKind;
+use heapshim_unwind::{End, Walked};
+
+/// Native frames that are walked at least, however few are kept: a signal handler is told from other code by its frame on the stack, and
+/// what it interrupted must not be trusted.
+const LEAST_WALKED: usize = 64;
+/// Tells a Python frame's key in the node cache from an address.
+const PYTHON_KEY: u64 = 1 << 62;
+
+/// The last event's stack. Zeros are a valid, empty one.
+#[derive(Debug)]
+pub(super) struct Mixed {
+    /// False before the first event, and after one that was left: the memo's frames have no places.
+    is_valid: bool,
+    /// This event's Python frames and the last one's, innermost first, and which are which.
+    chains: [[Running; PLACES]; 2],
+    lens: [usize; 2],
+    now: usize,
+    /// What became of them, outermost first.
+    marks: [Mark; PLACES],
+    /// The native frames, outermost first.
+    places: [Place; PLACES],
+    /// How the stack ended, and how many of its outermost frames were cut off: the nodes belong to these.
+    cut: usize,
+    end: u32,
+    /// `code_generation` that the marks belong to; 0 = none.
+    codes: u32,
+    lines: Lines,
+}
+
+/// A Python frame's.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    node: u32,
+    /// Whose native frame it replaces; 0: nobody's, it stands outside of all.
+    place: u32,
+}
+
+/// A native frame's.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    sp: u64,
+    /// The node after it, or after the Python frames that replace it.
+    node: u32,
+    /// Frames of the stack up to there, those that were cut off included.
+    count: u32,
+}
+
+/// From where a stack is made anew: the first native place, the first Python frame, and how many Python frames are the last event's.
+#[derive(Clone, Copy, Debug)]
+struct Resume {
+    place: usize,
+    frame: usize,
+    same: usize,
+}
+
+/// From the start.
+const ANEW: Resume = Resume {
+    place: 0,
+    frame: 0,
+    same: 0,
+};
+
+/// What a stack's frames are named by.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    tracer: &'a Tracer,
+    interpreter: &'a Interpreter,
+    /// False where a signal handler may have interrupted the interpreter, and what it left is not to be trusted.
+    is_certain: bool,
+}
+
+/// Where the making of a stack stands: its node, its frames so far, and the next Python frame.
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    node: FrameId,
+    count: usize,
+    frame: usize,
+}
+
+impl Mixed {
+    /// Forgets the last event.
+    pub(super) fn forget(&mut self) {
+        self.is_valid = false;
+        self.lens = [0; 2];
+        self.codes = 0;
+    }
+
+    /// Python frames of this event.
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.lens.get(self.now).copied().unwrap_or(0)
+    }
+
+    /// Reads the frames that the thread runs now.
+    #[inline]
+    fn read(&mut self, names: Names<'_>, limit: usize) {
+        self.now ^= 1;
+        let chain = self.chains.get_mut(self.now);
+        let out = chain.and_then(|chain| chain.get_mut(..limit));
+        let out = out.unwrap_or(&mut []);
+        let interpreter = names.interpreter;
+        let len = match interpreter.thread_state() {
+            None => 0,
+            Some(state) if names.is_certain => chain::read(interpreter, &mut Trusted, state, out),
+            Some(state) => chain::read(interpreter, &mut Checked::default(), state, out),
+        };
+        if let Some(place) = self.lens.get_mut(self.now) {
+            *place = len;
+        }
+    }
+
+    /// The frame that is `nth` from the outermost of this event.
+    #[inline(always)]
+    fn frame(&self, nth: usize) -> Option<&Running> {
+        let from_innermost = self.len().checked_sub(nth + 1)?;
+        self.chains.get(self.now)?.get(from_innermost)
+    }
+
+    /// How many outermost frames are the last event's, and whether these are all of both.
+    #[inline]
+    fn common(&self) -> (usize, bool) {
+        let [even, odd] = &self.chains;
+        let [ours, theirs] = self.lens;
+        let (ours, theirs) = (even.get(..ours), odd.get(..theirs));
+        let (ours, theirs) = (ours.unwrap_or(&[]), theirs.unwrap_or(&[]));
+        if self.codes != watched::code_generation() {
+            return (0, false);
+        }
+        let pairs = ours.iter().rev().zip(theirs.iter().rev());
+        let same = pairs.take_while(|(one, other)| one == other).count();
+        (same, same == ours.len() && same == theirs.len())
+    }
+
+    /// Where the stack begins to differ from the last event's, whose `shared` outermost native frames are the same.
+    #[inline]
+    fn resume(&self, shared: usize) -> Resume {
+        let (same, is_all) = self.common();
+        let last = same.checked_sub(1).and_then(|last| self.marks.get(last));
+        let place = match last {
+            _ if is_all => shared,
+            None => 0,
+            Some(mark) => shared.min(mark.place as usize),
+        };
+        let marks = self.marks.get(..same).unwrap_or(&[]);
+        let inner = marks
+            .iter()
+            .rev()
+            .take_while(|mark| mark.place as usize >= place);
+        Resume {
+            place,
+            frame: same - inner.count(),
+            same,
+        }
+    }
+
+    /// Finds the native frame of each evaluator from `resume` on, innermost first: its variable lies in the frame. Returns how many were found, and
+    /// the outermost Python frame of the last of them.
+    #[inline]
+    fn match_places(&mut self, resume: Resume, places: usize) -> Option<(usize, usize)> {
+        let (mut inner, mut place, mut found) = (self.len(), places, 0);
+        while inner > resume.frame {
+            let mut outer = inner - 1;
+            while outer > resume.frame && self.frame(outer)?.base == 0 {
+                outer -= 1;
+            }
+            let base = self.frame(outer)?.base;
+            let Some(spans) = self.place_of(base, resume.place.max(1), place) else {
+                break;
+            };
+            place = spans;
+            self.mark(outer, inner, place);
+            (inner, found) = (outer, found + 1);
+        }
+        Some((found, inner))
+    }
+
+    /// The innermost native frame in `first..end` that spans an address.
+    #[inline]
+    fn place_of(&self, base: u64, first: usize, end: usize) -> Option<usize> {
+        let sp = |place: usize| self.places.get(place).map_or(0, |place| place.sp);
+        (first..end)
+            .rev()
+            .find(|&place| sp(place) <= base && base < sp(place - 1))
+    }
+
+    fn mark(&mut self, outer: usize, inner: usize, place: usize) {
+        let place = u32::try_from(place).unwrap_or(0);
+        for mark in self.marks.get_mut(outer..inner).unwrap_or(&mut []) {
+            mark.place = place;
+        }
+    }
+
+    /// Places all frames from `resume` on; returns from where the stack is to be made, and how many native frames are replaced from there on. The
+    /// frames of an evaluator on no native frame that was walked (the walk was cut, or C code switches stacks), and all outside of them, stand outside
+    /// of all: then the whole stack is made anew.
+    #[inline]
+    fn settle_places(&mut self, resume: Resume, places: usize) -> (Resume, usize) {
+        let (found, outermost) = self.match_places(resume, places).unwrap_or((0, 0));
+        if outermost == resume.frame {
+            return (resume, found);
+        }
+        let (found, outermost) = self.match_places(ANEW, places).unwrap_or((0, 0));
+        self.mark(0, outermost, 0);
+        (ANEW, found)
+    }
+
+    /// Notes what the nodes from now on belong to. Where the stack ends otherwise than the last one, none of those can stay.
+    #[inline]
+    fn begin(&mut self, resume: Resume, cut: usize, outermost: FrameId, codes: u32) -> Resume {
+        let is_same = self.cut == cut && self.end == outermost.0;
+        (self.cut, self.end, self.codes) = (cut, outermost.0, codes);
+        if is_same { resume } else { ANEW }
+    }
+
+    /// Where to begin: at the place, or behind those of its Python frames that are the last event's.
+    #[inline]
+    fn cursor(&self, from: Resume, outermost: FrameId) -> Cursor {
+        let before = from.place.checked_sub(1);
+        let Some(before) = before.and_then(|last| self.places.get(last)) else {
+            return Cursor {
+                node: outermost,
+                count: 0,
+                frame: 0,
+            };
+        };
+        let marks = self.marks.get(from.frame..from.same).unwrap_or(&[]);
+        let of_place = |mark: &&Mark| mark.place as usize == from.place;
+        let known = marks.iter().take_while(of_place).count();
+        let last = known.checked_sub(1).and_then(|last| marks.get(last));
+        Cursor {
+            node: FrameId(last.map_or(before.node, |mark| mark.node)),
+            count: before.count as usize + known,
+            frame: from.frame + known,
+        }
+    }
+
+    /// Frames of the stack outside of a native place.
+    fn count_before(&self, place: usize) -> usize {
+        let before = place.checked_sub(1).and_then(|last| self.places.get(last));
+        before.map_or(0, |before| before.count as usize)
+    }
+}
+
+impl Scratch {
+    /// Before a native stack is walked: what was remembered beside the memo is not its nodes.
+    #[inline(always)]
+    pub(super) fn leave_mixed(&mut self) {
+        if self.mixed.is_valid {
+            self.memo.clear();
+            self.mixed.forget();
+        }
+    }
+
+    /// The trie node of the stack that called the hook, how it ends, and how many native frames were remembered.
+    #[inline]
+    pub(super) fn capture_mixed(
+        &mut self,
+        tracer: &Tracer,
+        interpreter: &Interpreter,
+        entry: &Entry,
+    ) -> (Option<FrameId>, End, usize) {
+        if !self.mixed.is_valid {
+            self.memo.clear(); // its frames have no places here
+            self.mixed.is_valid = true;
+        }
+        let walked = self.walk(entry, (tracer.depth + 1).max(LEAST_WALKED));
+        let names = Names {
+            tracer,
+            interpreter,
+            is_certain: self.note_places(&walked),
+        };
+        let codes = watched::code_generation();
+        self.mixed.read(names, tracer.depth + 1);
+        let (resume, cut) = self.outline(tracer.depth, &walked);
+        let end = if cut > 0 { End::TooDeep } else { walked.end };
+        let node = outer_end(tracer, end).and_then(|outermost| {
+            let resume = self.mixed.begin(resume, cut, outermost, codes);
+            self.intern_mixed(names, &walked, resume, outermost)
+        });
+        (node, end, walked.shared)
+    }
+
+    /// Notes where the frames lie that are new. False where a signal handler may be among them.
+    #[inline]
+    fn note_places(&mut self, walked: &Walked) -> bool {
+        let fresh = self.frames.get(..walked.len).unwrap_or(&[]);
+        let places = self.mixed.places.get_mut(walked.shared..);
+        let outwards = fresh.iter().rev();
+        let mut is_certain = matches!(walked.end, End::Complete | End::TooDeep);
+        for (place, frame) in places.unwrap_or(&mut []).iter_mut().zip(outwards) {
+            place.sp = frame.sp;
+            is_certain &= !frame.exact;
+        }
+        is_certain
+    }
+
+    /// From where the stack is to be made, and how many of its outermost frames are too many.
+    #[inline]
+    fn outline(&mut self, depth: usize, walked: &Walked) -> (Resume, usize) {
+        let places = walked.shared + walked.len;
+        let resume = self.mixed.resume(walked.shared);
+        let (resume, replaced) = self.mixed.settle_places(resume, places);
+        let frames = self.mixed.len() - resume.frame;
+        let native = (places - resume.place).saturating_sub(replaced);
+        let count = self.mixed.count_before(resume.place) + native + frames;
+        (resume, count.saturating_sub(depth))
+    }
+
+    /// The node of the stack, outermost frame first.
+    #[inline]
+    fn intern_mixed(
+        &mut self,
+        names: Names<'_>,
+        walked: &Walked,
+        from: Resume,
+        outermost: FrameId,
+    ) -> Option<FrameId> {
+        let mut at = self.mixed.cursor(from, outermost);
+        for place in from.place..walked.shared + walked.len {
+            let before = self.mixed.count_before(place);
+            self.intern_group(names, &mut at, place)?;
+            if at.count == before || place == 0 {
+                self.intern_native(names.tracer, &mut at, walked, place)?;
+            }
+            let noted = self.mixed.places.get_mut(place)?;
+            noted.node = at.node.0;
+            noted.count = u32::try_from(at.count).ok()?;
+        }
+        Some(at.node)
+    }
+
+    /// The Python frames that replace the native frame at a place.
+    #[inline]
+    fn intern_group(&mut self, names: Names<'_>, at: &mut Cursor, place: usize) -> Option<()> {
+        while at.frame < self.mixed.len() {
+            let mark = *self.mixed.marks.get(at.frame)?;
+            if mark.place as usize != place {
+                break;
+            }
+            if at.count < self.mixed.cut {
+                at.count += 1;
+            } else if let Some(frame) = self.name(names, at.frame)? {
+                at.node = self.intern_python(names.tracer, at.node, frame)?;
+                at.count += 1;
+            }
+            self.mixed.marks.get_mut(at.frame)?.node = at.node.0;
+            at.frame += 1;
+        }
+        Some(())
+    }
+
+    /// What a Python frame is in the ledger; `Some(None)` where it is to be left out, None where there is no room.
+    #[inline]
+    fn name(&mut self, names: Names<'_>, nth: usize) -> Option<Option<PythonFrame>> {
+        let running = *self.mixed.frame(nth)?;
+        let Names {
+            tracer,
+            interpreter,
+            is_certain,
+        } = names;
+        let lines = &mut self.mixed.lines;
+        match lines.resolve(tracer, interpreter, &running, is_certain) {
+            Resolved::Known(frame) => Some(Some(frame)),
+            Resolved::Passing(frame) => {
+                self.mixed.codes = 0;
+                Some(Some(frame))
+            }
+            Resolved::Nothing => {
+                self.mixed.codes = 0;
+                Some(None)
+            }
+            Resolved::Full => None,
+        }
+    }
+
+    #[inline]
+    fn intern_python(
+        &mut self,
+        tracer: &Tracer,
+        parent: FrameId,
+        frame: PythonFrame,
+    ) -> Option<FrameId> {
+        let value = frame.to_value();
+        self.cached(parent, value | PYTHON_KEY, || {
+            let node = Frame {
+                parent,
+                kind: FrameKind::Python,
+                module: 0,
+                value,
+            };
+            intern_frame(tracer, node)
+        })
+    }
+
+    #[inline]
+    fn intern_native(
+        &mut self,
+        tracer: &Tracer,
+        at: &mut Cursor,
+        walked: &Walked,
+        place: usize,
+    ) -> Option<()> {
+        if at.count >= self.mixed.cut {
+            let frame = match place.checked_sub(walked.shared) {
+                None => self.memo.outer(place)?,
+                Some(fresh) => *self.frames.get(walked.len.checked_sub(fresh + 1)?)?,
+            };
+            at.node = self.intern(tracer, at.node, frame.address, frame.exact)?;
+        }
+        at.count += 1;
+        Some(())
+    }
+}
