@@ -136,6 +136,8 @@ pub struct Origin {
     pub root: Option<PathBuf>,
     /// Its user and group, where they are not ours.
     pub user: Option<(u32, u32)>,
+    /// Its process id, while it runs.
+    pub live: Option<u32>,
 }
 
 impl Origin {
@@ -143,9 +145,13 @@ impl Origin {
     #[must_use]
     pub fn of(pid: u32) -> Origin {
         let root = path(pid, "root");
+        // A mount namespace of its own may have other files at the same paths below the same root.
+        let is_ours = place(&root) == place(Path::new("/"))
+            && place(&path(pid, "ns/mnt")) == place(Path::new("/proc/self/ns/mnt"));
         Origin {
-            root: (place(&root) != place(Path::new("/"))).then_some(root),
+            root: (!is_ours).then_some(root),
             user: Origin::of_file(&path(pid, "")).user,
+            live: Some(pid),
         }
     }
 
@@ -155,11 +161,14 @@ impl Origin {
         let owner = fs::metadata(path).map(|metadata| (metadata.uid(), metadata.gid()));
         let us = rustix::process::geteuid().as_raw();
         let user = owner.ok().filter(|(user, _)| *user != us);
-        Origin { root: None, user }
+        Origin {
+            user,
+            ..Origin::default()
+        }
     }
 }
 
-/// A directory's identity.
+/// What a path leads to.
 fn place(directory: &Path) -> Option<(u64, u64)> {
     let metadata = fs::metadata(directory).ok()?;
     Some((metadata.dev(), metadata.ino()))

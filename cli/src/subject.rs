@@ -8,7 +8,7 @@ use crate::mark::Mark;
 use crate::process::Origin;
 use crate::render::Sources;
 use crate::report::Report;
-use crate::symbolize::{self, Symbolizer};
+use crate::symbolize::{self, Progress, Symbolizer};
 use std::path::PathBuf;
 
 /// Where the user said that files are.
@@ -60,6 +60,8 @@ impl<'a> Subject<'a> {
             source_dirs: places.source_dirs,
             as_named: places.as_named,
             root: self.origin.root.clone(),
+            live: self.origin.live,
+            progress: Progress::of_stderr(),
         };
         let mut sources = Sources::new(&symbols, self.origin.user);
         if let Some((end, text)) = self.embedded {

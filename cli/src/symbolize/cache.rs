@@ -8,16 +8,13 @@
 
 use crate::model::{Frame, FrameKind, Module, Snapshot};
 use crate::symbolize::contain::contained;
-use crate::symbolize::demangle::demangle;
-use crate::symbolize::dwarf::{Dwarf, Place};
-use crate::symbolize::elf::{Elf, OpenError};
-use crate::symbolize::open::resolve_in;
+use crate::symbolize::live::Live;
+use crate::symbolize::module::{OpenModule, failure};
 use crate::symbolize::python::python_frame;
-use crate::symbolize::separate::{Places, Wanted, has_lines};
-use crate::symbolize::symbols::Symbols;
-use crate::symbolize::{Language, Reason, SymbolFrame};
+use crate::symbolize::separate::Places;
+use crate::symbolize::{Progress, Reason, SymbolFrame};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 /// Where to find what the target named.
@@ -31,6 +28,10 @@ pub struct Options {
     pub as_named: bool,
     /// The target's root directory (`/proc/PID/root`), where its files are to be opened; None: ours.
     pub root: Option<PathBuf>,
+    /// The target, where it still runs: it has files that have no name any more.
+    pub live: Option<u32>,
+    /// Who is told that a large file is being read.
+    pub progress: Progress,
 }
 
 /// Turns frames into functions, files and lines.
@@ -45,17 +46,6 @@ pub struct Symbolizer {
     known: HashMap<(usize, u64, FrameKind), Rc<[SymbolFrame]>>,
 }
 
-/// A module, opened as far as that was possible.
-#[derive(Debug)]
-struct OpenModule {
-    path: String,
-    build_id: Vec<u8>,
-    dwarf: Option<Dwarf>,
-    symbols: Vec<Symbols>,
-    /// Why there are no lines, where there are none.
-    reason: Reason,
-}
-
 impl Symbolizer {
     /// A symbolizer that has opened nothing yet.
     #[must_use]
@@ -63,6 +53,8 @@ impl Symbolizer {
         let places = Places {
             debug_dirs: options.debug_dirs.clone(),
             root: options.root.clone().filter(|root| root.is_dir()),
+            live: options.live.map(Live::new),
+            progress: options.progress,
         };
         Symbolizer {
             options,
@@ -175,185 +167,6 @@ pub(crate) fn nodes(snapshot: &Snapshot, frame: u32) -> impl Iterator<Item = u32
         (parent < node && parent != 0).then_some(parent)
     };
     std::iter::successors(Some(frame).filter(|&node| node != 0), parent)
-}
-
-impl OpenModule {
-    /// A module of which nothing is read, for this reason.
-    fn closed(module: &Module, reason: Reason) -> OpenModule {
-        OpenModule {
-            path: module.path.clone(),
-            build_id: module.build_id.clone(),
-            dwarf: None,
-            symbols: Vec::new(),
-            reason,
-        }
-    }
-
-    /// The frame of an address that we panicked at.
-    fn failed(&self, address: u64) -> SymbolFrame {
-        let mut frame = SymbolFrame::unresolved(failure(&self.path), address);
-        frame.module = Some(self.path.clone());
-        frame
-    }
-
-    fn open(module: &Module, places: &Places) -> OpenModule {
-        let name = base_name(&module.path);
-        let mut opened = OpenModule::closed(module, Reason::NoDebugInformation(name.clone()));
-        if module.path.starts_with('[') {
-            opened.reason = Reason::Kernel(name);
-            return opened;
-        }
-        let own = open_own(module, places, &name);
-        if let Err(reason) = &own {
-            opened.reason = reason.clone();
-        }
-        opened.read(own.as_ref().ok(), places, &name);
-        opened
-    }
-
-    /// Takes lines and symbols from the module's own file and from its debug file, whichever are there.
-    fn read(&mut self, own: Option<&Elf>, places: &Places, name: &str) {
-        let wanted = Wanted {
-            path: Path::new(&self.path),
-            build_id: &self.build_id,
-            elf: own,
-        };
-        let separate = match own {
-            Some(elf) if has_lines(elf) => None,
-            _ => places.find(&wanted),
-        };
-        if let Some(elf) = separate.as_ref().or(own)
-            && has_lines(elf)
-        {
-            let shared = places.find_shared(elf);
-            match Dwarf::read(elf, shared.as_ref(), places.root.as_deref()) {
-                Ok(dwarf) => self.dwarf = Some(dwarf),
-                Err(why) => self.reason = Reason::Unreadable(name.to_string(), why),
-            }
-        }
-        for elf in separate.iter().chain(own) {
-            self.read_symbols(elf, name);
-        }
-    }
-
-    fn read_symbols(&mut self, elf: &Elf, name: &str) {
-        for (table, strings) in [(".symtab", ".strtab"), (".dynsym", ".dynstr")] {
-            if !elf.has_section(table) {
-                continue;
-            }
-            match Symbols::read(elf, table, strings) {
-                Ok(symbols) => self.symbols.push(symbols),
-                Err(why) if self.dwarf.is_none() => {
-                    self.reason = Reason::Unreadable(name.to_string(), why);
-                }
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// What stands at `lookup`; each frame gets `address`.
-    fn frames(&self, lookup: u64, address: u64) -> Vec<SymbolFrame> {
-        let places = match self.dwarf.as_ref().map(|dwarf| dwarf.places(lookup)) {
-            Some(Ok(places)) if !places.is_empty() => places,
-            Some(Err(why)) => {
-                let reason = Reason::Unreadable(base_name(&self.path), why);
-                return vec![self.by_symbol(lookup, address, Some(reason))];
-            }
-            _ => return vec![self.by_symbol(lookup, address, None)],
-        };
-        let outermost = places.len() - 1;
-        let each = places.into_iter().enumerate();
-        each.map(|(at, place)| {
-            let mut frame = self.by_place(place, address);
-            frame.inlined = at < outermost;
-            if !frame.inlined {
-                self.complete_name(&mut frame, lookup);
-            }
-            frame
-        })
-        .collect()
-    }
-
-    /// Compilers give no linkage name to what no other unit sees: `hidden` is then `(anonymous namespace)::hidden` in the
-    /// symbol table alone.
-    fn complete_name(&self, frame: &mut SymbolFrame, lookup: u64) {
-        let Some(plain) = frame.function.take() else {
-            return self.name_by_symbol(frame, lookup);
-        };
-        if frame.language == Language::Cpp && !plain.contains("::") {
-            self.name_by_symbol(frame, lookup);
-            let scoped = format!("::{plain}");
-            frame.function.take_if(|name| !name.ends_with(&scoped));
-        }
-        frame.function.get_or_insert(plain);
-    }
-
-    fn by_place(&self, place: Place, address: u64) -> SymbolFrame {
-        let named = place.function.map(|name| demangle(&name, place.language));
-        let language = named.as_ref().map_or(place.language, |named| named.1);
-        let known = place.file.is_some() && place.line.is_some();
-        SymbolFrame {
-            file: place.file,
-            line: place.line,
-            function: named.map(|named| named.0),
-            module: Some(self.path.clone()),
-            address,
-            language,
-            reason: (!known).then(|| Reason::NoLine(base_name(&self.path))),
-            inlined: false,
-        }
-    }
-
-    fn by_symbol(&self, lookup: u64, address: u64, reason: Option<Reason>) -> SymbolFrame {
-        let mut frame = SymbolFrame::unresolved(self.reason.clone(), address);
-        frame.module = Some(self.path.clone());
-        self.name_by_symbol(&mut frame, lookup);
-        let name = base_name(&self.path);
-        frame.reason = Some(match (&self.reason, &frame.function) {
-            _ if reason.is_some() => reason.unwrap_or(Reason::UnknownModule),
-            _ if self.dwarf.is_some() => Reason::NoLine(name),
-            (Reason::NoDebugInformation(_), None) => Reason::Stripped(name),
-            (reason, _) => reason.clone(),
-        });
-        frame
-    }
-
-    fn name_by_symbol(&self, frame: &mut SymbolFrame, lookup: u64) {
-        let found = self.symbols.iter().find_map(|table| table.find(lookup));
-        if let Some(name) = found {
-            let (name, language) = demangle(name, frame.language);
-            frame.function = Some(name);
-            frame.language = language;
-        }
-    }
-}
-
-/// The module's own file, if it is the one that was loaded.
-fn open_own(module: &Module, places: &Places, name: &str) -> Result<Elf, Reason> {
-    // Relative to a directory that is not ours.
-    if !module.path.starts_with('/') {
-        return Err(Reason::FileMissing(name.to_string()));
-    }
-    let path = resolve_in(places.root.as_deref(), Path::new(&module.path));
-    let elf = Elf::open(&path).map_err(|error| match error {
-        OpenError::Missing => Reason::FileMissing(name.to_string()),
-        OpenError::Damaged(why) => Reason::Unreadable(name.to_string(), why),
-    })?;
-    // What was loaded without a build id cannot be told from its successor: its file is taken as it is.
-    if !module.build_id.is_empty() && elf.build_id != module.build_id {
-        return Err(Reason::BuildIdMismatch(name.to_string()));
-    }
-    Ok(elf)
-}
-
-/// Why a module or an address of it has nothing, where reading it panicked.
-fn failure(path: &str) -> Reason {
-    let why = "heapshim failed on it, which is a defect of its own";
-    Reason::Unreadable(base_name(path), why.to_string())
-}
-
-fn base_name(path: &str) -> String {
-    path.rsplit('/').next().unwrap_or(path).to_string()
 }
 
 #[cfg(test)]

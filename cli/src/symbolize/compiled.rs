@@ -3,155 +3,16 @@
 //! Tests only. Addresses come from the disassembler, not from what is tested: a return address is the instruction after a
 //! call, as the shim would see it. Where a tool is not installed the test says so and passes.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "a test that is skipped says which tool is missing"
-)]
+mod formats;
+mod gone;
+mod program;
 
-use super::{Language, Options, Reason, SymbolFrame, Symbolizer};
-use crate::fixture::{Scratch, snapshot};
-use crate::model::{FrameKind, Module, Snapshot};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-const C: &str = include_str!("programs/grow.c");
-const CPP: &str = include_str!("programs/cache.cc");
-const RUST: &str = include_str!("programs/cache.rs");
-
-/// The line of a source that holds a marker comment: sources may then be edited.
-fn line_of(source: &str, marker: &str) -> Option<u32> {
-    let found = source.lines().position(|line| line.contains(marker));
-    Some(u32::try_from(found.expect(marker)).unwrap() + 1)
-}
-
-/// Runs a tool; None where it is not installed, or does not know an option.
-fn tool(name: &str, args: &[&str], dir: &Path) -> Option<String> {
-    let output = Command::new(name).args(args).current_dir(dir).output();
-    match output {
-        Ok(output) if output.status.success() => {
-            Some(String::from_utf8_lossy(&output.stdout).into_owned())
-        }
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            eprintln!("skipped: {name} {args:?}: {said}");
-            None
-        }
-        Err(error) => {
-            eprintln!("skipped: {name}: {error}");
-            None
-        }
-    }
-}
-
-/// A compiled shared object or program, in a directory of its own.
-struct Program {
-    scratch: Scratch,
-    path: PathBuf,
-}
-
-impl Program {
-    /// Compiles `source`, which is written to `file`, with the compiler's `flags`.
-    fn compile(
-        test: &str,
-        compiler: &str,
-        file: &str,
-        source: &str,
-        flags: &[&str],
-    ) -> Option<Program> {
-        let scratch = Scratch::new(test);
-        std::fs::create_dir_all(scratch.path().join("src")).unwrap();
-        scratch.write(&format!("src/{file}"), source.as_bytes());
-        let input = format!("src/{file}");
-        let mut args = vec![&*input, "-o", "program"];
-        args.extend(flags);
-        tool(compiler, &args, scratch.path())?;
-        let path = scratch.path().join("program");
-        Some(Program { scratch, path })
-    }
-
-    fn c(test: &str, flags: &[&str]) -> Option<Program> {
-        let flags = [&["-shared", "-fPIC", "-Wl,--build-id"], flags].concat();
-        Program::compile(test, "cc", "grow.c", C, &flags)
-    }
-
-    fn cpp(test: &str, flags: &[&str]) -> Option<Program> {
-        let flags = [&["-Wl,--build-id"], flags].concat();
-        Program::compile(test, "g++", "cache.cc", CPP, &flags)
-    }
-
-    fn dir(&self) -> &Path {
-        self.scratch.path()
-    }
-
-    fn source(&self, name: &str) -> Option<String> {
-        Some(self.dir().join("src").join(name).display().to_string())
-    }
-
-    fn run(&self, name: &str, args: &[&str]) -> Option<String> {
-        tool(name, args, self.dir())
-    }
-
-    /// The address behind the first call from `function` (its mangled name contains this) to `callee`.
-    fn return_address(&self, function: &str, callee: &str) -> Option<u64> {
-        let text = self.run("objdump", &["-d", "--no-show-raw-insn", "program"])?;
-        let mut inside = false;
-        let mut called = false;
-        for line in text.lines() {
-            if line.ends_with(">:") {
-                inside = line.contains(function);
-            } else if inside && called {
-                let address = line.trim().split(':').next()?;
-                return u64::from_str_radix(address, 16).ok();
-            } else if inside {
-                called = line.contains("call") && line.contains(callee);
-            }
-        }
-        panic!("no call of {callee} in {function}");
-    }
-
-    fn build_id(&self) -> Vec<u8> {
-        super::elf::Elf::open(&self.path).unwrap().build_id
-    }
-
-    fn module(&self) -> Module {
-        Module {
-            path: self.path.display().to_string(),
-            build_id: self.build_id(),
-            bias: 0,
-            start: 0,
-            end: 0,
-        }
-    }
-}
-
-/// A snapshot of one stack of one frame: node 1.
-fn one_frame(module: Module, kind: FrameKind, value: u64) -> Snapshot {
-    let mut snapshot = snapshot(1);
-    snapshot.modules = vec![module];
-    snapshot.frames.truncate(2);
-    snapshot.frames[1].kind = kind;
-    snapshot.frames[1].module = Some(0);
-    snapshot.frames[1].value = value;
-    snapshot
-}
-
-fn frames_with(options: Options, module: Module, address: u64) -> Vec<SymbolFrame> {
-    let snapshot = one_frame(module, FrameKind::Native, address);
-    Symbolizer::new(options).stack(&snapshot, 1)
-}
-
-fn frames(program: &Program, address: u64) -> Vec<SymbolFrame> {
-    frames_with(Options::default(), program.module(), address)
-}
-
-/// What the tests look at most: function, line, inlined.
-fn brief(frames: &[SymbolFrame]) -> Vec<(&str, Option<u32>, bool)> {
-    let brief = |f: &SymbolFrame| (f.line, f.inlined);
-    frames
-        .iter()
-        .map(|f| (f.function.as_deref().unwrap_or("?"), brief(f).0, brief(f).1))
-        .collect()
-}
+use super::{Language, Options, Reason, Symbolizer};
+use crate::fixture::snapshot;
+use crate::model::{FrameKind, Module};
+use program::{
+    C, CPP, Program, RUST, brief, expect_line, frames, frames_with, line_of, one_frame, split,
+};
 
 /// Check that the line of a return address is that of the call, and the path absolute though the compiler got a relative one.
 #[test]
@@ -332,35 +193,6 @@ fn stripped_library_has_exported_names() {
     );
 }
 
-/// A stripped library, and its debug file with this name in `debug`.
-fn split(test: &str, link: bool) -> Option<(Program, u64, PathBuf)> {
-    let program = Program::c(test, &["-g", "-O0"])?;
-    let address = program.return_address("grow", "malloc")?;
-    let debug = program.dir().join("program.debug");
-    program.run(
-        "objcopy",
-        &["--only-keep-debug", "program", "program.debug"],
-    )?;
-    if link {
-        program.run(
-            "objcopy",
-            &[
-                "--strip-all",
-                "--add-gnu-debuglink=program.debug",
-                "program",
-            ],
-        )?;
-    } else {
-        program.run("strip", &["program"])?;
-    }
-    Some((program, address, debug))
-}
-
-fn expect_line(found: &[SymbolFrame]) {
-    assert_eq!(brief(found), [("grow", line_of(C, "the call"), false)]);
-    assert_eq!(found[0].reason, None);
-}
-
 /// Check that a debug file is found by build id below a directory that the user gives, in either layout.
 #[test]
 fn debug_file_by_build_id() {
@@ -516,25 +348,6 @@ fn files_lie_in_the_targets_root() {
     expect_line(&frames_with(options, module, address));
 }
 
-/// Check that split DWARF is read from where the compiler put it.
-#[test]
-fn split_dwarf_is_read() {
-    for flags in [
-        &["-g", "-O2", "-gsplit-dwarf"][..],
-        &["-g", "-O2", "-gsplit-dwarf", "-gdwarf-4"],
-    ] {
-        let Some(program) = Program::c("c-dwo", flags) else {
-            return;
-        };
-        let Some(address) = program.return_address("outer", "malloc") else {
-            return;
-        };
-        let found = frames(&program, address);
-        assert_eq!(found.len(), 3, "{flags:?} {found:#?}");
-        assert_eq!(found[2].line, line_of(C, "calls middle"));
-    }
-}
-
 /// Check that one address is looked up once, however many nodes have it.
 #[test]
 fn an_address_is_looked_up_once() {
@@ -554,40 +367,4 @@ fn an_address_is_looked_up_once() {
     std::fs::remove_file(&program.path).unwrap();
     assert_eq!(symbolizer.node(&snapshot, 2), first);
     assert_eq!(symbolizer.stack(&snapshot, 2).len(), 2);
-}
-
-/// Check that a file cut short anywhere, or with any bytes changed, gives frames and no panic.
-#[test]
-fn damaged_files_do_no_harm() {
-    for flags in [&["-g", "-O2"][..], &["-g", "-O2", "-gz=zlib"]] {
-        let Some(program) = Program::c("c-damaged", flags) else {
-            return;
-        };
-        let Some(address) = program.return_address("outer", "malloc") else {
-            return;
-        };
-        let whole = std::fs::read(&program.path).unwrap();
-        let mut module = program.module();
-        module.build_id.clear();
-        let mut state = 7_u64;
-        let mut below = |limit: usize| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            usize::try_from(state >> 33).unwrap() % limit
-        };
-        for round in 0..150 {
-            let mut bytes = whole.clone();
-            if round % 3 == 0 {
-                bytes.truncate(below(whole.len()));
-            }
-            for _ in 0..=below(40) {
-                if let Some(at) = (!bytes.is_empty()).then(|| below(bytes.len())) {
-                    bytes[at] = u8::try_from(below(256)).unwrap();
-                }
-            }
-            std::fs::write(&program.path, &bytes).unwrap();
-            assert!(!frames_with(Options::default(), module.clone(), address).is_empty());
-        }
-    }
 }

@@ -1,20 +1,18 @@
 //! Lines and inlined functions, by DWARF 2 to 5.
 //!
-//! Called by `cache`, one [`Dwarf`] a module. `addr2line` does the lookup; what is ours is what it is given: only the
-//! sections that a lookup needs, the supplementary file of `dwz`, and the `.dwo` files of split DWARF where they still lie
-//! where the compiler put them.
-//!
-//! Not here: `.dwp` packages.
+//! Called by `module`, one [`Dwarf`] a module. `addr2line` does the lookup; what is ours is what it is given: only the
+//! sections that a lookup needs, the supplementary file of `dwz`, and the parts of split DWARF (`split`).
 
+use crate::symbolize::Language;
 use crate::symbolize::elf::{Damage, Elf};
-use crate::symbolize::{Language, open};
-use addr2line::{LookupContinuation, LookupResult, SplitDwarfLoad};
-use gimli::{EndianRcSlice, Reader, RunTimeEndian, SectionId};
-use std::path::{Path, PathBuf};
+use crate::symbolize::progress::{Line, Progress};
+use crate::symbolize::split::Split;
+use addr2line::{LookupContinuation, LookupResult};
+use gimli::{EndianRcSlice, RunTimeEndian, SectionId};
+use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 
-type Bytes = EndianRcSlice<RunTimeEndian>;
+pub(super) type Bytes = EndianRcSlice<RunTimeEndian>;
 
 /// Inlined frames at one address; deeper is damage. 2,000 template levels have not been seen, 60 have.
 const MAX_INLINED: usize = 512;
@@ -35,7 +33,9 @@ pub(crate) struct Place {
 /// A module's debug information.
 pub(crate) struct Dwarf {
     context: addr2line::Context<Bytes>,
-    root: Option<PathBuf>,
+    split: Split,
+    /// True where some of it was not to be found: what it says may be less than there is.
+    lacks_parts: Cell<bool>,
 }
 
 impl std::fmt::Debug for Dwarf {
@@ -49,18 +49,27 @@ impl Dwarf {
     pub(crate) fn read(
         elf: &Elf,
         shared: Option<&Elf>,
-        root: Option<&Path>,
+        split: Split,
+        progress: Progress,
     ) -> Result<Dwarf, Damage> {
-        let mut dwarf = gimli::Dwarf::load(|id| load(elf, id, Some(id.name())))?;
+        let mut line = begin(elf, shared, progress);
+        let mut section = |elf, id: SectionId| load(elf, id, Some(id.name()), &mut |n| line.add(n));
+        let mut dwarf = gimli::Dwarf::load(|id| section(elf, id))?;
         if let Some(shared) = shared {
-            dwarf.load_sup(|id| load(shared, id, Some(id.name())))?;
+            dwarf.load_sup(|id| section(shared, id))?;
         }
         dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
         let context = addr2line::Context::from_dwarf(dwarf).map_err(|e| e.to_string())?;
         Ok(Dwarf {
             context,
-            root: root.map(Path::to_path_buf),
+            split,
+            lacks_parts: Cell::new(false),
         })
+    }
+
+    /// True where a part of it was not to be found so far.
+    pub(crate) fn lacks_parts(&self) -> bool {
+        self.lacks_parts.get()
     }
 
     /// The functions at an address; empty where the debug information does not cover it.
@@ -70,8 +79,9 @@ impl Dwarf {
             match lookup {
                 LookupResult::Output(frames) => break frames.map_err(|e| e.to_string())?,
                 LookupResult::Load { load, continuation } => {
-                    let split = self.load_split(&load);
-                    lookup = continuation.resume(split);
+                    let part = self.split.load(&load);
+                    self.lacks_parts.set(self.lacks_parts() || part.is_none());
+                    lookup = continuation.resume(part);
                 }
             }
         };
@@ -96,37 +106,54 @@ impl Dwarf {
             _ => None,
         }
     }
-
-    /// The `.dwo` file that the skeleton unit names, where it is there and is the one meant.
-    #[expect(
-        clippy::arc_with_non_send_sync,
-        reason = "addr2line wants an Arc; the sections are counted without atomics, since one thread symbolizes"
-    )]
-    fn load_split(&self, load: &SplitDwarfLoad<Bytes>) -> Option<Arc<gimli::Dwarf<Bytes>>> {
-        let mut path = PathBuf::new();
-        if let Some(directory) = &load.comp_dir {
-            path.push(directory.to_string_lossy().ok()?.as_ref());
-        }
-        path.push(load.path.as_ref()?.to_string_lossy().ok()?.as_ref());
-        let elf = Elf::open(&open::resolve_in(self.root.as_deref(), &path)).ok()?;
-        let mut dwarf = gimli::Dwarf::load(|id| self::load(&elf, id, id.dwo_name())).ok()?;
-        let header = dwarf.units().next().ok()??;
-        if dwarf.unit(header).ok()?.dwo_id != Some(load.dwo_id) {
-            return None;
-        }
-        dwarf.make_dwo(&load.parent);
-        Some(Arc::new(dwarf))
-    }
 }
 
-/// A section by its name; empty where it is not there or no lookup needs it.
-fn load(elf: &Elf, id: SectionId, name: Option<&str>) -> Result<Bytes, Damage> {
-    let bytes = match name {
-        Some(name) if is_needed(id) => elf.section(name)?.unwrap_or_default(),
-        _ => Rc::default(),
-    };
+/// The line that tells how far the sections of a module are read.
+fn begin(elf: &Elf, shared: Option<&Elf>, progress: Progress) -> Line {
+    let bytes = SECTIONS
+        .iter()
+        .flat_map(|id| [Some(elf), shared].map(|elf| (id, elf)));
+    let bytes = bytes.map(|(id, elf)| elf.map_or(0, |elf| elf.section_size(id.name())));
+    let name = elf.path.file_name().unwrap_or_default().to_string_lossy();
+    progress.begin(&name, bytes.sum())
+}
+
+/// A section by its name; empty where it is not there or no lookup needs it. `read` is told its size.
+pub(super) fn load(
+    elf: &Elf,
+    id: SectionId,
+    name: Option<&str>,
+    read: &mut dyn FnMut(u64),
+) -> Result<Bytes, Damage> {
+    let bytes = section(elf, name.filter(|_| is_needed(id)))?;
+    read(bytes.len() as u64);
+    Ok(bytes)
+}
+
+/// A section by its name; empty where it is not there.
+pub(super) fn section(elf: &Elf, name: Option<&str>) -> Result<Bytes, Damage> {
+    let bytes = name.map(|name| elf.section(name)).transpose()?.flatten();
+    let bytes = bytes.unwrap_or_default();
     Ok(EndianRcSlice::new(bytes, RunTimeEndian::Little))
 }
+
+/// A section that is not there.
+pub(super) fn nothing() -> Bytes {
+    EndianRcSlice::new(Rc::default(), RunTimeEndian::Little)
+}
+
+/// What `gimli::Dwarf::load` asks for, as far as it is needed.
+const SECTIONS: [SectionId; 9] = [
+    SectionId::DebugAbbrev,
+    SectionId::DebugAddr,
+    SectionId::DebugAranges,
+    SectionId::DebugInfo,
+    SectionId::DebugLine,
+    SectionId::DebugLineStr,
+    SectionId::DebugRanges,
+    SectionId::DebugRngLists,
+    SectionId::DebugStr,
+];
 
 /// Variables, macros and types are most of some files, and are not asked for.
 fn is_needed(id: SectionId) -> bool {

@@ -1,13 +1,15 @@
 //! An ELF file as symbolization needs it: its identity, and its sections on demand.
 //!
-//! Called by `cache` and `separate`. The headers are read through `object`, once; a section's bytes only when asked for, and
-//! then decompressed. Nothing is mapped, and each size is checked against the file before memory is taken for it.
+//! Called by `module`, `separate` and `dwarf`. The headers are read through `object`, once; a section's bytes only when asked for,
+//! and then decompressed. Nothing is mapped, and each size is checked against the file before memory is taken for it. A section
+//! of hundreds of MiB is in memory once: it is inflated into its own place, and what was compressed is dropped.
 //!
 //! Not here: what the sections mean (`dwarf`, `symbols`).
 
+use crate::symbolize::inflate::inflate;
 use crate::symbolize::open::open_regular;
-use object::{CompressedData, CompressionFormat, Object, ObjectSection, ReadCache};
-use std::fs::File;
+use object::{CompressionFormat, Object, ObjectSection, ReadCache, ReadRef};
+use std::fs::{File, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -15,13 +17,12 @@ use std::rc::Rc;
 
 /// No section is read that is larger than this, on disk or decompressed: the largest seen in the wild (a browser's
 /// `.debug_info`) has about 2.5 GiB, and 32-bit DWARF ends at 4.
-const MAX_SECTION: u64 = 4 << 30;
+pub(super) const MAX_SECTION: u64 = 4 << 30;
 
 /// More sections than this are refused: objects with one section a function have many, linked modules have about 40.
 const MAX_SECTIONS: usize = 1 << 16;
 
-/// zlib cannot make more of a byte than this; a header that claims more lies.
-const MAX_ZLIB_RATIO: u64 = 1032;
+const SHRANK: &str = "the file shrank while it was read";
 
 /// Why a file is of no use: a few words, to follow the file's name.
 pub(crate) type Damage = String;
@@ -54,6 +55,28 @@ pub(crate) struct SharedLink {
     pub(crate) build_id: Vec<u8>,
 }
 
+/// Where an ELF file's bytes are.
+#[derive(Debug)]
+enum Source {
+    File(File),
+    Bytes(Rc<[u8]>),
+}
+
+impl Source {
+    fn read_at(&self, space: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        match self {
+            Source::File(file) => file.read_at(space, offset),
+            Source::Bytes(bytes) => {
+                let rest = usize::try_from(offset).ok().and_then(|at| bytes.get(at..));
+                let rest = rest.unwrap_or_default();
+                let count = rest.len().min(space.len());
+                space[..count].copy_from_slice(&rest[..count]);
+                Ok(count)
+            }
+        }
+    }
+}
+
 /// An opened ELF file.
 #[derive(Debug)]
 pub(crate) struct Elf {
@@ -65,8 +88,8 @@ pub(crate) struct Elf {
     pub(crate) debug_link: Option<DebugLink>,
     /// `.gnu_debugaltlink`.
     pub(crate) shared_link: Option<SharedLink>,
-    file: File,
-    file_size: u64,
+    source: Source,
+    size: u64,
     sections: Vec<Section>,
 }
 
@@ -90,9 +113,26 @@ impl Elf {
     }
 
     fn read(path: &Path, file: File) -> Result<Elf, Damage> {
-        let file_size = file.metadata().map_err(|e| e.to_string())?.len();
+        let size = file.metadata().map_err(|e| e.to_string())?.len();
         let cache = ReadCache::new(file.try_clone().map_err(|e| e.to_string())?);
         let object = object::File::parse(&cache).map_err(|e| e.to_string())?;
+        Elf::of(path, &object, Source::File(file), size)
+    }
+
+    /// An ELF file that lies within another, at `path`.
+    pub(crate) fn inside(path: &Path, bytes: Rc<[u8]>) -> Result<Elf, Damage> {
+        let size = bytes.len() as u64;
+        let source = Source::Bytes(Rc::clone(&bytes));
+        let object = object::File::parse(&*bytes).map_err(|e| e.to_string())?;
+        Elf::of(path, &object, source, size)
+    }
+
+    fn of<'data, R: ReadRef<'data>>(
+        path: &Path,
+        object: &object::File<'data, R>,
+        source: Source,
+        size: u64,
+    ) -> Result<Elf, Damage> {
         if !object.is_64() || !object.is_little_endian() {
             return Err("not a 64-bit little-endian ELF file".to_string());
         }
@@ -109,15 +149,28 @@ impl Elf {
                 path: to_path(path),
                 build_id: build_id.to_vec(),
             }),
-            file_size,
-            sections: sections(&object)?,
-            file,
+            size,
+            sections: sections(object)?,
+            source,
         })
+    }
+
+    /// What the system says of the file; None for one within another.
+    pub(crate) fn metadata(&self) -> Option<Metadata> {
+        match &self.source {
+            Source::File(file) => file.metadata().ok(),
+            Source::Bytes(_) => None,
+        }
     }
 
     /// True where the section is there and has bytes in the file.
     pub(crate) fn has_section(&self, name: &str) -> bool {
         self.find(name).is_some_and(|section| section.size > 0)
+    }
+
+    /// How many bytes a section has, decompressed; 0 where there is none.
+    pub(crate) fn section_size(&self, name: &str) -> u64 {
+        self.find(name).map_or(0, |section| section.size)
     }
 
     /// A section's bytes, decompressed; None where there is none.
@@ -129,7 +182,9 @@ impl Elf {
         if section.format == CompressionFormat::None {
             return Ok(Some(stored));
         }
-        inflate(section, &stored).map(Some)
+        let inflated = inflate(section.format, &stored, section.size);
+        let inflated = inflated.map_err(|why| format!("section {}: {why}", section.name));
+        inflated.map(Some)
     }
 
     /// `.debug_x`, or `.zdebug_x` as older linkers called it compressed.
@@ -142,19 +197,25 @@ impl Elf {
 
     fn stored(&self, section: &Section) -> Result<Rc<[u8]>, Damage> {
         let end = section.offset.checked_add(section.stored_size);
-        let inside = end.is_some_and(|end| end <= self.file_size);
+        let inside = end.is_some_and(|end| end <= self.size);
         if !inside || section.stored_size > MAX_SECTION {
             return Err(format!("section {} does not fit the file", section.name));
         }
         let size = usize::try_from(section.stored_size).map_err(|e| e.to_string())?;
-        let mut bytes: Rc<[u8]> = std::iter::repeat_n(0, size).collect();
-        let Some(space) = Rc::get_mut(&mut bytes) else {
-            return Err("not the only owner".to_string());
-        };
-        self.file
-            .read_exact_at(space, section.offset)
-            .map_err(|e| e.to_string())?;
-        Ok(bytes)
+        filled(size, |space| self.fill(space, section.offset))
+    }
+
+    fn fill(&self, mut space: &mut [u8], mut offset: u64) -> Result<(), Damage> {
+        while !space.is_empty() {
+            let read = self.source.read_at(space, offset);
+            let count = read.map_err(|e| e.to_string())?;
+            if count == 0 {
+                return Err(SHRANK.to_string());
+            }
+            space = &mut space[count..];
+            offset += count as u64;
+        }
+        Ok(())
     }
 
     /// CRC-32 of the whole file, as `.gnu_debuglink` has it.
@@ -162,13 +223,11 @@ impl Elf {
         let mut hasher = crc32fast::Hasher::new();
         let mut block = vec![0; 1 << 16];
         let mut offset = 0;
-        while offset < self.file_size {
-            let count = self
-                .file
-                .read_at(&mut block, offset)
-                .map_err(|e| e.to_string())?;
+        while offset < self.size {
+            let read = self.source.read_at(&mut block, offset);
+            let count = read.map_err(|e| e.to_string())?;
             if count == 0 {
-                return Err("the file shrank while it was read".to_string());
+                return Err(SHRANK.to_string());
             }
             hasher.update(&block[..count]);
             offset += count as u64;
@@ -177,12 +236,23 @@ impl Elf {
     }
 }
 
+/// So many bytes, which `fill` writes in place: nothing is there twice.
+pub(super) fn filled(
+    size: usize,
+    fill: impl FnOnce(&mut [u8]) -> Result<(), Damage>,
+) -> Result<Rc<[u8]>, Damage> {
+    let mut bytes: Rc<[u8]> = std::iter::repeat_n(0, size).collect();
+    let space = Rc::get_mut(&mut bytes).ok_or("not the only owner")?;
+    fill(space)?;
+    Ok(bytes)
+}
+
 fn to_path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
 }
 
-fn sections<'data>(
-    object: &object::File<'data, &'data ReadCache<File>>,
+fn sections<'data, R: ReadRef<'data>>(
+    object: &object::File<'data, R>,
 ) -> Result<Vec<Section>, Damage> {
     let mut found = Vec::new();
     for section in object.sections() {
@@ -202,24 +272,6 @@ fn sections<'data>(
         });
     }
     Ok(found)
-}
-
-fn inflate(section: &Section, stored: &[u8]) -> Result<Rc<[u8]>, Damage> {
-    let zlib_lies = section.format == CompressionFormat::Zlib
-        && section.size / MAX_ZLIB_RATIO > section.stored_size;
-    if section.size > MAX_SECTION || zlib_lies {
-        return Err(format!(
-            "section {} claims an impossible size",
-            section.name
-        ));
-    }
-    let data = CompressedData {
-        format: section.format,
-        data: stored,
-        uncompressed_size: section.size,
-    };
-    let bytes = data.decompress().map_err(|e| e.to_string())?;
-    Ok(Rc::from(bytes.into_owned()))
 }
 
 #[cfg(test)]
@@ -246,18 +298,5 @@ mod tests {
         assert!(elf.has_section(".symtab"));
         assert!(elf.section(".symtab").unwrap().is_some());
         assert!(elf.section(".no_such_section").unwrap().is_none());
-    }
-
-    /// Check that a section that claims to inflate to more than zlib can is refused before memory is taken.
-    #[test]
-    fn impossible_inflation_is_refused() {
-        let section = Section {
-            name: ".debug_info".to_string(),
-            format: CompressionFormat::Zlib,
-            offset: 0,
-            stored_size: 8,
-            size: 1 << 30,
-        };
-        assert!(inflate(&section, &[0; 8]).is_err());
     }
 }

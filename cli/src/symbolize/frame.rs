@@ -42,6 +42,8 @@ impl Language {
 pub enum Reason {
     /// The module has symbols, but no line tables anywhere that was looked at.
     NoDebugInformation(String),
+    /// As above, and the debug file of its name is of another build: the module, and that file.
+    WrongDebugFile(String, String),
     /// The module has neither line tables nor a symbol for this address.
     Stripped(String),
     /// There are line tables, but not for this address.
@@ -76,6 +78,10 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::NoDebugInformation(module) => write!(f, "no debug information for {module}"),
+            Reason::WrongDebugFile(module, file) => write!(
+                f,
+                "no debug information for {module}: {file} is of another build"
+            ),
             Reason::Stripped(module) => {
                 write!(f, "no debug information for {module}, nor symbols")
             }

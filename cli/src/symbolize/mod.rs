@@ -1,9 +1,10 @@
 //! From the frames of a snapshot to source lines: the stage between `snapshot` and `blame`.
 //!
 //! [`Symbolizer`] is all that other stages call. Below it, one concept a file: `frame` (what comes out, and why something
-//! did not), `cache` (which module, which address, asked once), `elf` (a file's sections), `dwarf` (lines and inlined
-//! functions), `symbols` (names where there is no more), `separate` (debug files that lie elsewhere), `python` (what an
-//! interpreter has said itself), `demangle`, `open`.
+//! did not), `cache` (which module, which address, asked once), `module` (all that there is of one), `elf` (a file's sections), `inflate`, `dwarf`
+//! (lines and inlined functions), `split` (their parts in other files), `symbols` (names where there is no more), `separate` (debug files that lie
+//! elsewhere), `live` and `image` (what a running target still has), `python` (what an
+//! interpreter has said itself), `demangle`, `open`, `progress`.
 //!
 //! The files are named by the target, which may be hostile: nothing here trusts a size, an offset or a path, an address that
 //! cannot be resolved is a frame with a [`Reason`], never an error, and a panic in a reader of such a file is one too
@@ -20,13 +21,20 @@ mod demangle;
 mod dwarf;
 mod elf;
 mod frame;
+mod image;
+mod inflate;
+mod live;
+mod module;
 mod open;
+mod progress;
 mod python;
 mod separate;
+mod split;
 mod symbols;
 
 pub(crate) use cache::nodes;
 pub use cache::{Options, Symbolizer};
 pub use frame::{Language, Reason, SymbolFrame};
 pub use open::{open_regular, resolve_in};
+pub use progress::Progress;
 pub use python::absolute;

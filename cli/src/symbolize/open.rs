@@ -1,6 +1,6 @@
 //! Opens files that the target named: modules, debug files, sources.
 //!
-//! Called by `elf`, `separate` and the source reader of `render`. The names come from another process and its debug
+//! Called by `elf`, `module`, `separate`, `split` and the source reader of `render`. The names come from another process and its debug
 //! information, so a name may lead to a pipe that never ends, to a device, or through a symbolic link that means something
 //! else in the target's mount namespace. Only regular files are opened, and links are followed inside the root given.
 //!
@@ -9,7 +9,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 /// As many as the kernel follows.
@@ -41,7 +41,8 @@ fn not_regular() -> io::Error {
 
 /// Where `path`, as a process whose root directory is `root` means it, lies for us.
 ///
-/// Symbolic links are followed inside the root: an absolute link of a container must not lead into our own file system.
+/// Symbolic links are followed inside the root: an absolute link of a container must not lead into our own file system. What is one
+/// file from there and from here is reached from here: a service with a `/tmp` of its own has our libraries.
 #[must_use]
 pub fn resolve_in(root: Option<&Path>, path: &Path) -> PathBuf {
     let Some(root) = root else {
@@ -67,7 +68,20 @@ pub fn resolve_in(root: Option<&Path>, path: &Path) -> PathBuf {
             _ => done.push(&part),
         }
     }
-    root.join(done)
+    let found = root.join(done);
+    match is_same(&found, path) {
+        true => path.to_path_buf(),
+        false => found,
+    }
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        let found = path.metadata().ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    let one = place(one);
+    one.is_some() && one == place(other)
 }
 
 /// The names in a path, last one first; `..` kept, everything else that is not a name dropped.
@@ -126,6 +140,21 @@ mod tests {
             resolve_in(Some(root), Path::new("/round")),
             root.join("round")
         );
+    }
+
+    /// Check that a file that is the same from here is reached from here.
+    #[test]
+    fn same_file_is_reached_from_here() {
+        let scratch = Scratch::new("open-same");
+        let file = scratch.write("x", b"x");
+        assert_eq!(resolve_in(Some(Path::new("/")), &file), file);
+        let inside = scratch.path().join(file.strip_prefix("/").unwrap());
+        std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
+        std::fs::write(&inside, b"another").unwrap();
+        assert_eq!(resolve_in(Some(scratch.path()), &file), inside);
+        std::fs::remove_file(&inside).unwrap();
+        std::fs::hard_link(&file, &inside).unwrap();
+        assert_eq!(resolve_in(Some(scratch.path()), &file), file);
     }
 
     /// Check that with no root a path is left as it is.

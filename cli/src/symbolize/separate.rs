@@ -1,12 +1,14 @@
 //! Debug information that lies in another file than the code.
 //!
-//! Called by `cache` when a module has none of its own. Looked at, in this order: the directories that the user gave
+//! Called by `module` when a module has none of its own. Looked at, in this order: the directories that the user gave
 //! (`--debug-dir`), `/usr/lib/debug/.build-id`, and what `.gnu_debuglink` names: beside the module, in `.debug/` there, and
 //! under `/usr/lib/debug`. A file counts only if it has the module's build id, or, where one of the two has none, the
-//! checksum in the link: a wrong one would give wrong lines.
+//! checksum in the link: a wrong one would give wrong lines. What was refused is told, since its owner thinks it is the right one.
 
 use crate::symbolize::elf::{Elf, SharedLink};
+use crate::symbolize::live::Live;
 use crate::symbolize::open::resolve_in;
+use crate::symbolize::progress::Progress;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,10 @@ pub(crate) struct Places {
     pub(crate) debug_dirs: Vec<PathBuf>,
     /// The target's root directory, where it is another one.
     pub(crate) root: Option<PathBuf>,
+    /// The target, where it still runs.
+    pub(crate) live: Option<Live>,
+    /// Who is told of large files.
+    pub(crate) progress: Progress,
 }
 
 /// What is looked for.
@@ -33,20 +39,55 @@ pub(crate) struct Wanted<'a> {
     pub(crate) elf: Option<&'a Elf>,
 }
 
+/// What a search came to.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The debug file.
+    pub(crate) elf: Option<Elf>,
+    /// The name of one that has the right name and is of another build, where there was no other.
+    pub(crate) refused: Option<String>,
+}
+
+impl Found {
+    /// The first candidate with lines that belongs.
+    fn first(candidates: &[PathBuf], belongs: impl Fn(&Elf) -> bool) -> Found {
+        let mut found = Found::default();
+        let opened = candidates.iter().filter_map(|path| Elf::open(path).ok());
+        for elf in opened.filter(has_lines) {
+            if belongs(&elf) {
+                found.elf = Some(elf);
+                return found;
+            }
+            let name = elf.path.file_name().map(|name| name.to_string_lossy());
+            found.refused = found.refused.or(name.map(std::borrow::Cow::into_owned));
+        }
+        found
+    }
+}
+
 impl Places {
     /// The debug file of a module.
-    pub(crate) fn find(&self, wanted: &Wanted<'_>) -> Option<Elf> {
-        self.by_build_id(wanted).or_else(|| self.by_link(wanted))
+    pub(crate) fn find(&self, wanted: &Wanted<'_>) -> Found {
+        let named = self.by_build_id(wanted);
+        if named.elf.is_some() {
+            return named;
+        }
+        let linked = self.by_link(wanted);
+        Found {
+            refused: linked.refused.or(named.refused),
+            elf: linked.elf,
+        }
     }
 
-    fn by_build_id(&self, wanted: &Wanted<'_>) -> Option<Elf> {
-        let name = build_id_name(wanted.build_id)?;
-        let base = wanted.path.file_name().map(PathBuf::from);
+    fn by_build_id(&self, wanted: &Wanted<'_>) -> Found {
+        let Some(name) = build_id_name(wanted.build_id) else {
+            return Found::default();
+        };
         let mut candidates = Vec::new();
         for dir in &self.debug_dirs {
             candidates.push(dir.join(".build-id").join(&name));
             candidates.push(dir.join(&name));
-            if let Some(base) = &base {
+            if let Some(base) = wanted.path.file_name().map(Path::new) {
                 candidates.push(dir.join(base));
                 candidates.push(dir.join(format!("{}.debug", base.display())));
             }
@@ -54,17 +95,16 @@ impl Places {
         let system = Path::new(SYSTEM).join(".build-id").join(&name);
         candidates.push(resolve_in(self.root.as_deref(), &system));
         candidates.push(system);
-        candidates
-            .iter()
-            .filter_map(|path| Elf::open(path).ok())
-            .find(|elf| elf.build_id == wanted.build_id && has_lines(elf))
+        Found::first(&candidates, |elf| elf.build_id == wanted.build_id)
     }
 
-    fn by_link(&self, wanted: &Wanted<'_>) -> Option<Elf> {
-        let elf = wanted.elf?;
-        let link = elf.debug_link.as_ref()?;
+    fn by_link(&self, wanted: &Wanted<'_>) -> Found {
+        let link = wanted.elf.and_then(|elf| elf.debug_link.as_ref());
         // A link is a file name; with a directory in it, it would lead anywhere.
-        let name = Path::new(link.name.file_name()?);
+        let name = link.and_then(|link| link.name.file_name());
+        let (Some(link), Some(name)) = (link, name) else {
+            return Found::default();
+        };
         let beside = wanted.path.parent().unwrap_or(Path::new("/"));
         let system = Path::new(SYSTEM).join(beside.strip_prefix("/").unwrap_or(beside));
         let mut candidates: Vec<PathBuf> = self.debug_dirs.iter().map(|d| d.join(name)).collect();
@@ -75,29 +115,37 @@ impl Places {
         ] {
             candidates.push(resolve_in(self.root.as_deref(), &place));
         }
-        candidates
-            .iter()
-            .filter_map(|path| Elf::open(path).ok())
-            .filter(has_lines)
-            .find(|found| belongs(found, wanted.build_id, link.crc))
+        Found::first(&candidates, |found| {
+            belongs(found, wanted.build_id, link.crc)
+        })
     }
 
     /// The file that `dwz` moved the common parts to, named by a debug file.
-    pub(crate) fn find_shared(&self, from: &Elf) -> Option<Elf> {
-        let link: &SharedLink = from.shared_link.as_ref()?;
+    pub(crate) fn find_shared(&self, from: &Elf, link: &SharedLink) -> Option<Elf> {
         let directory = from.path.parent().unwrap_or(Path::new("/"));
-        let mut candidates = vec![directory.join(&link.path)];
         // Debug files are reached through links in .build-id: the path is relative to where the file really is.
-        if let Ok(real) = from.path.canonicalize() {
-            candidates.extend(real.parent().map(|parent| parent.join(&link.path)));
+        let real = from.path.canonicalize().ok();
+        let real = real.as_deref().and_then(Path::parent);
+        let mut candidates: Vec<PathBuf> = match link.path.is_absolute() {
+            true => vec![
+                resolve_in(self.root.as_deref(), &link.path),
+                link.path.clone(),
+            ],
+            false => [Some(directory), real]
+                .into_iter()
+                .flatten()
+                .map(|directory| directory.join(&link.path))
+                .collect(),
+        };
+        let name = build_id_name(&link.build_id);
+        for dir in &self.debug_dirs {
+            candidates.extend(link.path.file_name().map(|name| dir.join(name)));
+            candidates.extend(name.as_ref().map(|name| dir.join(".build-id").join(name)));
         }
-        if let Some(name) = build_id_name(&link.build_id) {
-            candidates.push(Path::new(SYSTEM).join(".build-id").join(&name));
-            candidates.extend(
-                self.debug_dirs
-                    .iter()
-                    .map(|dir| dir.join(".build-id").join(&name)),
-            );
+        if let Some(name) = name {
+            let system = Path::new(SYSTEM).join(".build-id").join(name);
+            candidates.push(resolve_in(self.root.as_deref(), &system));
+            candidates.push(system);
         }
         candidates
             .iter()

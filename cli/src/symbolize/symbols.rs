@@ -1,6 +1,6 @@
 //! Names from a symbol table, where there are no line tables.
 //!
-//! Called by `cache`. `.symtab` is asked first, then `.dynsym`: stripped libraries keep only the latter. Records are
+//! Called by `module`. `.symtab` is asked first, then `.dynsym`: stripped libraries keep only the latter. Records are
 //! decoded here rather than through `object`, which reads one name at a time: a browser has a million.
 //!
 //! Invariants: `entries` is sorted by address; each `name` is an offset into `names`, checked when it is used.
@@ -38,9 +38,14 @@ impl Symbols {
     pub(crate) fn read(elf: &Elf, table: &str, strings: &str) -> Result<Symbols, Damage> {
         let records = elf.section(table)?.unwrap_or_default();
         let names = elf.section(strings)?.unwrap_or_default();
+        Ok(Symbols::new(&records, names))
+    }
+
+    /// The functions among these records.
+    pub(crate) fn new(records: &[u8], names: Rc<[u8]>) -> Symbols {
         let mut entries: Vec<Entry> = records.chunks_exact(RECORD).filter_map(entry).collect();
         entries.sort_by_key(|entry| entry.address);
-        Ok(Symbols { entries, names })
+        Symbols { entries, names }
     }
 
     /// The mangled name of the function that contains the address.
