@@ -298,7 +298,7 @@ fn asked_while_damaged(program: &Program, file: &str, address: u64) {
     let mut module = program.module();
     module.build_id.clear();
     let mut damage = Damage(7);
-    for round in 0..150 {
+    for round in 0..60 {
         std::fs::write(&path, damage.apply(&whole, round)).unwrap();
         assert!(!frames_with(Options::default(), module.clone(), address).is_empty());
     }
