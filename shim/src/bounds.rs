@@ -67,45 +67,60 @@ impl Bounds {
 #[derive(Debug)]
 pub(crate) struct StackMemory<'b> {
     own: &'b mut Bounds,
-    /// Addresses that may be loaded from.
+    /// Where the memory begins that may be loaded from, a multiple of 8.
     low: u64,
-    high: u64,
+    /// How many words it has.
+    words: u64,
 }
 
 impl<'b> StackMemory<'b> {
     /// For a walk that begins above `sp`.
     #[inline(always)]
     pub(crate) fn new(own: &'b mut Bounds, sp: u64) -> StackMemory<'b> {
-        if own.holds(sp) || own.extend(sp) {
-            let high = own.high;
-            return StackMemory { own, low: sp, high };
-        }
-        // The return address below sp was just used: its page is there.
-        let page = sp.wrapping_sub(8) & !(PAGE - 1);
+        let high = if own.holds(sp) || own.extend(sp) {
+            own.high
+        } else {
+            // The return address below sp was just used: its page is there.
+            (sp.wrapping_sub(8) & !(PAGE - 1)).wrapping_add(PAGE)
+        };
+        let low = sp.wrapping_add(7) & !7;
         StackMemory {
             own,
-            low: sp,
-            high: page.wrapping_add(PAGE),
+            low,
+            words: high.saturating_sub(low) / 8,
         }
+    }
+
+    fn set(&mut self, low: u64, high: u64) {
+        (self.low, self.words) = (low, high.saturating_sub(low) / 8);
+    }
+
+    /// One comparison: an address below `low` or that is no multiple of 8 becomes a huge number.
+    #[inline(always)]
+    fn holds(&self, address: u64) -> bool {
+        address.wrapping_sub(self.low).rotate_right(3) < self.words
     }
 
     /// Beyond what is known: the thread's own stack (below a signal stack), or one more page if the kernel says that it is there.
     #[cold]
     #[inline(never)]
     fn reach(&mut self, address: u64) -> bool {
-        if self.own.holds(address) && address.wrapping_add(8) <= self.own.high {
-            (self.low, self.high) = (self.own.low, self.own.high);
-            return true;
-        }
-        let (page, end) = (address & !(PAGE - 1), address.wrapping_add(7) & !(PAGE - 1));
-        if !address.is_multiple_of(8) || page != end || !sys::readable(page) {
+        if !address.is_multiple_of(8) {
             return false;
         }
-        if page == self.high {
-            self.high = page.wrapping_add(PAGE);
-        } else {
-            (self.low, self.high) = (page, page.wrapping_add(PAGE));
+        if self.own.holds(address) && address.wrapping_add(8) <= self.own.high {
+            self.set(self.own.low.wrapping_add(7) & !7, self.own.high);
+            return true;
         }
+        let page = address & !(PAGE - 1);
+        if !sys::readable(page) {
+            return false;
+        }
+        let is_next = page == self.low.wrapping_add(self.words.wrapping_mul(8));
+        self.set(
+            if is_next { self.low } else { page },
+            page.wrapping_add(PAGE),
+        );
         true
     }
 }
@@ -113,9 +128,7 @@ impl<'b> StackMemory<'b> {
 impl Memory for StackMemory<'_> {
     #[inline(always)]
     fn read(&mut self, address: u64) -> Option<u64> {
-        let inside =
-            address >= self.low && address.wrapping_add(8) <= self.high && address < self.high;
-        if !(inside && address.is_multiple_of(8) || self.reach(address)) {
+        if !(self.holds(address) || self.reach(address)) {
             return None;
         }
         let word = core::ptr::with_exposed_provenance::<u64>(usize::try_from(address).ok()?);

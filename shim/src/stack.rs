@@ -146,7 +146,7 @@ impl Scratch {
     #[cold]
     #[inline(never)]
     fn overflow(&mut self) -> SiteId {
-        self.memo.clear();
+        self.memo.forget_walk();
         self.mixed.forget();
         OVERFLOW
     }

@@ -14,12 +14,10 @@
 //! finds in the slots of `inner` what `outer` holds, comes to `outer` with its ip, sp and live registers. This is true of each
 //! pair by itself, whenever it was seen: a part of the chain may be used without a look at the rest.
 
-use crate::arch::{Registers, Rule, SAVED};
-use crate::entry::Entry;
+use crate::arch::{Registers, Rule};
+use crate::entry::{ALL, Entry};
 use crate::walk::{End, Frame, Memory, Position, Rules};
 
-/// The set of all callee-saved registers.
-const ALL: u8 = (1 << SAVED) - 1;
 /// No place of any entry.
 pub(crate) const NOWHERE: usize = usize::MAX;
 
@@ -117,14 +115,21 @@ impl<const N: usize> Chain<N> {
         None
     }
 
-    pub(crate) fn may_enter(&self, index: usize, untried: usize, at: &Position) -> bool {
+    #[inline(always)]
+    pub(crate) fn may_enter(
+        &self,
+        index: usize,
+        untried: usize,
+        at: &mut Position,
+        memory: &mut impl Memory,
+    ) -> bool {
         let entry = self.entries.get(index);
-        index < untried && entry.is_some_and(|entry| entry.agrees(&at.registers))
+        index < untried && entry.is_some_and(|entry| entry.agrees(&mut at.registers, memory))
     }
 
     /// How far the chain holds from `index` outwards, of use to a walk that has places for `places` more frames (at least one);
     /// else where it no longer does: no frame at or inside that index can be entered in this walk.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn compare(
         &self,
         index: usize,
@@ -142,11 +147,16 @@ impl<const N: usize> Chain<N> {
             index.wrapping_sub(places)
         };
         let outwards = self.entries.get(first..=index).unwrap_or(&[]);
-        for (place, pair) in outwards.windows(2).enumerate().rev() {
-            let [outer, inner] = pair else { return Err(0) };
+        let Some((mut inner, outer)) = outwards.split_last() else {
+            return Err(0);
+        };
+        let mut at = index;
+        for outer in outer.iter().rev() {
             if !inner.still_leads_to(outer, memory) {
-                return Err(first.wrapping_add(place).wrapping_add(1));
+                return Err(at);
             }
+            inner = outer;
+            at = at.wrapping_sub(1);
         }
         let is_ground = self.has_ground && first == self.start;
         Ok(if is_ground || !is_too_short {
@@ -163,20 +173,14 @@ impl<const N: usize> Chain<N> {
         })
     }
 
-    /// The rule for a frame, from the chain if the frame's ip is the remembered one.
-    pub(crate) fn rule(
-        &self,
-        known: Option<usize>,
-        at: &Position,
-        rules: &mut impl Rules,
-    ) -> Result<Rule, End> {
-        match known.and_then(|index| self.entries.get(index)) {
-            Some(entry) if entry.rule != Rule::UNSUPPORTED => Ok(entry.rule),
-            _ => at.rule(rules),
-        }
+    /// The rule of a remembered frame, if it has one.
+    #[inline(always)]
+    pub(crate) fn rule(&self, index: usize) -> Option<Rule> {
+        let entry = self.entries.get(index)?;
+        (entry.rule != Rule::UNSUPPORTED).then_some(entry.rule)
     }
 
-    /// Puts a walk at the outermost entry, and says by which rule it goes on, which may be found only now.
+    /// Puts a walk at the outermost entry, which is whole, and says by which rule it goes on, which may be found only now.
     pub(crate) fn last_step(
         &mut self,
         at: &mut Position,
@@ -209,7 +213,8 @@ impl<const N: usize> Chain<N> {
     /// met when the stack shrinks.
     pub(crate) fn begin(&mut self, fresh: &[Entry], end: End, last: &Registers) {
         self.clear();
-        let Some(outermost) = fresh.last().filter(|entry| !entry.exact) else {
+        let is_kept = |entry: &&Entry| !entry.exact && (end == End::Complete || entry.is_whole());
+        let Some(outermost) = fresh.last().filter(is_kept) else {
             return;
         };
         self.beyond = Self::beyond(end == End::Complete);
@@ -243,6 +248,7 @@ impl<const N: usize> Chain<N> {
 
     /// Adds the inner frames of a walk that entered at the innermost entry (`fresh`, innermost first), those outside of the first that a signal interrupted: of that
     /// one more is known than a rule for return addresses says.
+    #[inline]
     pub(crate) fn add_inner(&mut self, fresh: &[Entry]) {
         let plain = fresh.rsplit(|entry| entry.exact).next().unwrap_or_default();
         if !self.has_room_inside(plain.len()) && !self.make_room_inside(plain.len()) {
@@ -256,7 +262,7 @@ impl<const N: usize> Chain<N> {
             let Some(place) = inner.first_mut() else {
                 return self.clear();
             };
-            *place = *entry;
+            place.copy_filled(entry);
             let outer = outer.last().filter(|_| self.end > self.start);
             place.link(outer, live_if_outermost);
             self.end = self.end.wrapping_add(1);
@@ -270,6 +276,9 @@ impl<const N: usize> Chain<N> {
         let is_all = plain.len() == fresh.len();
         let is_whole = end == End::Complete && is_all;
         let outermost = plain.last().or(self.entry(self.start));
+        if !is_whole && !outermost.is_some_and(Entry::is_whole) {
+            return self.clear();
+        }
         let has_ground = is_whole && outermost.is_some_and(|entry| !entry.rule.is_outermost());
         let needed = plain.len().wrapping_add(usize::from(has_ground));
         if self.start < needed && !self.make_room_outside(needed) {

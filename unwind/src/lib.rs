@@ -23,6 +23,7 @@ mod chain;
 mod compile;
 mod entry;
 mod memo;
+mod recent;
 mod row;
 mod section;
 #[cfg(test)]

@@ -26,7 +26,8 @@
 
 use crate::arch::{Registers, Rule};
 use crate::chain::{Chain, NOWHERE, Reach};
-use crate::entry::Entry;
+use crate::entry::{ALL, Entry};
+use crate::recent::Recent;
 use crate::walk::{End, Frame, Memory, Position, Rules, Walked};
 
 /// A thread's last walk: of its frames, and of some more that were known before, at most `N`.
@@ -41,6 +42,7 @@ pub struct Memo<const N: usize> {
     chain: Chain<N>,
     /// How the last walk ended.
     last: End,
+    recent: Recent,
     /// Scratch: the frames of a walk that are not in the chain, innermost first.
     fresh: [Entry; N],
 }
@@ -50,11 +52,24 @@ impl<const N: usize> Memo<N> {
     pub const EMPTY: Self = Memo {
         chain: Chain::EMPTY,
         last: End::Complete,
+        recent: Recent::EMPTY,
         fresh: [Entry::EMPTY; N],
     };
 
-    /// Forgets the walk. To be called before a walk if a module that its rules came from may have gone since.
+    /// Forgets the walk and all rules. To be called before a walk if a module that rules came from may have gone since.
     pub fn clear(&mut self) {
+        self.forget_walk();
+        self.recent.clear();
+    }
+
+    /// Forgets the rules that no remembered frame has: then only what the walk is remembered for is not asked again.
+    #[cfg(test)]
+    pub(crate) fn forget_rules(&mut self) {
+        self.recent.clear();
+    }
+
+    /// Forgets the walk: the next one shares nothing with it.
+    pub fn forget_walk(&mut self) {
         self.chain.clear();
     }
 
@@ -66,6 +81,7 @@ impl<const N: usize> Memo<N> {
 
     /// As [`walk`](crate::walk), but the outermost frames that are the previous walk's (which then ended as this one) are only
     /// counted, in `shared`: neither written nor looked up.
+    #[inline(never)]
     pub fn walk(
         &mut self,
         registers: Registers,
@@ -85,7 +101,9 @@ impl<const N: usize> Memo<N> {
                 candidates = self.chain.end();
             }
             let known = self.chain.find(&at, &mut candidates);
-            if let Some(index) = known.filter(|&index| self.chain.may_enter(index, untried, &at)) {
+            if let Some(index) = known
+                && self.chain.may_enter(index, untried, &mut at, memory)
+            {
                 match self.chain.compare(index, places, memory) {
                     Ok(reach) => {
                         self.chain.cut(index);
@@ -95,10 +113,27 @@ impl<const N: usize> Memo<N> {
                 }
             }
             *place = at.frame();
-            let rule = self.chain.rule(known, &at, rules);
-            self.note(len, &at, rule);
+            let remembered = known.and_then(|index| self.chain.rule(index));
             len = len.wrapping_add(1);
-            if let Err(end) = rule.and_then(|rule| at.step(rule, memory)) {
+            let rule = match remembered.or_else(|| self.recent.find(&at)) {
+                Some(rule) => rule,
+                None => match self.recent.look_up(&at, rules) {
+                    Ok(rule) => rule,
+                    Err(end) => {
+                        self.note_last(len, &mut at, Rule::UNSUPPORTED, memory);
+                        break end;
+                    }
+                },
+            };
+            if rule.is_simple() && places > 1 {
+                self.note(len, &at, rule, 0);
+            } else {
+                self.note_with_registers(len, &mut at, rule, places == 1, memory);
+            }
+            if let Err(end) = at.step(rule, memory) {
+                if end != End::Complete {
+                    self.note_last(len, &mut at, rule, memory);
+                }
                 break end;
             }
         };
@@ -110,12 +145,40 @@ impl<const N: usize> Memo<N> {
         }
     }
 
-    /// Notes frame `len`, and its rule if there is one.
-    #[inline]
-    fn note(&mut self, len: usize, at: &Position, rule: Result<Rule, End>) {
-        if let Some(place) = self.fresh.get_mut(len) {
-            place.fill(at, rule.unwrap_or(Rule::UNSUPPORTED));
+    /// Notes the last of `len` frames, its rule, and which of its registers are loaded.
+    #[inline(always)]
+    fn note(&mut self, len: usize, at: &Position, rule: Rule, known: u8) {
+        if let Some(place) = self.fresh.get_mut(len.wrapping_sub(1)) {
+            place.fill(at, rule, known);
         }
+    }
+
+    /// Notes the last of `len` frames with the registers that its rule uses; where the chain may have to end with it, with all.
+    #[inline(never)]
+    fn note_with_registers(
+        &mut self,
+        len: usize,
+        at: &mut Position,
+        rule: Rule,
+        is_last: bool,
+        memory: &mut impl Memory,
+    ) {
+        if is_last || !rule.is_plain() {
+            return self.note_last(len, at, rule, memory);
+        }
+        let is_loaded = at.registers.load(rule.uses(), memory);
+        self.note(len, at, rule, if is_loaded { rule.uses() } else { 0 });
+    }
+
+    /// Notes the last of `len` frames, at which the chain may have to end, with all registers; those that its rule uses if not all can
+    /// be loaded.
+    #[cold]
+    #[inline(never)]
+    fn note_last(&mut self, len: usize, at: &mut Position, rule: Rule, memory: &mut impl Memory) {
+        let loaded = [ALL, rule.uses()]
+            .into_iter()
+            .find(|&wanted| at.registers.load(wanted, memory));
+        self.note(len, at, rule, loaded.unwrap_or(0));
     }
 
     /// Remembers a walk of `len` frames that has not entered the chain. `at` is where it stood at its end.
@@ -128,7 +191,7 @@ impl<const N: usize> Memo<N> {
     }
 
     /// Ends a walk that has written `len` frames and stands at the chain's innermost frame, from where the chain holds.
-    #[inline]
+    #[inline(never)]
     fn join(
         &mut self,
         reach: Reach,
@@ -185,17 +248,25 @@ impl<const N: usize> Memo<N> {
         let mut rule = self.chain.last_step(at, rules);
         let mut more = 0usize;
         let end = loop {
+            let noted = len.wrapping_add(more);
             if let Err(end) = rule.and_then(|rule| at.step(rule, memory)) {
+                if more > 0 && end != End::Complete {
+                    let rule = rule.unwrap_or(Rule::UNSUPPORTED);
+                    self.note_last(noted, at, rule, memory);
+                }
                 break end;
             }
             let written = len.wrapping_add(known).wrapping_add(more);
+            let is_last = written.wrapping_add(1) == out.len();
             let Some(place) = out.get_mut(written) else {
                 break End::TooDeep;
             };
             *place = at.frame();
-            rule = at.rule(rules);
-            self.note(len.wrapping_add(more), at, rule);
             more = more.wrapping_add(1);
+            rule = self.recent.rule(at, rules);
+            if let Ok(rule) = rule {
+                self.note_with_registers(noted.wrapping_add(1), at, rule, is_last, memory);
+            }
         };
         if more > 0 {
             self.chain.set_edge(NOWHERE);
@@ -404,9 +475,11 @@ mod tests {
             asked += 1;
             Ok(Rule::from_words([1 | 8 << 32, 0]))
         };
-        let mut memory = |address: u64| Some(u64::from((BASE..BASE + 8 * 120).contains(&address)));
+        let stack = BASE..BASE + 8 * 120;
+        let mut memory = |address: u64| Some(if stack.contains(&address) { address } else { 0 });
         let (mut out, mut full) = ([Frame::default(); 16], [Frame::default(); 16]);
-        let from = Registers::new(1, BASE + 8 * nth, [0; SAVED]);
+        let from = Registers::new(BASE + 8 * nth - 8, BASE + 8 * nth, [0; SAVED]);
+        memo.forget_rules();
         let expected = walk(
             from,
             &mut Asked(|_, _| Ok(Rule::from_words([1 | 8 << 32, 0]))),

@@ -111,7 +111,7 @@ impl From<RuleError> for End {
 
 /// Walks from `registers` (a hook's caller: `ip` is the hook's return address and becomes the first frame) outwards.
 ///
-/// Reads memory in the order of the frames, and nothing of a frame before the frame inside it was stepped out of.
+/// Reads nothing of a frame before the frame inside it was stepped out of, and the slot of a saved register only when a rule asks for it.
 pub fn walk(
     registers: Registers,
     rules: &mut impl Rules,
@@ -149,7 +149,10 @@ impl Position {
     /// At a hook's caller. r10 does not survive a call, whatever the caller of the walk put there.
     pub(crate) fn new(registers: Registers) -> Self {
         Position {
-            registers: Registers::new(registers.ip, registers.sp, registers.saved),
+            registers: Registers {
+                r10: 0,
+                ..registers
+            },
             exact: false,
         }
     }

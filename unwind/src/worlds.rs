@@ -126,6 +126,7 @@ impl World {
         let Ok(rule) = self.rules[size(ip / 16)] else {
             return;
         };
+        let [bp, ..] = registers.saved;
         let (old, [head, _]) = (*registers, rule.to_words());
         let (kind, offset) = (head & 0xff, head >> 32);
         registers.ip = ip;
@@ -133,7 +134,7 @@ impl World {
         self.put(old.sp - 8, old.ip);
         for index in 0..SAVED {
             if rule.saves() & 1 << index != 0 {
-                let slot = rule.slot(index, old.sp, &old);
+                let slot = rule.slot(index, old.sp, bp);
                 self.put(slot, old.saved[index]);
                 registers.saved[index] = self.word(2);
             }
@@ -160,7 +161,9 @@ impl World {
         let rule = self.rules.rule(registers.ip.wrapping_sub(1), false);
         let mut caller = *registers;
         let step = rule.map(|rule| rule.step(&mut caller, &mut &self.words));
-        if let Ok(Ok(Step::Caller)) = step {
+        if let Ok(Ok(Step::Caller)) = step
+            && caller.load(u8::MAX, &mut &self.words)
+        {
             *registers = caller;
         } else if self.random.below(4) == 0 {
             *registers = self.outermost();
@@ -220,6 +223,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::walk::Position;
     use crate::{End, Frame, Memo, walk};
 
     const DEPTH: usize = 96;
@@ -255,9 +259,9 @@ mod tests {
         tally: &mut Tally,
     ) {
         let (words, mut full) = (world.words, vec![Frame::default(); limit]);
-        let mut read = HashSet::new();
+        let read = readable(world, from, limit);
         let mut reading = |address: u64| {
-            read.insert(address);
+            assert!(read.contains(&address), "read {address:#x}");
             (&words).read(address)
         };
         let expected = walk(from, &mut world.rules, &mut reading, &mut full);
@@ -266,6 +270,9 @@ mod tests {
             assert!(read.contains(&address), "read {address:#x}");
             (&words).read(address)
         };
+        if world.random.below(2) == 0 {
+            memo.forget_rules();
+        }
         let (mut out, mut asked) = (vec![Frame::default(); limit], Asked(&mut world.rules, 0));
         let walked = memo.walk(from, &mut asked, &mut reading, &mut out);
         let is_unasked = asked.1 == 0;
@@ -291,6 +298,24 @@ mod tests {
             frames: full,
             end: walked.end,
         };
+    }
+
+    /// What a walk may read: what its steps read, and all slots of the frames that it was stepped out of.
+    fn readable(world: &mut World, from: Registers, limit: usize) -> HashSet<u64> {
+        let (mut read, mut at) = (HashSet::new(), Position::new(from));
+        for _ in 0..limit {
+            let mut reading = |address: u64| {
+                read.insert(address);
+                (&world.words).read(address)
+            };
+            let rule = at.rule(&mut world.rules);
+            if rule.and_then(|rule| at.step(rule, &mut reading)).is_err() {
+                break;
+            }
+            let slots = (0..SAVED).filter(|index| at.registers.slots & 1 << index != 0);
+            read.extend(slots.map(|index| at.registers.saved[index]));
+        }
+        read
     }
 
     /// Rules, and how often they were asked for.

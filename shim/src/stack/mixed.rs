@@ -273,7 +273,7 @@ impl Scratch {
     #[inline(always)]
     pub(super) fn leave_mixed(&mut self) {
         if self.mixed.is_valid {
-            self.memo.clear();
+            self.memo.forget_walk();
             self.mixed.forget();
         }
     }
@@ -287,7 +287,7 @@ impl Scratch {
         entry: &Entry,
     ) -> (Option<FrameId>, End, usize) {
         if !self.mixed.is_valid {
-            self.memo.clear(); // its frames have no places here
+            self.memo.forget_walk(); // its frames have no places here
             self.mixed.is_valid = true;
         }
         let walked = self.walk(entry, (tracer.depth + 1).max(LEAST_WALKED));

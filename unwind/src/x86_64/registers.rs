@@ -2,6 +2,11 @@
 //!
 //! The hook fills them in, `rule` steps them. Callee-saved registers are kept as an array, so that sets of them are bit masks
 //! of their indices (`rule`, `memo`). Registers that a call may destroy are not kept, but for r10 (see its field).
+//!
+//! Most frames are found without them, so a step only notes *where* a frame has saved a register; the word is loaded when a rule
+//! asks for it. A walk through code that keeps no frame pointers so reads the return addresses and nothing else.
+
+use crate::walk::Memory;
 
 /// How many callee-saved registers are carried: rbp, rbx, r12, r13, r14, r15, in this order.
 pub const SAVED: usize = 6;
@@ -27,8 +32,10 @@ pub struct Registers {
     pub ip: u64,
     /// The stack pointer as it is when `ip` runs: for the caller of a hook, the address above its return address.
     pub sp: u64,
-    /// rbp, rbx, r12, r13, r14, r15.
-    pub saved: [u64; SAVED],
+    /// rbp, rbx, r12, r13, r14, r15: each its value, or the address of the slot that holds it.
+    pub(crate) saved: [u64; SAVED],
+    /// Those of `saved` that are slots.
+    pub(crate) slots: u8,
     /// Known only in a frame that a signal interrupted (realigned functions begin with CFA = r10); 0 elsewhere, which makes a
     /// rule that asks for it fail as corrupt.
     pub r10: u64,
@@ -41,8 +48,30 @@ impl Registers {
             ip,
             sp,
             saved,
+            slots: 0,
             r10: 0,
         }
+    }
+
+    /// Loads the registers of a mask that still lie in their slots. False where a slot may not be read; what was loaded stays.
+    #[inline(always)]
+    pub(crate) fn load(&mut self, wanted: u8, memory: &mut impl Memory) -> bool {
+        self.slots & wanted == 0 || self.load_slots(wanted, memory)
+    }
+
+    fn load_slots(&mut self, wanted: u8, memory: &mut impl Memory) -> bool {
+        let places = (0..SAVED).zip(&mut self.saved);
+        for (index, place) in places.filter(|(index, _)| wanted & (1 << index) != 0) {
+            if self.slots & (1 << index) == 0 {
+                continue;
+            }
+            let Some(value) = memory.read(*place) else {
+                return false;
+            };
+            *place = value;
+            self.slots &= !(1 << index);
+        }
+        true
     }
 }
 

@@ -127,9 +127,20 @@ impl Rule {
 
     #[inline(always)]
     fn kind(self) -> Kind {
-        let [kind, ..] = self.head.to_le_bytes();
-        let place = usize::from(kind).wrapping_sub(1);
+        let place = usize::from(self.kind_byte()).wrapping_sub(1);
         KINDS.get(place).copied().unwrap_or(Kind::Unsupported)
+    }
+
+    #[inline(always)]
+    fn kind_byte(self) -> u8 {
+        let [kind, ..] = self.head.to_le_bytes();
+        kind
+    }
+
+    /// Whether everything is counted from the stack pointer, as in most code.
+    #[inline(always)]
+    pub(crate) fn is_simple(self) -> bool {
+        self.head & 0x00ff_00ff == Kind::Rsp as u64
     }
 
     #[inline(always)]
@@ -159,6 +170,7 @@ impl Rule {
     }
 
     /// The callee-saved registers that must be known to apply the rule.
+    #[inline(always)]
     pub(crate) fn uses(self) -> u8 {
         let slots = if self.relative() == 0 { 0 } else { 1 << BP };
         slots
@@ -174,11 +186,10 @@ impl Rule {
     }
 
     /// Whether the caller can be remembered (`memo`): not across a signal, whose frame holds every register.
+    #[inline(always)]
     pub(crate) fn is_plain(self) -> bool {
-        !matches!(
-            self.kind(),
-            Kind::Signal | Kind::Outermost | Kind::Unsupported
-        )
+        let plain = Kind::Rsp as u8..=Kind::Plt as u8;
+        plain.contains(&self.kind_byte())
     }
 
     /// Whether this is the outermost function of a stack.
@@ -186,10 +197,9 @@ impl Rule {
         self.kind() == Kind::Outermost
     }
 
-    /// Where the slot of a saved register lies.
+    /// Where the slot of a saved register lies; `bp` is the frame's rbp, which matters if `uses` says so.
     #[inline(always)]
-    pub(crate) fn slot(self, index: usize, cfa: u64, registers: &Registers) -> u64 {
-        let [bp, ..] = registers.saved;
+    pub(crate) fn slot(self, index: usize, cfa: u64, bp: u64) -> u64 {
         let shift = SLOT_BITS.wrapping_mul(u32::try_from(index).unwrap_or(0));
         let biased = self.slots.wrapping_shr(shift) & ((1 << SLOT_BITS) - 1);
         let slot = biased.wrapping_sub(SLOT_BIAS.cast_unsigned());
@@ -199,7 +209,7 @@ impl Rule {
         base.wrapping_add(slot.wrapping_mul(8))
     }
 
-    /// The slot that the CFA is loaded from, for rules that load it.
+    /// The slot that the CFA is loaded from, for rules that load it. What the rule `uses` is loaded.
     pub(crate) fn cfa_slot(self, registers: &Registers) -> Option<u64> {
         let [bp, ..] = registers.saved;
         match self.kind() {
@@ -248,9 +258,21 @@ impl Rule {
     /// Turns a frame's registers into its caller's. On an error they are as they were.
     ///
     /// The new stack pointer is above the old one and 8-aligned, except across a signal frame, where the stack may change:
-    /// a loop over steps must bound itself.
-    #[inline]
+    /// a loop over steps must bound itself. Slots of saved registers are not read here, but by the step that needs them.
+    #[inline(always)]
     pub fn step<M: Memory>(
+        self,
+        registers: &mut Registers,
+        memory: &mut M,
+    ) -> Result<Step, WalkError> {
+        if !self.is_simple() {
+            return self.other_step(registers, memory);
+        }
+        self.step_to(registers.sp.wrapping_add(self.offset()), registers, memory)
+    }
+
+    #[inline(never)]
+    fn other_step<M: Memory>(
         self,
         registers: &mut Registers,
         memory: &mut M,
@@ -258,28 +280,47 @@ impl Rule {
         if !self.is_plain() {
             return self.last_step(registers, memory);
         }
+        if !registers.load(self.uses(), memory) {
+            return Err(WalkError::Unreadable);
+        }
         let cfa = self.cfa(registers, memory)?;
+        self.step_to(cfa, registers, memory)
+    }
+
+    #[inline(always)]
+    fn step_to<M: Memory>(
+        self,
+        cfa: u64,
+        registers: &mut Registers,
+        memory: &mut M,
+    ) -> Result<Step, WalkError> {
         if cfa <= registers.sp || cfa & 7 != 0 {
             return Err(WalkError::Corrupt);
         }
         let ip = memory
             .read(cfa.wrapping_sub(8))
             .ok_or(WalkError::Unreadable)?;
-        let mut saved = registers.saved;
-        if self.saves() != 0 {
-            for (index, value) in saved.iter_mut().enumerate() {
-                if self.saves() & (1 << index) != 0 {
-                    let slot = self.slot(index, cfa, registers);
-                    *value = memory.read(slot).ok_or(WalkError::Unreadable)?;
-                }
-            }
-        }
-        *registers = Registers::new(ip, cfa, saved);
+        self.restore(cfa, registers);
+        (registers.ip, registers.sp, registers.r10) = (ip, cfa, 0);
         Ok(if ip == 0 {
             Step::Outermost
         } else {
             Step::Caller
         })
+    }
+
+    /// Notes where the caller's registers lie that this frame has saved.
+    #[inline(always)]
+    fn restore(self, cfa: u64, registers: &mut Registers) {
+        let ([bp, ..], mut left) = (registers.saved, self.saves());
+        registers.slots |= left;
+        while left != 0 {
+            let index = left.trailing_zeros() as usize;
+            if let Some(place) = registers.saved.get_mut(index) {
+                *place = self.slot(index, cfa, bp);
+            }
+            left &= left.wrapping_sub(1);
+        }
     }
 
     #[cold]
@@ -314,6 +355,7 @@ fn interrupted(ucontext: u64, memory: &mut impl Memory) -> Option<Registers> {
         ip: greg(GREG_IP)?,
         sp: greg(GREG_SP)?,
         saved,
+        slots: 0,
         r10: greg(GREG_R10)?,
     })
 }
@@ -328,6 +370,7 @@ mod tests {
     fn stepped(rule: Rule, memory: &[(u64, u64)]) -> Result<(Step, Registers), WalkError> {
         let mut registers = Registers::new(0x40_000c, 0x1000, SAVED_IN);
         let step = rule.step(&mut registers, &mut Words::new(memory))?;
+        registers.load(u8::MAX, &mut Words::new(memory));
         Ok((step, registers))
     }
 
@@ -437,7 +480,7 @@ mod tests {
         }
         for offset in [-4096i64, -8, 0, 8, 4088] {
             let rule = rule.saving(R15, false, offset).unwrap();
-            let slot = rule.slot(R15, 0x10000, &Registers::new(0, 0, [0; SAVED]));
+            let slot = rule.slot(R15, 0x10000, 0);
             assert_eq!(slot, 0x10000u64.wrapping_add_signed(offset));
         }
     }
