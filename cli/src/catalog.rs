@@ -6,8 +6,10 @@
 use crate::error::{Error, Kind};
 use crate::mark::Mark;
 use crate::model::{Moment, Snapshot};
+use crate::nearest::nearest;
 use crate::process::{self, Memory, Origin};
 use crate::session::{self, Session};
+use crate::shell;
 use crate::snapshot;
 use crate::store::{self, Store};
 use std::path::PathBuf;
@@ -240,13 +242,22 @@ impl Catalog {
             .into_iter()
             .map(|mark| mark.moment.name)
             .collect();
-        let next = match names.is_empty() {
-            true if name == "last" => "take one with `heapshim mark`".to_owned(),
-            true => format!("take one with `heapshim mark {name}`"),
-            false => format!("there are: start, {}, now", names.join(", ")),
+        let known = names.iter().map(String::as_str).chain(["start", "now"]);
+        let next = match nearest(name, known) {
+            _ if is_process(name) => format!("a process is named with -p {name}"),
+            Some(right) => format!("did you mean {}?", shell::word(right)),
+            None if !names.is_empty() => format!("there are: start, {}, now", names.join(", ")),
+            None if name == "last" => "take one with `heapshim mark`".to_owned(),
+            None => format!("take one with `heapshim mark {}`", shell::word(name)),
         };
         Error::new(Kind::Missing, &self.object, format!("no mark '{name}'")).next(next)
     }
+}
+
+/// True where a word is no mark but a process: a slip that is easily made.
+fn is_process(word: &str) -> bool {
+    word.parse()
+        .is_ok_and(|pid| process::start_ticks(pid).is_some())
 }
 
 fn listed(snapshot: &Snapshot, inside: Option<u32>) -> Listed {

@@ -72,6 +72,27 @@ impl Error {
         self
     }
 
+    /// What it is about.
+    #[must_use]
+    pub fn object(&self) -> &str {
+        &self.object
+    }
+
+    /// What is wrong, with its cause.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        match &self.source {
+            Some(source) => format!("{}: {}", self.problem, plain(&source.to_string())),
+            None => self.problem.clone(),
+        }
+    }
+
+    /// The step that the user can take next.
+    #[must_use]
+    pub fn step(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
     /// What sort of failure it is.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -81,11 +102,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = format!("{}: {}", self.object, self.problem);
-        if let Some(source) = &self.source {
-            line.push_str(": ");
-            line.push_str(&source.to_string());
-        }
+        let mut line = format!("{}: {}", self.object, self.problem());
         if let Some(next) = &self.next {
             line.push_str("; ");
             line.push_str(next);
@@ -93,6 +110,12 @@ impl fmt::Display for Error {
         // One line whatever a name holds: a file name may contain a newline or an escape sequence.
         f.write_str(&line.replace(char::is_control, "?"))
     }
+}
+
+/// What the system said, without the number that std adds to it.
+fn plain(cause: &str) -> String {
+    let number = cause.rfind(" (os error ").filter(|_| cause.ends_with(')'));
+    cause[..number.unwrap_or(cause.len())].to_owned()
 }
 
 impl StdError for Error {
@@ -116,7 +139,7 @@ mod tests {
         .next("do this");
         assert_eq!(
             error.to_string(),
-            "a?b: not read: Permission denied (os error 13); do this"
+            "a?b: not read: Permission denied; do this"
         );
         assert_eq!(error.kind(), Kind::Denied);
     }

@@ -2,8 +2,10 @@
 pub mod blame;
 pub mod catalog;
 pub mod complaint;
+pub mod denial;
 pub mod diff;
 pub mod directory;
+pub mod doctor;
 pub mod error;
 #[cfg(test)]
 mod fixture;
@@ -14,11 +16,13 @@ pub mod library;
 pub mod mapping;
 pub mod mark;
 pub mod model;
+pub mod nearest;
 pub mod overview;
 pub mod process;
 pub mod render;
 pub mod report;
 pub mod session;
+pub mod shell;
 pub mod snapshot;
 pub mod store;
 pub mod subject;

@@ -106,11 +106,14 @@ fn check(fd: BorrowedFd<'_>, object: &dyn fmt::Display) -> Result<(u64, u64), Er
 fn unreadable(object: impl fmt::Display, error: heapshim_ledger::Error) -> Error {
     let (next, problem) = match error {
         heapshim_ledger::Error::Version { .. } => (
-            "use the heapshim that it was started with",
-            "another version's ledger",
+            "look at it with that heapshim, or start it again with this one",
+            "started by another version of heapshim",
         ),
         heapshim_ledger::Error::NotReady { .. } => ("try again", "it is just starting"),
-        _ => ("start it again with `heapshim run`", "ledger not readable"),
+        _ => (
+            "start it again with `heapshim run`",
+            "its account is damaged",
+        ),
     };
     Error::new(Kind::Damaged, object, problem)
         .because(error)
@@ -145,7 +148,9 @@ mod tests {
         let empty = Mapping::new(memfd(8192, sealed), "pid 7").expect("mapped");
         let error = empty.reader("pid 7").expect_err("no magic");
         assert!(
-            error.to_string().starts_with("pid 7: ledger not readable"),
+            error
+                .to_string()
+                .starts_with("pid 7: its account is damaged"),
             "{error}"
         );
         let file = std::fs::File::open("/proc/self/exe").expect("opened");

@@ -80,6 +80,13 @@ pub fn exe(pid: u32) -> Option<String> {
     Some(link.to_string_lossy().into_owned())
 }
 
+/// True where the name is what the process calls itself, or that of its executable.
+#[must_use]
+pub fn is_called(pid: u32, name: &str) -> bool {
+    let is_base = |exe: String| Path::new(&exe).file_name().is_some_and(|base| base == name);
+    comm(pid).is_some_and(|comm| comm == name) || exe(pid).is_some_and(is_base)
+}
+
 /// Its arguments.
 #[must_use]
 pub fn cmdline(pid: u32) -> Option<Vec<String>> {

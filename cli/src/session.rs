@@ -5,10 +5,13 @@
 //! others, in `run`): its own is the one whose header has its pid, and of those the youngest. Who may look is decided by the kernel
 //! (ptrace(2), PTRACE_MODE_READ). Not here: what is inside a ledger (`snapshot`).
 
+use crate::denial;
 use crate::error::{Error, Kind};
 use crate::mapping::Mapping;
 use crate::model::Process;
+use crate::nearest::nearest;
 use crate::process;
+use crate::shell;
 use heapshim_ledger::Reader;
 use heapshim_ledger::modules::MAX_TEXT;
 use heapshim_ledger::sync::Word;
@@ -43,10 +46,7 @@ impl Session {
         let object = format!("pid {pid}");
         match find(pid) {
             Ok(Some(session)) => Ok(session),
-            Ok(None) => Err(
-                Error::new(Kind::Missing, object, "not traced: it has no ledger")
-                    .next("start it with `heapshim run`"),
-            ),
+            Ok(None) => Err(not_traced(object, pid)),
             Err(error) => Err(error),
         }
     }
@@ -79,6 +79,12 @@ impl Session {
         let reader = self.reader()?;
         Ok(process::describe(self.pid, recorded(self.pid, &reader)))
     }
+}
+
+/// The error for a process that runs without the shim.
+fn not_traced(object: String, pid: u32) -> Error {
+    let next = format!("start it with `heapshim run`; `heapshim doctor -p {pid}` says more");
+    Error::new(Kind::Missing, object, "not traced").next(next)
 }
 
 /// Who the ledger says it is.
@@ -122,33 +128,48 @@ pub fn resolve(target: Option<&str>) -> Result<Session, Error> {
     if let Some(Ok(pid)) = target.map(str::parse) {
         return Session::attach(pid);
     }
-    let mut found = all();
-    if let Some(name) = target {
-        found.retain(|session| is_called(session, name));
-    }
+    let all = all();
+    let names: Vec<String> = all
+        .iter()
+        .filter_map(|session| Some(session.process().ok()?.name))
+        .collect();
+    let wanted = |session: &Session| target.is_none_or(|name| is_called(session, name));
+    let mut found: Vec<Session> = all.into_iter().filter(wanted).collect();
     match (found.len(), found.pop()) {
         (1, Some(session)) => Ok(session),
-        (0, _) => Err(none(target)),
+        (0, _) => Err(none(target, &names)),
         (_, last) => Err(several(target, found.iter().chain(&last))),
     }
 }
 
 fn is_called(session: &Session, name: &str) -> bool {
-    session.process().is_ok_and(|process| {
-        process.name == name
-            || Path::new(&process.exe)
-                .file_name()
-                .is_some_and(|base| base == name)
-    })
+    process::is_called(session.pid, name)
+        || session.process().is_ok_and(|process| process.name == name)
 }
 
-fn none(target: Option<&str>) -> Error {
-    let start = "start one with `heapshim run`";
-    match target {
-        Some(name) => Error::new(Kind::Missing, name, "no traced process of that name"),
-        None => Error::new(Kind::Missing, "target", "no process is traced"),
+/// Nothing matches; `names` are those of all that are traced.
+fn none(target: Option<&str>, names: &[String]) -> Error {
+    let start = "start one with `heapshim run -- COMMAND`";
+    let Some(name) = target else {
+        return Error::new(Kind::Missing, "target", "no process is traced").next(start);
+    };
+    if let Some(pid) = untraced(name) {
+        return not_traced(format!("{name} (pid {pid})"), pid);
     }
-    .next(start)
+    let next = match nearest(name, names.iter().map(String::as_str)) {
+        Some(right) => format!("did you mean -p {}?", shell::word(right)),
+        None if names.is_empty() => start.to_owned(),
+        None => format!("there are: {}", names.join(", ")),
+    };
+    Error::new(Kind::Missing, name, "no traced process of that name").next(next)
+}
+
+/// A process of this name, which is then one that is not traced.
+fn untraced(name: &str) -> Option<u32> {
+    let mut pids = process::all()
+        .into_iter()
+        .filter(|&pid| pid != std::process::id());
+    pids.find(|&pid| process::is_called(pid, name))
 }
 
 fn several<'a>(target: Option<&str>, found: impl Iterator<Item = &'a Session>) -> Error {
@@ -208,12 +229,7 @@ fn open(pid: u32, path: &Path) -> Result<(u32, u64, Session), Error> {
 fn refused(pid: u32, error: io::Error) -> Error {
     let object = format!("pid {pid}");
     match error.kind() {
-        io::ErrorKind::NotFound => Error::new(Kind::Missing, object, "no such process")
-            .next("`heapshim ls` lists those that are traced"),
-        io::ErrorKind::PermissionDenied => {
-            let problem = "permission denied: it runs as another user, or has changed its rights";
-            Error::new(Kind::Denied, object, problem).next("try as root")
-        }
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => denial::error(pid),
         _ => Error::io(object, "descriptors not read", error),
     }
 }
@@ -229,8 +245,8 @@ mod tests {
         assert!(error.to_string().contains("no such process"), "{error}");
         let pid = std::process::id();
         let error = Session::attach(pid).expect_err("not traced");
-        let expected =
-            format!("pid {pid}: not traced: it has no ledger; start it with `heapshim run`");
+        let next = format!("start it with `heapshim run`; `heapshim doctor -p {pid}` says more");
+        let expected = format!("pid {pid}: not traced; {next}");
         assert_eq!(error.to_string(), expected);
         let error = resolve(Some("no-such-name")).expect_err("no such name");
         assert_eq!(error.kind(), Kind::Missing);

@@ -197,6 +197,15 @@ fn root() -> Result<PathBuf, Error> {
     })
 }
 
+/// The directory of all marks, made where it is not there.
+///
+/// # Errors
+/// As [`Store::save`].
+pub fn place() -> Result<PathBuf, Error> {
+    let private = Private::open_or_make(&root()?, Reach::Owner)?;
+    Ok(private.path().to_path_buf())
+}
+
 /// The directories of all processes: pid, start time, path.
 fn processes(root: &Path) -> Vec<(u32, u64, PathBuf)> {
     let entries = fs::read_dir(root).into_iter().flatten().flatten();

@@ -1,25 +1,20 @@
-//! What would stop a program from being traced, read off its file before it is started.
+//! What a command's words will execute, looked up as execvp(3) does, and why that cannot be traced, if so.
 //!
-//! Called by `run`. A preloaded library is loaded by the dynamic loader alone: a static program has none, another libc's cannot load
-//! ours, a setuid program's ignores LD_PRELOAD (ld.so(8)). What cannot be read is left to the kernel to judge.
+//! Called by `run` and `doctor`, so that both say the same of a file. A script is followed to its interpreter, and behind `env` to the
+//! program that is meant: what is true of the last file decides (`image`, `rights`). What cannot be read is left to the kernel to judge.
 
+use super::image::{self, Obstacle};
+use super::script::{self, Line};
+use super::{preloads, rights};
 use crate::error::{Error, Kind};
-use object::elf;
-use object::read::elf::{FileHeader, ProgramHeader};
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Interpreters of interpreters that the kernel follows (fs/exec.c).
-const MAX_INTERPRETERS: u32 = 5;
-/// Bytes that the kernel reads of a `#!` line.
-const MAX_LINE: usize = 256;
-/// Bytes that hold ELF header, program headers and the interpreter's path of every usual file.
-const HEAD: u64 = 64 * 1024;
+const MAX_INTERPRETERS: usize = 5;
 
 /// Why a command is not run under the shim.
 #[derive(Debug)]
@@ -32,12 +27,46 @@ pub struct Refusal {
     pub error: Error,
 }
 
-/// Looks the command up as execvp(3) does and says why it cannot be traced, if so.
+/// Looks the command up as execvp(3) does and says why it cannot be traced, if so; else the files that will be executed one for the
+/// other: a script, its interpreter, the program that `env` finds. The last is the program that is traced.
 ///
 /// # Errors
 /// The refusal: 127 where it is not found, 126 where it cannot be executed or traced.
-pub fn check(command: &OsStr) -> Result<(), Refusal> {
-    follow(&find(command)?, MAX_INTERPRETERS)
+pub fn check(command: &OsStr) -> Result<Vec<PathBuf>, Refusal> {
+    let found = find(command)?;
+    let mut chain = vec![found.clone()];
+    while let Some(line) = first_line(&chain) {
+        follow(&line, &mut chain).map_err(|(status, obstacle)| {
+            let next = obstacle.next;
+            refusal(status, &found, &obstacle.what, &next)
+        })?;
+    }
+    let program = chain.last().unwrap_or(&found);
+    let obstacle = rights::obstacle(program).or_else(|| image::obstacle(program));
+    match obstacle.or_else(preloads::obstacle) {
+        Some(obstacle) => Err(untraceable(&found, program, &obstacle)),
+        None => Ok(chain),
+    }
+}
+
+/// The first line of the last file, where that is a script which the kernel follows.
+fn first_line(chain: &[PathBuf]) -> Option<Line> {
+    let last = chain.last().filter(|_| chain.len() <= MAX_INTERPRETERS)?;
+    script::line(&image::read_head(last)?)
+}
+
+/// Adds what the line leads to.
+fn follow(line: &Line, chain: &mut Vec<PathBuf>) -> Result<(), (u8, Obstacle)> {
+    let interpreter = &line.interpreter;
+    if accessible(interpreter).is_err() {
+        return Err((126, script::missing(interpreter)));
+    }
+    chain.push(interpreter.clone());
+    if let Some(program) = &line.program {
+        let found = find(program).map_err(|_| (127, script::not_in_path(program)))?;
+        chain.push(found);
+    }
+    Ok(())
 }
 
 /// The refusal of a system that did not start the words, as a shell would exit.
@@ -98,110 +127,16 @@ fn accessible(path: &Path) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn follow(path: &Path, left: u32) -> Result<(), Refusal> {
-    let Some(head) = read_head(path) else {
-        return Ok(());
+/// `found` is what was asked for, `program` the file at the end of its chain.
+fn untraceable(found: &Path, program: &Path, obstacle: &Obstacle) -> Refusal {
+    let what = match found == program {
+        true => obstacle.what.clone(),
+        false => format!("its interpreter {}: {}", program.display(), obstacle.what),
     };
-    if let Some(line) = head.strip_prefix(b"#!") {
-        return match (interpreter(line), left) {
-            (Some(next), 1..) => follow(&next, left - 1),
-            _ => Ok(()),
-        };
-    }
-    if !head.starts_with(&elf::ELFMAG) {
-        return Ok(()); // execvp hands it to /bin/sh
-    }
-    if gains_rights(path) {
-        return Err(untraceable(
-            path,
-            "setuid or with capabilities: the loader ignores LD_PRELOAD",
-            "trace it as its owner",
-        ));
-    }
-    elf_problem(&head).map_or(Ok(()), |(problem, next)| {
-        Err(untraceable(path, problem, next))
-    })
-}
-
-fn read_head(path: &Path) -> Option<Vec<u8>> {
-    let mut head = Vec::new();
-    File::open(path)
-        .ok()?
-        .take(HEAD)
-        .read_to_end(&mut head)
-        .ok()?;
-    Some(head)
-}
-
-/// The program that a `#!` line names.
-fn interpreter(line: &[u8]) -> Option<PathBuf> {
-    let line = line.get(..MAX_LINE).unwrap_or(line);
-    let line = line.split(|&byte| byte == b'\n').next()?.trim_ascii();
-    let word = line.split(u8::is_ascii_whitespace).next()?;
-    (!word.is_empty()).then(|| OsStr::from_bytes(word).into())
-}
-
-/// True where the kernel would start it in secure mode: it changes user or group, or has capabilities, and we are not root.
-fn gains_rights(path: &Path) -> bool {
-    let Ok(metadata) = fs::metadata(path) else {
-        return false;
-    };
-    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-    let other_user = metadata.mode() & 0o4000 != 0 && metadata.uid() != uid.as_raw();
-    let other_group = metadata.mode() & 0o2010 == 0o2010 && metadata.gid() != gid.as_raw();
-    let mut value = [0u8; 64];
-    let capabilities = rustix::fs::getxattr(path, "security.capability", &mut value).is_ok();
-    other_user || other_group || capabilities && !uid.is_root()
-}
-
-/// What is wrong with an ELF file, and the next step.
-fn elf_problem(head: &[u8]) -> Option<(&'static str, &'static str)> {
-    let native = [elf::EM_X86_64, elf::EM_AARCH64];
-    let machine = if cfg!(target_arch = "x86_64") {
-        native[0]
-    } else {
-        native[1]
-    };
-    if head.get(4) != Some(&elf::ELFCLASS64.0) {
-        return Some(("a 32-bit program", "build it for 64 bits"));
-    }
-    let header = elf::FileHeader64::<object::Endianness>::parse(head).ok()?;
-    let endian = header.endian().ok()?;
-    if header.e_machine(endian) != machine {
-        return Some((
-            "a program for another kind of processor",
-            "build it for this one",
-        ));
-    }
-    let segments = header.program_headers(endian, head).ok()?;
-    match segments
-        .iter()
-        .find_map(|segment| segment.interpreter(endian, head).ok()?)
-    {
-        None => Some((
-            "statically linked: no library can be preloaded",
-            "link it dynamically",
-        )),
-        Some(loader) => foreign_loader(loader),
-    }
-}
-
-fn foreign_loader(loader: &[u8]) -> Option<(&'static str, &'static str)> {
-    let base = loader.rsplit(|&byte| byte == b'/').next().unwrap_or(loader);
-    let foreign = [&b"ld-musl"[..], b"ld-uClibc", b"linker"];
-    let is_foreign = foreign.iter().any(|name| base.starts_with(name));
-    let next = "trace a build for glibc, or build heapshim for its libc";
-    is_foreign.then_some((
-        "linked with another libc than glibc, which the shim needs",
-        next,
-    ))
-}
-
-fn untraceable(path: &Path, problem: &str, next: &str) -> Refusal {
-    let next = format!("{next}, or run it untraced with --anyway");
+    let next = format!("{}, or run it untraced with --anyway", obstacle.next);
     Refusal {
         runs: true,
-        ..refusal(126, path, problem, &next)
+        ..refusal(126, found, &what, &next)
     }
 }
 
@@ -217,10 +152,22 @@ fn refusal(status: u8, path: &Path, problem: &str, next: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Scratch;
     use std::os::unix::fs::PermissionsExt;
 
+    fn line(command: &Path) -> String {
+        check(command.as_os_str())
+            .map_or_else(|refusal| refusal.error.to_string(), |_| String::new())
+    }
+
     fn status(command: &Path) -> u8 {
-        check(command.as_os_str()).map_or_else(|refusal| refusal.status, |()| 0)
+        check(command.as_os_str()).map_or_else(|refusal| refusal.status, |_| 0)
+    }
+
+    fn program(scratch: &Scratch, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = scratch.write(name, bytes);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
     }
 
     /// Check that what every system has is let through, and that what is not there or no program is told apart.
@@ -234,46 +181,37 @@ mod tests {
         assert_eq!(status(Path::new("/etc/passwd")), 126);
     }
 
-    /// Check that a static program, a 32-bit one, one for musl and a script for one of them are refused, and would run.
+    /// Check that a script is followed to its interpreter, also through `env`, and is refused for what is wrong there.
     #[test]
-    fn untraceable_files() {
-        let base = env::temp_dir().join(format!("heapshim-executable-{}", std::process::id()));
-        fs::create_dir_all(&base).expect("scratch");
-        let write = |name: &str, bytes: &[u8]| {
-            let path = base.join(name);
-            fs::write(&path, bytes).expect("written");
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("chmod");
-            path
-        };
-        let shell = fs::read("/bin/sh").expect("read");
-        let mut narrow = shell.clone();
-        narrow[4] = elf::ELFCLASS32.0;
-        let mut loaderless = shell.clone();
-        loaderless[56..58].copy_from_slice(&0u16.to_le_bytes());
-        let at = shell
-            .windows(8)
-            .position(|bytes| bytes == b"ld-linux")
-            .expect("a loader");
-        let mut musl = shell.clone();
-        musl[at..at + 8].copy_from_slice(b"ld-musl-");
-        for (name, bytes) in [
-            ("narrow", &narrow),
-            ("static", &loaderless),
-            ("musl", &musl),
-        ] {
-            let path = write(name, bytes);
-            let refusal = check(path.as_os_str()).expect_err(name);
-            assert_eq!((refusal.status, refusal.runs), (126, true), "{name}");
-            assert!(refusal.error.to_string().contains("--anyway"));
-            let script = write("script", format!("#! {} -x\n", path.display()).as_bytes());
-            assert_eq!(status(&script), 126);
-        }
-        let itself = write(
-            "itself",
-            format!("#!{}/itself\n", base.display()).as_bytes(),
+    fn scripts() {
+        let scratch = Scratch::new("executable");
+        let mut narrow = fs::read("/bin/sh").unwrap();
+        narrow[4] = object::elf::ELFCLASS32.0;
+        let narrow = program(&scratch, "narrow", &narrow);
+        let script = |text: String| program(&scratch, "script", text.as_bytes());
+        let path = scratch.path().join("script").display().to_string();
+        let (inside, anyway) = (narrow.display(), "or run it untraced with --anyway");
+        let because = format!("its interpreter {inside}: a 32-bit program");
+        let expected = format!("{path}: {because}; build it for 64 bits, {anyway}");
+        assert_eq!(line(&script(format!("#! {inside} -x\n"))), expected);
+        assert_eq!(
+            line(&script(format!("#!/usr/bin/env {inside}\n"))),
+            expected
         );
+        let gone = script("#!/no/such\n".to_owned());
+        let next = "correct the script's first line, or install it";
+        let expected = format!("{path}: its interpreter /no/such is not there; {next}");
+        assert_eq!((line(&gone), status(&gone)), (expected, 126));
+        let unknown = script("#!/usr/bin/env no-such-program\n".to_owned());
+        assert_eq!(status(&unknown), 127);
+        let found = script("#!/usr/bin/env sh\n".to_owned());
+        let chain = check(found.as_os_str()).expect("traced");
+        assert_eq!(
+            (chain.len(), chain[2].file_name()),
+            (3, Some(OsStr::new("sh")))
+        );
+        let itself = script(format!("#!{path}\n"));
         assert_eq!(status(&itself), 0);
-        assert_eq!(status(&write("text", b"echo hello\n")), 0);
-        fs::remove_dir_all(&base).expect("removed");
+        assert_eq!(status(&script("echo hello\n".to_owned())), 0);
     }
 }

@@ -1,13 +1,19 @@
 //! Starting a program under the shim and holding what it and its children account for, until they end.
 //!
-//! Called by the commands `run` and `demo`. `executable` says beforehand what cannot be traced; `command` starts it; `gather` receives
+//! Called by the commands `run` and `demo`. `executable` says beforehand what cannot be traced (with `image`, `rights`, `script`, `preloads`,
+//! `allocator`, which `doctor` asks, too); `command` starts it; `gather` receives
 //! the ledgers of the whole tree over a socket; `signals` keeps the terminal's signals from ending us before our report. All of it is
 //! one thread around one poll(2): nothing here waits for the target, and the target never waits for us.
 
+pub mod allocator;
 mod child;
 mod command;
 mod executable;
 mod gather;
+pub mod image;
+pub mod preloads;
+mod rights;
+mod script;
 mod signals;
 mod spoken;
 

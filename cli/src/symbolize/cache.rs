@@ -34,6 +34,18 @@ pub struct Options {
     pub progress: Progress,
 }
 
+impl Options {
+    /// Where debug files are looked for.
+    pub(super) fn places(&self) -> Places {
+        Places {
+            debug_dirs: self.debug_dirs.clone(),
+            root: self.root.clone().filter(|root| root.is_dir()),
+            live: self.live.map(Live::new),
+            progress: self.progress,
+        }
+    }
+}
+
 /// Turns frames into functions, files and lines.
 #[derive(Debug)]
 pub struct Symbolizer {
@@ -50,12 +62,7 @@ impl Symbolizer {
     /// A symbolizer that has opened nothing yet.
     #[must_use]
     pub fn new(options: Options) -> Symbolizer {
-        let places = Places {
-            debug_dirs: options.debug_dirs.clone(),
-            root: options.root.clone().filter(|root| root.is_dir()),
-            live: options.live.map(Live::new),
-            progress: options.progress,
-        };
+        let places = options.places();
         Symbolizer {
             options,
             places,

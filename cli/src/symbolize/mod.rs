@@ -3,7 +3,7 @@
 //! [`Symbolizer`] is all that other stages call. Below it, one concept a file: `frame` (what comes out, and why something
 //! did not), `cache` (which module, which address, asked once), `module` (all that there is of one), `elf` (a file's sections), `inflate`, `dwarf`
 //! (lines and inlined functions), `split` (their parts in other files), `symbols` (names where there is no more), `separate` (debug files that lie
-//! elsewhere), `live` and `image` (what a running target still has), `python` (what an
+//! elsewhere), `lines` (whether a module has any, for `doctor`), `live` and `image` (what a running target still has), `python` (what an
 //! interpreter has said itself), `demangle`, `open`, `progress`.
 //!
 //! The files are named by the target, which may be hostile: nothing here trusts a size, an offset or a path, an address that
@@ -23,6 +23,7 @@ mod elf;
 mod frame;
 mod image;
 mod inflate;
+mod lines;
 mod live;
 mod module;
 mod open;
@@ -35,6 +36,7 @@ mod symbols;
 pub(crate) use cache::nodes;
 pub use cache::{Options, Symbolizer};
 pub use frame::{Language, Reason, SymbolFrame};
+pub use lines::{Lines, lines_of};
 pub use open::{open_regular, resolve_in};
 pub use progress::Progress;
 pub use python::absolute;

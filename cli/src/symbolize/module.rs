@@ -251,7 +251,7 @@ impl OpenModule {
 }
 
 /// The module's own file, if it is the one that was loaded: at its path, else as the running target has it.
-fn open_own(module: &Module, places: &Places, name: &str) -> Result<Elf, Reason> {
+pub(super) fn open_own(module: &Module, places: &Places, name: &str) -> Result<Elf, Reason> {
     let named = open_named(module, places, name);
     let Some(live) = &places.live else {
         return named;

@@ -12,10 +12,12 @@
 
 mod build;
 mod diff;
+mod doctor;
 mod library;
 mod marks;
 mod notes;
 mod place;
+mod refusals;
 mod signals;
 mod streams;
 mod tree;

@@ -72,6 +72,66 @@ impl Place {
         command
     }
 
+    /// A program as it is, in the environment of this place: nothing is preloaded.
+    pub(crate) fn program(&self, path: &str) -> Command {
+        let mut program = Command::new(path);
+        program.env_clear().env("HOME", &self.0);
+        program.stdout(Stdio::piped()).stderr(Stdio::piped());
+        program
+    }
+
+    /// The command as another user than root runs it: a copy of it, which that user can reach. Takes root.
+    pub(crate) fn as_nobody(&self, words: &[&str]) -> Output {
+        let copy = self.word("heapshim");
+        if !Path::new(&copy).exists() {
+            fs::copy(env!("CARGO_BIN_EXE_heapshim"), &copy).expect("copied");
+        }
+        let as_user = ["--reuid=65534", "--regid=65534", "--clear-groups", &copy];
+        let mut setpriv = Command::new("setpriv");
+        setpriv.args(as_user).args(words).env_clear();
+        setpriv
+            .env("PATH", "/usr/bin:/bin")
+            .env("XDG_CACHE_HOME", self.path("nobody"));
+        setpriv.stdin(Stdio::null()).output().expect("setpriv")
+    }
+
+    /// A script for a shell that sees no process but its own: "the only traced process" is then what the script started. None where no
+    /// such namespace can be made.
+    pub(crate) fn alone(&self, script: &str) -> Option<Output> {
+        let root = fs::metadata("/proc/self")
+            .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+        let user = if root { "" } else { "--user --map-root-user" };
+        let unshare = format!("unshare {user} --pid --fork --mount-proc sh");
+        let possible = self.shell(&format!("{unshare} -c true")).status.success();
+        fs::write(self.path("script.sh"), script).expect("a script");
+        possible.then(|| self.shell(&format!("exec {unshare} script.sh")))
+    }
+
+    /// A line for a shell, in this directory, that finds the command by its name.
+    pub(crate) fn shell(&self, line: &str) -> Output {
+        let command = self.command::<&str>(&[]);
+        let directory = Path::new(env!("CARGO_BIN_EXE_heapshim"))
+            .parent()
+            .expect("a directory");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(
+            [directory.to_path_buf()]
+                .into_iter()
+                .chain(std::env::split_paths(&path)),
+        );
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line]).current_dir(&self.0).env_clear();
+        shell.envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        shell
+            .env("PATH", path.expect("a PATH"))
+            .stdin(Stdio::null());
+        shell.output().expect("sh")
+    }
+
     pub(crate) fn output<S: AsRef<OsStr>>(&self, words: &[S]) -> Output {
         self.command(words).output().expect("the command starts")
     }
@@ -213,6 +273,13 @@ fn finish(child: Child, mut output: BufReader<ChildStdout>) -> Output {
         stdout: rest,
         ..ended
     }
+}
+
+/// Says that the calling test cannot be made here, and why; with CI=true, where everything is installed, that is a failure.
+pub(crate) fn skip(needs: &str) {
+    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+    assert!(!in_ci, "{needs}: missing, and in CI nothing may be");
+    eprintln!("skipped: {needs} is missing");
 }
 
 /// Bytes as text.

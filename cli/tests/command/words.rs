@@ -1,42 +1,209 @@
-//! Words that are wrong: status 2, and the nearest right one.
+//! Words that are wrong: status 2, one line, and the nearest right one; words that ask for help: what it says is true.
 
-use crate::place::{Place, text};
+use crate::place::{Place, said, text};
 
-/// Check commands, options and values that are one slip away, and what two options do not go together.
+/// Check commands, options and values that are one slip away, programs without `run`, and what does not go together: each line exactly.
 #[test]
 fn nearest_right_word() {
     let place = Place::new("words");
-    let running = place.run(&["--quiet"], &[&place.keeper()]);
-    let pid = &running.hello;
-    for (words, right) in [
-        (&["dif"][..], "'diff'"),
-        (&["maks"], "'marks'"),
-        (&["diff", "--frmat", "json"], "'--format'"),
-        (&["diff", "--format", "jsn"], "'json'"),
-        (&["diff", "--by", "lines"], "'line'"),
-        (&["run", "--sav", "x", "--", "true"], "'--save'"),
-        (&["diff", "--for", "30"], "500ms, 30s, 5m"),
-        (&["diff", "--for", "1s", "warm"], "cannot be used with"),
-        (&["run", "--depth", "513", "--", "true"], "1..=512"),
-        (&["run"], "COMMAND"),
+    let diff = "`heapshim diff --help` says more";
+    let run = "`heapshim run --help` says more";
+    for (words, line) in [
         (
-            &["run", "--cumulative", "--by", "stack", "--", "true"],
-            "choose --by line, function, file or module",
+            &["dif"][..],
+            "dif: no such command; did you mean diff?".to_owned(),
+        ),
+        (
+            &["maks"],
+            "maks: no such command; did you mean mark or marks?".into(),
+        ),
+        (
+            &["frobnicate"],
+            "frobnicate: no such command; `heapshim --help` lists them all".into(),
+        ),
+        (
+            &["sh"],
+            "sh: no such command; to trace it: heapshim run -- sh".into(),
+        ),
+        (
+            &["diff", "--frmat", "json"],
+            "--frmat: no such option of `heapshim diff`; did you mean --format?".into(),
+        ),
+        (
+            &["diff", "-P", "7"],
+            "-P: no such option of `heapshim diff`; did you mean -p?".into(),
+        ),
+        (
+            &["diff", "--format", "jsn"],
+            "--format jsn: it takes one of table, json, tracemalloc; did you mean json?".into(),
+        ),
+        (
+            &["diff", "--top", "x"],
+            format!("--top x: it takes a number; {diff}"),
+        ),
+        (
+            &["diff", "--top"],
+            format!("--top: it takes a value; {diff}"),
+        ),
+        (
+            &["diff", "a", "b", "c d"],
+            format!("c d: one word too many of `heapshim diff`; {diff}"),
+        ),
+        (
+            &["run", "--sav", "x", "--", "true"],
+            "--sav: no such option of `heapshim run`; did you mean --save?".into(),
+        ),
+        (&["run"], format!("heapshim run: COMMAND is missing; {run}")),
+        (
+            &["run", "--depth", "513", "--", "true"],
+            format!("--depth 513: 513 is not in 1..=512; {run}"),
+        ),
+        (
+            &["diff", "--for", "30"],
+            format!("--for 30: a time is a number and a unit: 500ms, 30s, 5m; {diff}"),
+        ),
+        (
+            &["diff", "--for", "1s", "warm"],
+            format!("--for: it cannot be used with A; {diff}"),
+        ),
+        (
+            &["mark", "now"],
+            "mark 'now': this word means a moment of its own; choose another name".into(),
+        ),
+    ] {
+        let output = place.output(words);
+        let expected = format!("heapshim: {line}\n");
+        assert_eq!(text(&output.stderr), expected, "{words:?}");
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(output.stdout.is_empty(), "{words:?}");
+    }
+}
+
+/// Check that `--by` names what there is, and the nearest of it.
+#[test]
+fn nearest_value() {
+    let place = Place::new("nearest-value");
+    let line = text(&place.output(&["diff", "--by", "lines"]).stderr);
+    assert!(
+        line.starts_with("heapshim: --by lines: it takes one of line, function, "),
+        "{line}"
+    );
+    assert!(line.ends_with("; did you mean line?\n"), "{line}");
+}
+
+/// Check that a report of a form and rows that do not go together names those that do.
+#[test]
+fn rows_of_a_form() {
+    let place = Place::new("rows-of-a-form");
+    for (words, right) in [
+        (
+            &["run", "--cumulative", "--by", "stack", "--", "true"][..],
+            "choose --by line, function, file or module\n",
         ),
         (
             &["diff", "--format", "tracemalloc", "--by", "module"],
-            "choose --by line, file or stack",
+            "choose --by line, file or stack\n",
         ),
-        (
-            &["diff", "-p", pid, "start", "start"],
-            "heapshim diff start now",
-        ),
-        (&["mark", "now"], "choose another name"),
     ] {
         let output = place.output(words);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{words:?} {said}");
-        assert!(said.contains(right), "{words:?} {said}");
-        assert!(output.stdout.is_empty(), "{words:?}");
+        let line = text(&output.stderr);
+        assert!(line.ends_with(right), "{words:?} {line}");
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
     }
+}
+
+/// Check that names of marks and processes that are one slip away are put right, quoted for the shell, and a pid in a mark's place too.
+#[test]
+fn nearest_name() {
+    let place = Place::new("nearest-name");
+    let running = place.run(&["--quiet"], &[&place.keeper()]);
+    let pid = &running.hello;
+    place.stdout(&["mark", "-p", pid, "after 1,000"]);
+    let line = |words: &[&str]| {
+        let output = place.output(words);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        text(&output.stderr)
+    };
+    let expected =
+        format!("heapshim: pid {pid}: no mark 'after 100'; did you mean 'after 1,000'?\n");
+    assert_eq!(line(&["diff", "-p", pid, "after 100"]), expected);
+    let expected =
+        format!("heapshim: pid {pid}: no mark '{pid}'; a process is named with -p {pid}\n");
+    assert_eq!(line(&["diff", "-p", pid, pid]), expected);
+    let expected = "heapshim: keepr: no traced process of that name; did you mean -p keeper?\n";
+    assert_eq!(line(&["diff", "-p", "keepr"]), expected);
+    let words = ["diff", "-p", pid, "start", "start"];
+    let output = place.output(&words);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).ends_with("; write it first: heapshim diff start now\n"));
+}
+
+/// Check that everything that a newcomer is shown fits 80 columns: the first words, every `--help`, the demo's own sentences.
+#[test]
+fn eighty_columns() {
+    let place = Place::new("columns");
+    let all = place.stdout(&["--help"]);
+    let listed = all.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let names: Vec<&str> = listed
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(
+        names.contains(&"diff") && names.contains(&"doctor"),
+        "{all}"
+    );
+    let mut texts = vec![place.stdout::<&str>(&[]), all.clone()];
+    texts.extend(names.iter().map(|name| place.stdout(&["help", name])));
+    for line in texts.iter().flat_map(|text| text.lines()) {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+}
+
+/// Check that the first words name the three commands that one needs first, and the version is this package's.
+#[test]
+fn first_words() {
+    let place = Place::new("first-words");
+    let first = place.stdout::<&str>(&[]);
+    for command in ["heapshim demo", "heapshim run -- COMMAND", "heapshim diff"] {
+        assert!(first.contains(command), "{first}");
+    }
+    let version = format!("heapshim {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(place.stdout(&["--version"]), version);
+}
+
+/// Check that every example at the foot of every `--help` runs as it stands, in a directory that has a program to trace.
+#[test]
+fn examples_in_help() {
+    let place = Place::new("help-examples");
+    place.c(
+        "server",
+        "#include <stdlib.h>\nint main(void) { return malloc(7) == 0; }",
+    );
+    std::fs::write(place.path("Makefile"), "all:\n\t@true\n").expect("a Makefile");
+    // Whoever is traced meanwhile is called as the examples call it.
+    let traced = place.path("traced");
+    std::fs::create_dir(&traced).expect("made");
+    std::fs::rename(place.keeper(), traced.join("server")).expect("renamed");
+    let mut script = String::from(
+        "mkfifo in out; heapshim run --quiet -- traced/server <in >out & exec 3>in 4<out; read -r pid <&4\n",
+    );
+    for command in ["run", "lib", "ls", "mark", "marks", "diff", "doctor"] {
+        let help = place.stdout(&["help", command]);
+        let examples = help.split("Examples:\n").nth(1).expect("examples");
+        let lines = examples.lines().filter(|line| line.starts_with("  "));
+        let codes: Vec<&str> = lines
+            .filter_map(|line| line.trim().split("   ").next())
+            .collect();
+        assert!(codes.len() + usize::from(command == "lib") >= 2, "{help}");
+        for code in codes {
+            script.push_str(&format!(
+                "({code}) >log 2>&1 </dev/null || {{ echo \"$? of: {code}\"; cat log; }}\n"
+            ));
+        }
+    }
+    script.push_str("exec 3>&-; wait; echo done");
+    let Some(output) = place.alone(&script) else {
+        return crate::place::skip("a pid namespace of one's own");
+    };
+    assert_eq!(text(&output.stdout), "done\n", "{}", said(&output));
 }

@@ -2,6 +2,7 @@
 //!
 //! Read by `main` and `commands`. docs and scripts rely on these words: add to them, do not change them.
 
+use crate::help;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use heapshim_cli::catalog::Word;
 use std::ffi::OsString;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 /// Which source lines grew between two moments of a running program.
 #[derive(Debug, Parser)]
-#[command(name = "heapshim", version, max_term_width = 100)]
+#[command(name = "heapshim", version, max_term_width = 80, after_help = help::ALL)]
 pub(crate) struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -21,19 +22,28 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a command under the shim, and print what it grew by when it ends
+    #[command(after_help = help::RUN)]
     Run(Run),
     /// Print the path of the library, for LD_PRELOAD=$(heapshim lib) COMMAND
+    #[command(after_help = help::LIB)]
     Lib,
     /// List the traced processes
+    #[command(after_help = help::LS)]
     Ls(Ls),
     /// Take a mark of a running process, and print its name
+    #[command(after_help = help::MARK)]
     Mark(Mark),
     /// List the marks of a process
+    #[command(after_help = help::MARKS)]
     Marks(Marks),
     /// Print what grew between two marks: source lines, greatest first
+    #[command(after_help = help::DIFF)]
     Diff(Diff),
     /// See a leak found: a small server that leaks, traced, marked and diffed
     Demo,
+    /// Say what would stop tracing a command or a process, and what to do
+    #[command(after_help = help::DOCTOR)]
+    Doctor(Doctor),
     /// The program that `demo` traces
     #[command(hide = true)]
     DemoServer,
@@ -128,6 +138,28 @@ pub(crate) struct Diff {
     pub(crate) report: Report,
 }
 
+/// Options of `doctor`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Doctor {
+    /// A running process: its pid, or its name, traced or not
+    #[arg(
+        short = 'p',
+        long = "process",
+        value_name = "TARGET",
+        conflicts_with = "words"
+    )]
+    pub(crate) target: Option<String>,
+    /// Where to look for debug files, too
+    #[arg(long, value_name = "DIR")]
+    pub(crate) debug_dir: Vec<PathBuf>,
+    /// How the answer looks
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub(crate) format: ListFormat,
+    /// The command that is to be traced; its arguments do not matter
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) words: Vec<OsString>,
+}
+
 /// Options of every report.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Report {
@@ -190,7 +222,7 @@ pub(crate) enum Format {
     Tracemalloc,
 }
 
-/// `ls --format`.
+/// `ls --format`, `doctor --format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ListFormat {
     /// For people

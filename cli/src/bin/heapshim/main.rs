@@ -5,6 +5,8 @@
 
 mod args;
 mod commands;
+mod help;
+mod wrong;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -20,7 +22,11 @@ use std::process::ExitCode;
 static NOTE_SIGPIPE: extern "C" fn() = launch::inherited_sigpipe;
 
 fn main() -> ExitCode {
-    match dispatch(Args::parse()) {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return wrong::answer(&error),
+    };
+    match dispatch(args) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             if error.kind() == Kind::Closed {
@@ -36,6 +42,7 @@ fn dispatch(args: Args) -> Result<u8, Error> {
     match args.command {
         None => commands::first::run(),
         Some(Command::Run(run)) => return commands::run::run(&run),
+        Some(Command::Doctor(doctor)) => return commands::doctor::run(&doctor),
         Some(Command::Lib) => commands::lib::run(),
         Some(Command::Ls(ls)) => commands::ls::run(&ls),
         Some(Command::Mark(mark)) => commands::mark::run(&mark),

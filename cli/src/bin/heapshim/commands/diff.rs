@@ -57,6 +57,13 @@ fn wait(args: &Args) -> Result<(), Error> {
     }
     say("marked; press Enter for the second mark");
     let read = io::stdin().lock().read_line(&mut String::new());
-    read.map(|_| ())
-        .map_err(|error| Error::io("stdin", "not read", error))
+    match read {
+        Ok(0) => {
+            let problem = "it has ended: nobody can press Enter";
+            let next = "run it in a terminal, or use --for TIME";
+            Err(Error::new(Kind::Missing, "stdin", problem).next(next))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::io("stdin", "not read", error)),
+    }
 }

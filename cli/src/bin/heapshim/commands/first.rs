@@ -6,12 +6,15 @@ use heapshim_cli::error::Error;
 const TEXT: &str = "\
 heapshim: which source lines grew between two moments of a running program
 
-  heapshim demo                     see a leak found, in five seconds
-  heapshim run -- COMMAND …         run a command, and print what it still held when it ended
-  heapshim mark warm                … meanwhile, from another terminal: take a mark of it,
-  heapshim diff warm                    and later print what has grown since
+  heapshim demo             see a leak found, in five seconds
+  heapshim run -- COMMAND   run a command; when it ends, see what it still held
 
-More: heapshim --help
+and, while it runs, from another terminal:
+
+  heapshim mark warm        take a mark
+  heapshim diff warm        see what has grown since
+
+Does it not work? heapshim doctor COMMAND     More: heapshim --help
 ";
 
 /// Prints them.

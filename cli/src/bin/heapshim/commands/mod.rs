@@ -3,6 +3,7 @@
 pub(crate) mod demo;
 pub(crate) mod demo_server;
 pub(crate) mod diff;
+pub(crate) mod doctor;
 pub(crate) mod first;
 pub(crate) mod lib;
 pub(crate) mod ls;

@@ -3,10 +3,13 @@
 use super::{output::say, report};
 use crate::args::Run as Args;
 use heapshim_cli::error::{Error, Kind};
-use heapshim_cli::launch::{self, Ended, Refusal};
+use heapshim_cli::launch::{self, Ended, Refusal, allocator};
 use heapshim_cli::library;
+use heapshim_cli::mark::Mark;
 use heapshim_cli::tree::Tree;
+use heapshim_ledger::layout::Complaint;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 /// Runs it; the exit status is the command's.
 pub(crate) fn run(args: &Args) -> Result<u8, Error> {
@@ -14,8 +17,15 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
         return Err(Error::new(Kind::Usage, "run", "no command").next("heapshim run -- COMMAND"));
     };
     report::check(&args.report)?;
+    let mut hidden = None;
     let library = match launch::check(program) {
-        Ok(()) => Some(library::path()?),
+        Ok(chain) => {
+            hidden = chain
+                .last()
+                .filter(|program| allocator::linked_in(program).is_some())
+                .cloned();
+            Some(library::path()?)
+        }
         Err(refusal) if refusal.runs && args.anyway => None,
         Err(refusal) => return Ok(refused(&refusal)),
     };
@@ -27,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
     };
     let status = ended.exit.status();
     if library.is_some() {
-        account_for(args, ended, &mut tree);
+        account_for(args, ended, &mut tree, hidden.as_deref());
     }
     Ok(status)
 }
@@ -38,8 +48,8 @@ fn refused(refusal: &Refusal) -> u8 {
 }
 
 /// The command's status stands, whatever becomes of the report: what fails here is said, and that is all.
-fn account_for(args: &Args, ended: Ended, tree: &mut Tree) {
-    let concluded = catch_unwind(AssertUnwindSafe(|| conclude(args, ended, tree)));
+fn account_for(args: &Args, ended: Ended, tree: &mut Tree, hidden: Option<&Path>) {
+    let concluded = catch_unwind(AssertUnwindSafe(|| conclude(args, ended, tree, hidden)));
     let defect = |_| Err(Error::new(Kind::Failed, "report", "heapshim failed on it"));
     if let Err(error) = concluded.unwrap_or_else(defect)
         && error.kind() != Kind::Closed
@@ -48,11 +58,22 @@ fn account_for(args: &Args, ended: Ended, tree: &mut Tree) {
     }
 }
 
-/// The report of the command, then one line for the rest of its tree.
-fn conclude(args: &Args, ended: Ended, tree: &mut Tree) -> Result<(), Error> {
+/// The report of the command, then one line for the rest of its tree. `hidden`: the program, where its file has an allocator linked in
+/// that the library cannot see from inside.
+fn conclude(
+    args: &Args,
+    ended: Ended,
+    tree: &mut Tree,
+    hidden: Option<&Path>,
+) -> Result<(), Error> {
     ended.others.iter().for_each(|held| tree.finished(held));
     let mark = ended.own.map(|held| tree.own(&held, ended.exit));
-    let mark = mark.transpose()?;
+    let mut mark = mark.transpose()?;
+    if let Some(mark) = &mut mark
+        && hidden.is_some_and(|program| is_of(mark, program))
+    {
+        mark.snapshot.complaints |= Complaint::Bypassed as u32;
+    }
     if !args.quiet {
         match mark {
             Some(mark) => report::finish(&mark, &args.report)?,
@@ -76,10 +97,19 @@ fn conclude(args: &Args, ended: Ended, tree: &mut Tree) -> Result<(), Error> {
     tree.problem().map_or(Ok(()), Err)
 }
 
+/// True where the account is of this very program, and not of one that it executed.
+fn is_of(mark: &Mark, program: &Path) -> bool {
+    let real = program.canonicalize();
+    real.is_ok_and(|real| real == Path::new(&mark.snapshot.process.exe))
+}
+
 fn no_account(pid: u32, refused: bool) -> String {
     let why = match refused {
-        true => "limits on memory or file size leave no room for one; HEAPSHIM_LOG=FILE says more",
-        false => "the shim did not start in it (a sandbox, or a start that drops LD_PRELOAD)",
+        true => "limits on memory or file size leave no room for one; `heapshim doctor` says more",
+        false => {
+            "nothing was traced (HEAPSHIM=0, HEAPSHIM_ONLY, a sandbox, or a start that drops LD_PRELOAD); \
+             `heapshim doctor` says more"
+        }
     };
     format!("heapshim: pid {pid}: no account: {why}")
 }

@@ -1,0 +1,58 @@
+//! Examples at the foot of each `--help`. The command's tests run every line of them: what stands here is true.
+
+/// `heapshim --help`
+pub(crate) const ALL: &str = "\
+Examples:
+  heapshim demo               see a leak found
+  heapshim run -- ./server    trace a command, and report when it ends
+  heapshim help diff          options and examples of a command";
+
+/// `heapshim run --help`
+pub(crate) const RUN: &str = "\
+Examples:
+  heapshim run -- ./server                 report on stderr when it ends
+  heapshim run -o report.txt -- ./server   … in a file
+  heapshim run --save marks -- make        keep a mark of each process
+  heapshim run --quiet -- ./server         no report: look at it meanwhile";
+
+/// `heapshim lib --help`
+pub(crate) const LIB: &str = "\
+Examples:
+  LD_PRELOAD=$(heapshim lib) ./server      the same tracing without `run`";
+
+/// `heapshim ls --help`
+pub(crate) const LS: &str = "\
+Examples:
+  heapshim ls
+  heapshim ls --format json";
+
+/// `heapshim mark --help`
+pub(crate) const MARK: &str = "\
+Examples:
+  heapshim mark warm                 of the only traced process
+  heapshim mark -p server hot        of that name (or pid)
+  heapshim mark -o before.heapmark   in a file, to be compared anywhere";
+
+/// `heapshim marks --help`
+pub(crate) const MARKS: &str = "\
+Examples:
+  heapshim marks
+  heapshim marks --prune";
+
+/// `heapshim diff --help`
+pub(crate) const DIFF: &str = "\
+Examples:
+  heapshim diff                      since the last mark, else since the start
+  heapshim diff warm                 since the mark warm
+  heapshim diff --for 1s             what grows within a second from now
+  heapshim diff -p server start      a process by its name (or pid)
+  heapshim diff --by function --top 3 --stacks
+  heapshim diff start before.heapmark
+  heapshim diff warm --format json -o growth.json";
+
+/// `heapshim doctor --help`
+pub(crate) const DOCTOR: &str = "\
+Examples:
+  heapshim doctor                    this system
+  heapshim doctor ./server           a command, before it is started
+  heapshim doctor -p server          a process that runs (or its pid)";

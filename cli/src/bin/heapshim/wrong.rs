@@ -1,0 +1,167 @@
+//! Words that make no sense: one line on stderr, with the nearest right word, and status 2.
+//!
+//! clap finds what is wrong, and mostly what is meant; here it is said as every other error is: object, problem, next step. What clap
+//! cannot know is added: an option in the wrong case, and a program where a command was expected.
+
+use crate::args::Args;
+use crate::commands::output::say;
+use clap::CommandFactory;
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use heapshim_cli::launch;
+use heapshim_cli::shell;
+use std::ffi::OsStr;
+use std::process::ExitCode;
+
+/// Prints help and version where they were asked for, else what is wrong.
+pub(crate) fn answer(error: &Error) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        // A reader who has gone is no failure.
+        let _closed = error.print();
+        return ExitCode::SUCCESS;
+    }
+    say(&format!("heapshim: {}", line(error)));
+    ExitCode::from(2)
+}
+
+fn line(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => no_command(error),
+        ErrorKind::UnknownArgument => no_option(error),
+        ErrorKind::InvalidValue => no_value(error),
+        ErrorKind::ValueValidation => not_valid(error),
+        ErrorKind::MissingRequiredArgument => {
+            let missing = bare(&text(error, ContextKind::InvalidArg));
+            format!("{}: {missing} is missing; {}", command(), help())
+        }
+        ErrorKind::ArgumentConflict => {
+            let both = [ContextKind::InvalidArg, ContextKind::PriorArg]
+                .map(|kind| bare(&text(error, kind)));
+            format!(
+                "{}: it cannot be used with {}; {}",
+                both[0],
+                both[1],
+                help()
+            )
+        }
+        _ => first_line(error),
+    }
+}
+
+fn no_command(error: &Error) -> String {
+    let word = text(error, ContextKind::InvalidSubcommand);
+    let next = match text(error, ContextKind::SuggestedSubcommand) {
+        near if !near.is_empty() => format!("did you mean {}?", near.replace(", ", " or ")),
+        _ if launch::check(OsStr::new(&word)).is_ok() => {
+            format!("to trace it: heapshim run -- {}", shell::word(&word))
+        }
+        _ => "`heapshim --help` lists them all".to_owned(),
+    };
+    format!("{word}: no such command; {next}")
+}
+
+fn no_option(error: &Error) -> String {
+    let word = text(error, ContextKind::InvalidArg);
+    let near = text(error, ContextKind::SuggestedArg);
+    let other_case = other_case(&word);
+    let next = match (near.is_empty(), other_case) {
+        (false, _) => format!("did you mean {near}?"),
+        (true, Some(option)) => format!("did you mean {option}?"),
+        (true, None) => help(),
+    };
+    let what = match word.starts_with('-') {
+        true => "no such option",
+        false => "one word too many",
+    };
+    format!("{word}: {what} of `{}`; {next}", command())
+}
+
+fn no_value(error: &Error) -> String {
+    let (option, value) = (option(error), text(error, ContextKind::InvalidValue));
+    if value.is_empty() {
+        return format!("{option}: it takes a value; {}", help());
+    }
+    let known = text(error, ContextKind::ValidValue);
+    let next = match text(error, ContextKind::SuggestedValue) {
+        near if !near.is_empty() => format!("did you mean {near}?"),
+        _ => help(),
+    };
+    format!(
+        "{option} {}: it takes one of {known}; {next}",
+        shell::word(&value)
+    )
+}
+
+/// A value that its own rule refuses.
+fn not_valid(error: &Error) -> String {
+    let source = std::error::Error::source(error);
+    let why = match source {
+        Some(source) if source.is::<std::num::ParseIntError>() => "it takes a number".to_owned(),
+        Some(source) => source.to_string(),
+        None => "it makes no sense".to_owned(),
+    };
+    let value = shell::word(&text(error, ContextKind::InvalidValue));
+    format!("{} {value}: {why}; {}", option(error), help())
+}
+
+/// The option without the placeholder of its value.
+fn option(error: &Error) -> String {
+    let named = text(error, ContextKind::InvalidArg);
+    named.split(" <").next().unwrap_or_default().to_owned()
+}
+
+/// `--for` of `--for <TIME>`, `A` of `[A]`, `COMMAND` of `<COMMAND>...`.
+fn bare(argument: &str) -> String {
+    let word = argument.split(" <").next().unwrap_or_default();
+    word.trim_end_matches("...")
+        .trim_matches(['<', '>', '[', ']'])
+        .to_owned()
+}
+
+/// `-p` for `-P`, where the command has one of the two.
+fn other_case(word: &str) -> Option<String> {
+    let mut letters = word.strip_prefix('-')?.chars();
+    let letter = letters.next().filter(|_| letters.next().is_none())?;
+    let turned = match letter.is_ascii_lowercase() {
+        true => letter.to_ascii_uppercase(),
+        false => letter.to_ascii_lowercase(),
+    };
+    let all = Args::command();
+    let name = subcommand()?;
+    let mut options = all.find_subcommand(name)?.get_arguments();
+    let known = options.any(|option| option.get_short() == Some(turned));
+    known.then(|| format!("-{turned}"))
+}
+
+/// The command that was called, as far as it was said.
+fn command() -> String {
+    subcommand().map_or_else(|| "heapshim".to_owned(), |name| format!("heapshim {name}"))
+}
+
+fn subcommand() -> Option<String> {
+    let word = std::env::args().nth(1)?;
+    Args::command().find_subcommand(&word)?;
+    Some(word)
+}
+
+fn help() -> String {
+    format!("`{} --help` says more", command())
+}
+
+/// A part of what clap knows, lists joined by commas.
+fn text(error: &Error, kind: ContextKind) -> String {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(", "),
+        _ => String::new(),
+    }
+}
+
+/// What clap says of any other kind.
+fn first_line(error: &Error) -> String {
+    let all = error.to_string();
+    let first = all.lines().next().unwrap_or_default();
+    format!("{}; {}", first.trim_start_matches("error: "), help())
+}

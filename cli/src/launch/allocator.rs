@@ -1,0 +1,115 @@
+//! An allocator that a program has linked in, and that no library in front of it sees.
+//!
+//! Asked by `run`, whose report then begins with that, and by `doctor`. Told by symbols that the file defines; by texts that the allocators
+//! carry where its symbols were stripped. An allocator that lies in a shared library is none of these: the shim stands in front of it.
+
+use object::read::elf::ElfFile64;
+use object::{Endianness, Object, ObjectSection, ObjectSymbol, ReadCache};
+use std::fs::File;
+use std::path::Path;
+
+/// Functions that tell whose allocator it is. `malloc` last: most that replace it define others as well.
+const SYMBOLS: [(&[u8], &str); 12] = [
+    (b"je_malloc", "jemalloc"),
+    (b"_rjem_malloc", "jemalloc"),
+    (b"je_mallocx", "jemalloc"),
+    (b"mallctl", "jemalloc"),
+    (b"_rjem_mallctl", "jemalloc"),
+    (b"mi_malloc", "mimalloc"),
+    (b"tc_malloc", "tcmalloc"),
+    (b"TCMallocInternalMalloc", "tcmalloc"),
+    (b"sn_malloc", "snmalloc"),
+    (b"rpmalloc", "rpmalloc"),
+    (b"ShimMalloc", "PartitionAlloc"),
+    (b"malloc", "a malloc of its own"),
+];
+/// How texts begin that only the allocator itself would print.
+const TEXTS: [(&[u8], &str); 3] = [
+    (b"<jemalloc>: ", "jemalloc"),
+    (b"mimalloc: ", "mimalloc"),
+    (b"tcmalloc: large alloc", "tcmalloc"),
+];
+/// Sections that only Go's linker makes.
+const GO_SECTIONS: [&str; 2] = [".go.buildinfo", ".note.go.buildid"];
+/// Texts are looked for in no larger section: it is a look before a start, not an analysis.
+const MAX_TEXTS: u64 = 256 << 20;
+
+/// The allocator that the program in this file has linked in, in words that follow "has".
+#[must_use]
+pub fn linked_in(path: &Path) -> Option<&'static str> {
+    let cache = ReadCache::new(File::open(path).ok()?);
+    let file = ElfFile64::<Endianness, _>::parse(&cache).ok()?;
+    if GO_SECTIONS
+        .iter()
+        .any(|name| file.section_by_name(name).is_some())
+    {
+        return Some("Go's own allocator");
+    }
+    let stripped = file.section_by_name(".symtab").is_none();
+    let by_symbol = defined(&file);
+    by_symbol.or_else(|| stripped.then(|| told_by_text(&file))?)
+}
+
+fn defined<'data>(
+    file: &ElfFile64<'data, Endianness, &'data ReadCache<File>>,
+) -> Option<&'static str> {
+    let all = file.symbols().chain(file.dynamic_symbols());
+    let functions = all.filter(|symbol| symbol.is_definition());
+    let places = functions.filter_map(|symbol| {
+        let name = symbol.name_bytes().ok()?;
+        SYMBOLS.iter().position(|(known, _)| *known == name)
+    });
+    // The first of the list that is there: it tells most.
+    places.min().map(|place| SYMBOLS[place].1)
+}
+
+fn told_by_text<'data>(
+    file: &ElfFile64<'data, Endianness, &'data ReadCache<File>>,
+) -> Option<&'static str> {
+    let section = file.section_by_name(".rodata")?;
+    if section.size() > MAX_TEXTS {
+        return None;
+    }
+    let bytes = section.data().ok()?;
+    let found = TEXTS
+        .iter()
+        .find(|(text, _)| memchr::memmem::find(bytes, text).is_some());
+    found.map(|(_, name)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Scratch;
+    use std::process::Command;
+
+    /// Check that a program's own malloc is told by its symbols, a stripped one's by its texts, and that a usual program has none.
+    #[test]
+    fn told() {
+        let scratch = Scratch::new("allocator");
+        let built = |name: &str, source: &str, options: &[&str]| {
+            let file = scratch.write(&format!("{name}.c"), source.as_bytes());
+            let program = scratch.path().join(name);
+            let mut compiler = Command::new("cc");
+            compiler
+                .arg("-w")
+                .args(options)
+                .arg("-o")
+                .args([&program, &file]);
+            assert!(compiler.status().unwrap().success());
+            linked_in(&program)
+        };
+        let usual = "#include <stdlib.h>\nint main(void) { free(malloc(7)); return 0; }";
+        assert_eq!(built("usual", usual, &[]), None);
+        let own = "void *malloc(unsigned long n) { return 0; } int main(void) { return 0; }";
+        assert_eq!(built("own", own, &[]), Some("a malloc of its own"));
+        let hidden = "static void *je_malloc(void) { return 0; } \
+                      void *malloc(unsigned long n) { return je_malloc(); } int main(void) { return 0; }";
+        assert_eq!(built("hidden", hidden, &[]), Some("jemalloc"));
+        let text =
+            "const char *message = \"<jemalloc>: Invalid conf\"; int main(void) { return 0; }";
+        assert_eq!(built("text", text, &["-s"]), Some("jemalloc"));
+        assert_eq!(built("unstripped", text, &[]), None);
+        assert_eq!(linked_in(Path::new("/etc/passwd")), None);
+    }
+}
