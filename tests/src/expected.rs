@@ -1,7 +1,7 @@
 //! The right answer, read from the program's own source.
 //!
 //! A comment on a line says what the report must say of that line, bytes/blocks:
-//! `// row: growth=111/3 live=148/4 total=111/3 function=in_loop`. What it leaves out may be anything. So no line number is written
+//! `// row: growth=111/3 live=148/4 total=111/3 function=in_loop`. What it leaves out may be anything; in Python it is `# row:`. So no line number is written
 //! down twice, and a reader of the program sees what it is for.
 
 use crate::diff::Amount;
@@ -26,11 +26,14 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// True where a report need not have a row for the line: nothing was allocated there, and nothing grew.
+    /// True where a report need not have a row for the line: nothing need be allocated there, nor grow.
     #[must_use]
     pub fn may_be_absent(&self) -> bool {
-        let none = Some(Amount::default());
-        self.growth == none && self.total == none
+        let none = Amount::default();
+        [self.growth, self.total]
+            .into_iter()
+            .flatten()
+            .all(|amount| amount == none)
     }
 }
 
@@ -48,7 +51,8 @@ pub fn expected_in(source: &Path) -> Vec<Expected> {
     let numbered = (1..).zip(text.lines());
     numbered
         .filter_map(|(line, text)| {
-            let (_, comment) = text.split_once("// row:")?;
+            let marks = ["// row:", "# row:"].iter();
+            let (_, comment) = marks.filter_map(|mark| text.split_once(mark)).next()?;
             Some(parse(&file, line, comment))
         })
         .collect()

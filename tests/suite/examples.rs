@@ -1,6 +1,6 @@
 //! The examples that the README walks through give the answer that they promise.
 
-use heapshim_tests::{Amount, Compiler, Target, needs};
+use heapshim_tests::{Compiler, Target, needs};
 
 /// Lets an example serve its first thousand, marks, lets it serve another thousand, and asserts what its source promises.
 fn check(compiler: Compiler, source: &str, option: &str) {
@@ -47,28 +47,8 @@ fn observers() {
     check(Compiler::Rust, "observers.rs", "-Copt-level=2");
 }
 
-/// Check the history without end: bytes and blocks.
-/// FIXME: the rows are the interpreter's functions; with Python frames, they are the lines of history.py.
+/// Check the history without end: the line of the script, and nothing of the interpreter that runs it.
 #[test]
 fn history() {
-    if !needs(&["python3"]) {
-        return;
-    }
-    let mut running = Target::example(Compiler::Python, "history.py").spawn();
-    running.step(b"");
-    running.mark("warm");
-    running.step(b"");
-    let diff = running.diff(&["warm", "now"]);
-    let thumbnails = Amount {
-        bytes: 4_133_000,
-        blocks: 1000,
-    };
-    let rows = diff.rows();
-    let found = rows.iter().any(|row| row.growth() == thumbnails);
-    assert!(found, "{}", diff.listing());
-    assert!(
-        diff.rows_in("history.py").is_empty(),
-        "Python frames are here: say so in this test"
-    );
-    diff.assert_adds_up();
+    check(Compiler::Python, "history.py", "");
 }
