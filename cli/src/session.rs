@@ -24,6 +24,9 @@ use std::path::Path;
 /// What the link of a ledger's descriptor says.
 const LINK: &[u8] = b"/memfd:heapshim-ledger (deleted)";
 
+/// More names than this are no help in one line.
+const MOST_LISTED: usize = 8;
+
 /// A traced process, its ledger mapped.
 #[derive(Debug)]
 pub struct Session {
@@ -159,7 +162,8 @@ fn none(target: Option<&str>, names: &[String]) -> Error {
     let next = match nearest(name, names.iter().map(String::as_str)) {
         Some(right) => format!("did you mean -p {}?", shell::word(right)),
         None if names.is_empty() => start.to_owned(),
-        None => format!("there are: {}", names.join(", ")),
+        None if names.len() > MOST_LISTED => format!("{start}; `heapshim ls` lists the others"),
+        None => format!("{start}; there are: {}", names.join(", ")),
     };
     Error::new(Kind::Missing, name, "no traced process of that name").next(next)
 }
