@@ -88,10 +88,17 @@ impl<'a> Image<'a> {
     }
 
     fn segments(&self, kind: u32) -> impl Iterator<Item = Range> + use<'a> {
+        self.segments_that(move |header| header.p_type == kind)
+    }
+
+    fn segments_that<F: Fn(&libc::Elf64_Phdr) -> bool>(
+        &self,
+        is_wanted: F,
+    ) -> impl Iterator<Item = Range> + use<'a, F> {
         let bias = self.bias;
         self.headers
             .iter()
-            .filter(move |header| header.p_type == kind)
+            .filter(move |header| is_wanted(header))
             .filter_map(move |header| {
                 let start = bias.wrapping_add(usize::try_from(header.p_vaddr).ok()?);
                 Some(Range {
@@ -99,6 +106,13 @@ impl<'a> Image<'a> {
                     end: start.checked_add(usize::try_from(header.p_memsz).ok()?)?,
                 })
             })
+    }
+
+    /// What the object may write: its variables.
+    pub(crate) fn data(&self) -> impl Iterator<Item = Range> + use<'a> {
+        self.segments_that(|header| {
+            header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W != 0
+        })
     }
 
     /// From the first to the last loaded address.

@@ -48,6 +48,11 @@ impl<T: Zeroed> Table<T> {
         })
     }
 
+    /// True where the table has been used.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.base.get().is_some()
+    }
+
     #[cold]
     #[inline(never)]
     fn map(&self) -> Option<usize> {

@@ -8,8 +8,7 @@ use crate::elf::{BuildId, Image, Range};
 use crate::loader::{self, FoundObject, LinkMap};
 use crate::memory::{PrivateRungs, Table, Zeroed};
 use crate::objects::find_object;
-use crate::python::interpreter;
-use crate::{sys, tracer};
+use crate::{python, sys, tracer};
 use heapshim_ledger::index::{find_or_insert, mix};
 use heapshim_ledger::modules::{ModuleId, ModuleInfo, Strings};
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word, take_index};
@@ -180,7 +179,8 @@ fn learn(object: &FoundObject) -> Option<u32> {
     load.module.put(module.0);
     load.checked.put(loader::generation());
     load.file.publish(file);
-    interpreter::notice(&image);
+    python::interpreter::notice(&image);
+    python::allocators::met(&image, slot + 1);
     Some(slot + 1)
 }
 

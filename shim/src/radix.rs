@@ -43,6 +43,16 @@ impl<T: Zeroed + 'static> Radix<T> {
         self.granule_shift.put(shift);
     }
 
+    /// log2 of the granule.
+    pub(crate) fn granule_shift(&self) -> u32 {
+        self.granule_shift.peek()
+    }
+
+    /// True where `prepare` has been called.
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.root.is_mapped()
+    }
+
     /// Makes the root resident in address space; false where there is none.
     pub(crate) fn prepare(&self) -> bool {
         self.root.entries().is_some()

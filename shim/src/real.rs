@@ -123,6 +123,12 @@ pub(crate) fn is_inside(return_address: u64) -> bool {
     (ours..ours_end).contains(&return_address) || (theirs..theirs_end).contains(&return_address)
 }
 
+/// True for an address in this library.
+pub(crate) fn is_ours(address: u64) -> bool {
+    let [start, end, ..] = INSIDE.each_ref().map(Word::peek);
+    (start..end).contains(&address)
+}
+
 fn range_of(is_it: impl Fn(&Image<'_>) -> bool) -> Option<Range> {
     find_object(|object| object.image.range().filter(|_| is_it(&object.image)))
 }

@@ -10,7 +10,7 @@ use crate::shadow::{self, Live, Put};
 use crate::stack::{self, Captured};
 use crate::thread::{self, Attached, State};
 use crate::tracer::{self, Tracer};
-use crate::{loader, start};
+use crate::{loader, python, start};
 use heapshim_ledger::layout::OVERFLOW_SITE;
 use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::Word;
@@ -54,6 +54,25 @@ pub(crate) fn enter(entry: &Entry) -> Option<Hook<'_>> {
     })
 }
 
+/// How many stacks this thread has walked, and by which entry: every block that malloc notes adds one, unless it is a nested event's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Walks {
+    entry: usize,
+    walks: u64,
+}
+
+/// The calling thread's. None where nothing tells whether malloc has noted a block.
+#[inline(always)]
+pub(crate) fn walks() -> Option<Walks> {
+    let tracer = tracer::get().filter(|_| start::is_armed())?;
+    let thread = thread::current(tracer)?;
+    thread.state.filter(|state| state.guard() == 0)?;
+    Some(Walks {
+        entry: (&raw const *thread.entry).addr(),
+        walks: thread.entry.walks.peek(),
+    })
+}
+
 /// What a hook leaves in its entry, mixed with its stack pointer.
 const WITNESS: u64 = 0x5bd1_e995_9e37_79b9;
 
@@ -88,15 +107,26 @@ impl Hook<'_> {
     /// Charges a block that the allocator has just given to the stack that asked for it.
     #[inline]
     pub(crate) fn allocated(&self, block: Block, size: usize) {
-        if block.is_null() {
-            return;
+        if !block.is_null() {
+            python::allocators::check(self.entry.return_address);
+            self.note(block, size, shadow::put);
         }
+    }
+
+    /// The same for an object that Python's allocator has given.
+    #[inline]
+    pub(crate) fn object_allocated(&self, object: Block, size: usize) {
+        self.note(object, size, python::shadow::put);
+    }
+
+    #[inline(always)]
+    fn note(&self, block: Block, size: usize, put: impl FnOnce(usize, Live) -> Put) {
         let site = self.site();
         let live = Live {
             site,
             size: size as u64,
         };
-        let put = shadow::put(block.addr(), live);
+        let put = put(block.addr(), live);
         if !start::is_armed() {
             return;
         }
@@ -140,6 +170,25 @@ impl Hook<'_> {
             Some(live) => self.thread.slot.freed(live.site, live.size),
             None if block.is_null() => (),
             None => self.thread.count(&self.thread.entry.foreign_frees),
+        }
+    }
+
+    /// As `take`, for an object of Python's.
+    #[inline]
+    pub(crate) fn take_object(&self, object: Block) -> Option<Live> {
+        python::shadow::take(object.addr())
+    }
+
+    /// As `put_back`, for an object of Python's.
+    pub(crate) fn put_back_object(&self, object: Block, live: Live) {
+        python::shadow::put(object.addr(), live);
+    }
+
+    /// Charges the end of an object to the site that it came from. One that is not known was made before tracing began, or is malloc's.
+    #[inline]
+    pub(crate) fn charge_object(&self, taken: Option<Live>) {
+        if let Some(live) = taken.filter(|_| start::is_armed()) {
+            self.thread.slot.freed(live.site, live.size);
         }
     }
 

@@ -115,7 +115,6 @@ fn take_large(address: usize) -> u64 {
 }
 
 /// True where a live block begins at this address.
-#[allow(dead_code, reason = "what uses it is written beside this")]
 #[inline]
 pub(crate) fn holds(address: usize) -> bool {
     BLOCKS.find(address).is_some_and(|entry| entry.peek() != 0)

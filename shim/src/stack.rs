@@ -11,7 +11,7 @@ use crate::memory::PrivateRungs;
 use crate::python::interpreter;
 use crate::rules::RuleTable;
 use crate::tracer::{SITE_OF_NODE, Tracer};
-use crate::{loader, modules};
+use crate::{loader, modules, real};
 use heapshim_ledger::frames::{Frame, FrameId, ROOT};
 use heapshim_ledger::index::find_or_insert;
 use heapshim_ledger::layout::{
@@ -249,6 +249,10 @@ fn intern_slowly(tracer: &Tracer, parent: FrameId, address: u64, exact: bool) ->
     } else {
         address.wrapping_sub(1)
     };
+    if real::is_ours(pc) {
+        // Between an interpreter and the malloc that its allocator calls (`python::objects`): no frame of the target's.
+        return Some(parent);
+    }
     let frame = match modules::at(pc) {
         None => Frame {
             parent,

@@ -78,7 +78,9 @@ fn start() -> bool {
 #[unsafe(link_section = ".init_array")]
 static CONSTRUCTOR: extern "C" fn() = {
     extern "C" fn constructor() {
-        is_armed();
+        if is_armed() {
+            python::allocators::prepare();
+        }
     }
     constructor
 };

@@ -1,12 +1,15 @@
 //! CPython in the target: the frames that a thread runs, and its objects, which malloc never sees.
 //!
 //! `interpreter` is found when an object is learnt, and compared with the `layout` of its version. For each event `stack::mixed` has `chain` read the
-//! thread's frames, and `codes` say what each is in the ledger.
+//! thread's frames, and `codes` say what each is in the ledger. Its allocators are wrapped by `allocators`; `objects` are the events, and
+//! `shadow` knows each live one.
 
+pub(crate) mod allocators;
 pub(crate) mod chain;
 pub(crate) mod codes;
 pub(crate) mod interpreter;
 mod layout;
+mod objects;
 pub(crate) mod peek;
 pub(crate) mod shadow;
 mod text;

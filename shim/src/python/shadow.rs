@@ -24,14 +24,12 @@ const _: () = assert!(LARGEST.sites <= 1 << SITE_BITS);
 
 static OBJECTS: Radix<AtomicU32> = Radix::new(4);
 
-/// Sets the granule, once, before the first entry.
-pub(crate) fn set_granule(shift: u32) {
-    OBJECTS.set_granule(shift);
-}
-
-/// Makes the root resident in address space; false where there is none.
-pub(crate) fn prepare() -> bool {
-    OBJECTS.prepare()
+/// Makes room for objects that are 2^`shift` bytes apart. False where there is none, or where another interpreter's are further apart.
+pub(crate) fn prepare(shift: u32) -> bool {
+    if !OBJECTS.is_prepared() {
+        OBJECTS.set_granule(shift);
+    }
+    OBJECTS.granule_shift() <= shift && OBJECTS.prepare()
 }
 
 /// Notes a new live object.

@@ -7,8 +7,9 @@ use super::shadow as objects;
 use crate::shadow;
 use heapshim_ledger::sync::{AtomicU32, Word};
 
-/// What CPython's debug allocator puts in front of an object: its size and eight bytes of markers (Objects/obmalloc.c, `2*SST`).
-pub(crate) const DEBUG_HEADER: usize = 16;
+/// Where an object may begin in its block: CPython's debug allocator puts 16 bytes in front (its size and markers; Objects/obmalloc.c, `2*SST`),
+/// and a second one does so again, where pymalloc has nothing for an object's size and goes to the RAW domain.
+pub(crate) const OFFSETS: [usize; 3] = [0, 16, 32];
 
 /// Raised when a watched object goes.
 static GENERATION: AtomicU32 = AtomicU32::new(1);
@@ -16,12 +17,11 @@ static GENERATION: AtomicU32 = AtomicU32::new(1);
 /// Watches the object at an address; false where no shadow knows its block (it was made before tracing began, or is part of the program's
 /// own data). The caller keeps the object alive meanwhile.
 pub(crate) fn watch(object: usize) -> bool {
-    objects::watch(object)
-        || shadow::watch(object)
-        || shadow::watch(object.wrapping_sub(DEBUG_HEADER))
+    let blocks = OFFSETS.map(|offset| object.wrapping_sub(offset));
+    objects::watch(object) || blocks.into_iter().any(shadow::watch)
 }
 
-/// A watched block goes: the object at this address, or [`DEBUG_HEADER`] bytes after it, is about to be freed, or to be moved by a realloc.
+/// A watched block goes: the object that begins at one of [`OFFSETS`] in it is about to be freed, or to be moved by a realloc.
 #[cold]
 #[inline(never)]
 pub(crate) fn code_freed(_block: usize) {

@@ -1,0 +1,163 @@
+//! Events of Python's objects: what the interpreter calls instead of its allocator, once `allocators` has put our table there.
+//!
+//! The interpreter's allocator is called exactly as without us, outside the guard: where it calls malloc (an object of more than 512 bytes),
+//! the malloc hook records that block as what it is, with the whole stack. An object is noted here only where malloc has not seen its
+//! block, so that each is counted once: at the size that was asked for. The order is that of `hooks`: malloc = real → record, free =
+//! record → real, realloc = take out → real → charge.
+//!
+//! An object that was made before we came is freed without a word: nobody knows whose it was.
+
+use super::allocators::Domain;
+use super::watched::OFFSETS;
+use crate::entry::{Entry, enter};
+use crate::real::Block;
+use crate::record::{self, Walks};
+use crate::shadow::{self, Live};
+
+/// The addresses of our malloc, calloc, realloc and free.
+#[inline(always)]
+pub(crate) fn functions() -> [usize; 4] {
+    [
+        object_malloc as *const () as usize,
+        object_calloc as *const () as usize,
+        object_realloc as *const () as usize,
+        object_free as *const () as usize,
+    ]
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn object_malloc(domain: &Domain, size: usize) -> Block {
+    enter!(on_malloc, "rdx")
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn object_calloc(domain: &Domain, count: usize, size: usize) -> Block {
+    enter!(on_calloc, "rcx")
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn object_realloc(domain: &Domain, block: Block, size: usize) -> Block {
+    enter!(on_realloc, "rcx")
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn object_free(domain: &Domain, block: Block) {
+    enter!(on_free, "rdx")
+}
+
+extern "C" fn on_malloc(domain: &Domain, size: usize, entry: &Entry) -> Block {
+    let before = record::walks();
+    let block = domain.malloc(size);
+    note(entry, block, size, before);
+    block
+}
+
+extern "C" fn on_calloc(domain: &Domain, count: usize, size: usize, entry: &Entry) -> Block {
+    let before = record::walks();
+    let block = domain.calloc(count, size);
+    note(entry, block, count.wrapping_mul(size), before);
+    block
+}
+
+extern "C" fn on_realloc(domain: &Domain, block: Block, size: usize, entry: &Entry) -> Block {
+    let taken = take(entry, block);
+    let before = record::walks();
+    let moved = domain.realloc(block, size);
+    if moved.is_null() {
+        put_back(entry, block, taken);
+    } else {
+        charge(entry, taken);
+        note(entry, moved, size, before);
+    }
+    moved
+}
+
+extern "C" fn on_free(domain: &Domain, block: Block, entry: &Entry) {
+    if !block.is_null()
+        && let Some(hook) = record::enter(entry)
+    {
+        hook.charge_object(hook.take_object(block));
+    }
+    domain.free(block);
+}
+
+/// Notes an object unless malloc has seen its block.
+#[inline(always)]
+fn note(entry: &Entry, block: Block, size: usize, before: Option<Walks>) {
+    let is_sure = before.is_some() && before == record::walks();
+    if block.is_null() || !is_sure && is_mallocs(block) {
+        return;
+    }
+    if let Some(hook) = record::enter(entry) {
+        hook.object_allocated(block, size);
+    }
+}
+
+/// True where the object is a block of malloc's, or begins in one behind the debug allocator's headers.
+#[cold]
+#[inline(never)]
+fn is_mallocs(block: Block) -> bool {
+    let mut blocks = OFFSETS
+        .map(|offset| block.addr().wrapping_sub(offset))
+        .into_iter();
+    blocks.any(shadow::holds)
+}
+
+fn take(entry: &Entry, block: Block) -> Option<Live> {
+    record::enter(entry)?.take_object(block)
+}
+
+fn charge(entry: &Entry, taken: Option<Live>) {
+    if taken.is_some()
+        && let Some(hook) = record::enter(entry)
+    {
+        hook.charge_object(taken);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn put_back(entry: &Entry, block: Block, taken: Option<Live>) {
+    if let Some((hook, live)) = record::enter(entry).zip(taken) {
+        hook.put_back_object(block, live);
+    }
+}
+
+/// The allocator that was there before.
+impl Domain {
+    #[inline(always)]
+    fn malloc(&self, size: usize) -> Block {
+        // SAFETY: the table's second word is a function of this type (`PyMemAllocatorEx`).
+        let function: unsafe extern "C" fn(usize, usize) -> Block =
+            unsafe { core::mem::transmute(self.original(1)) };
+        // SAFETY: with its own context and the caller's arguments.
+        unsafe { function(self.original(0), size) }
+    }
+
+    #[inline(always)]
+    fn calloc(&self, count: usize, size: usize) -> Block {
+        // SAFETY: the table's third word is a function of this type.
+        let function: unsafe extern "C" fn(usize, usize, usize) -> Block =
+            unsafe { core::mem::transmute(self.original(2)) };
+        // SAFETY: with its own context and the caller's arguments.
+        unsafe { function(self.original(0), count, size) }
+    }
+
+    #[inline(always)]
+    fn realloc(&self, block: Block, size: usize) -> Block {
+        // SAFETY: the table's fourth word is a function of this type.
+        let function: unsafe extern "C" fn(usize, Block, usize) -> Block =
+            unsafe { core::mem::transmute(self.original(3)) };
+        // SAFETY: with its own context and the caller's arguments.
+        unsafe { function(self.original(0), block, size) }
+    }
+
+    #[inline(always)]
+    fn free(&self, block: Block) {
+        // SAFETY: the table's fifth word is a function of this type.
+        let function: unsafe extern "C" fn(usize, Block) =
+            unsafe { core::mem::transmute(self.original(4)) };
+        // SAFETY: with its own context and the caller's argument.
+        unsafe { function(self.original(0), block) }
+    }
+}
