@@ -29,7 +29,7 @@ mod walks;
 
 pub use command::{heapshim, library, talk};
 pub use compile::Compiler;
-pub use count::{Counts, counted, counts_in, total_of};
+pub use count::{Counts, OBJECTS_LEFT_OUT, counted, counts_in, total_of};
 pub use diff::{Amount, Diff, Row};
 pub use expected::{Expected, expected_in};
 pub use needs::{found, needs, skip};

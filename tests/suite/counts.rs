@@ -3,7 +3,9 @@
 //! Each command runs three times: bare, under the counting preload, and under `heapshim run`. Under it, output and status are those of
 //! the bare run, and its account is that of the counting run: allocations, frees and live bytes at the very end of each process.
 
-use heapshim_tests::{Counts, Run, Target, bare, counted, found, fresh_directory, needs, total_of};
+use heapshim_tests::{
+    Counts, OBJECTS_LEFT_OUT, Run, Target, bare, counted, found, fresh_directory, needs, total_of,
+};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -103,6 +105,7 @@ fn check(words: &[OsString], input: &[u8], least: i64, tolerance: Tolerance) {
         .quiet()
         .fixed_layout()
         .env("COUNT_DIR", fresh_directory("count"))
+        .env(OBJECTS_LEFT_OUT.0, OBJECTS_LEFT_OUT.1)
         .finish();
     assert_eq!(traced.status.code(), status.code(), "{name}: status");
     assert!(traced.stdout == stdout, "{name}: stdout differs");
@@ -218,7 +221,7 @@ fn perl() {
     agrees(&["perl", "-e", program], 10000);
 }
 
-/// Check python3, whose blocks above 512 bytes are malloc's.
+/// Check python3, whose blocks above 512 bytes are malloc's; `python_objects` is about the others.
 #[test]
 fn python3() {
     let program = r#"import json; print(len(json.dumps([{"n": i, "s": "x" * (i % 900)} for i in range(3000)])))"#;

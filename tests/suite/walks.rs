@@ -7,7 +7,8 @@
 use heapshim_cli::model::{FrameKind, Snapshot};
 use heapshim_cli::store::read_file;
 use heapshim_tests::{
-    Compiler, Run, Stack, Stacks, Target, found, fresh_directory, needs, programs, walks_in,
+    Compiler, OBJECTS_LEFT_OUT, Run, Stack, Stacks, Target, found, fresh_directory, needs,
+    programs, walks_in,
 };
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -137,7 +138,7 @@ fn check(words: &[OsString], input: &[u8], least: usize) {
         .quiet()
         .env("LD_PRELOAD", oracle())
         .env("ORACLE_DIR", &directory)
-        .env("HEAPSHIM_PYTHON", "off")
+        .env(OBJECTS_LEFT_OUT.0, OBJECTS_LEFT_OUT.1)
         .finish();
     let name = words[0].to_string_lossy();
     assert!(finished.status.success(), "{name}: {finished:?}");
