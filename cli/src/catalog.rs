@@ -129,7 +129,11 @@ impl Catalog {
         })?;
         let memory = process::memory(session.pid());
         let snapshot = snapshot::take(&session.reader()?, session.process()?, name, memory)?;
-        Ok(Mark { snapshot, memory })
+        Ok(Mark {
+            snapshot,
+            memory,
+            bundle: None,
+        })
     }
 
     /// Every mark that is kept, oldest first. What cannot be read, or is of an earlier image, is left out.
@@ -233,7 +237,11 @@ impl Catalog {
             rss_bytes: snapshot.moment.rss_bytes,
             ..Memory::default()
         };
-        Some(Mark { snapshot, memory })
+        Some(Mark {
+            snapshot,
+            memory,
+            bundle: None,
+        })
     }
 
     fn missing(&self, name: &str) -> Error {

@@ -1,5 +1,6 @@
 //! The stages of the `heapshim` command, in pipeline order: find a traced process, copy its account, name its lines, compare, print.
 pub mod blame;
+pub mod bundle;
 pub mod catalog;
 pub mod complaint;
 pub mod denial;

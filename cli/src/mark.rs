@@ -12,12 +12,13 @@
 //! section bytes …
 //! ```
 
+use crate::bundle::Bundle;
 use crate::error::{Error, Kind};
 use crate::model::Snapshot;
 use crate::process::Memory;
 use std::fmt;
 
-mod bytes;
+pub(crate) mod bytes;
 mod sections;
 
 use bytes::{Reader, Short, Writer};
@@ -36,6 +37,8 @@ pub struct Mark {
     pub snapshot: Snapshot,
     /// Resident memory then.
     pub memory: Memory,
+    /// What its addresses mean and how their sources read, where it carries that.
+    pub bundle: Option<Bundle>,
 }
 
 /// Why bytes are no mark.
@@ -144,6 +147,7 @@ fn split(bytes: &[u8]) -> Result<Vec<(u32, &[u8])>, Damage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bundle::SourceLine;
     use crate::model::{
         Code, Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Site,
     };
@@ -232,6 +236,14 @@ mod tests {
                 file_bytes: 2,
                 shmem_bytes: 3,
             },
+            bundle: Some(Bundle {
+                records: crate::symbolize::records::tests::records()[..3].to_vec(),
+                lines: vec![SourceLine {
+                    file: "/src/a.c".into(),
+                    line: 3,
+                    text: "\tgrün();".into(),
+                }],
+            }),
         }
     }
 
@@ -242,6 +254,7 @@ mod tests {
         assert_eq!(decode(&encode(&mark), "x").expect("sound"), mark);
         mark.snapshot.sample_bytes = Some(524_288);
         mark.snapshot.process.exit = Some(Exit::Code(-1));
+        mark.bundle = None;
         assert_eq!(decode(&encode(&mark), "x").expect("sound"), mark);
     }
 
@@ -308,6 +321,8 @@ mod tests {
                             .iter()
                             .all(|site| (site.frame as usize) < frames.len())
                     );
+                    let carried = mark.bundle.iter().flat_map(|bundle| &bundle.records);
+                    assert!(carried.into_iter().all(|record| record.module == 0));
                     assert!(
                         frames
                             .iter()

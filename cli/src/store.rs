@@ -268,6 +268,7 @@ mod tests {
         Mark {
             snapshot,
             memory: Memory::default(),
+            bundle: None,
         }
     }
 

@@ -3,6 +3,7 @@
 //! Called by the commands that print reports; this is where `diff`, the symbolizer and the sources are put together, so that
 //! every command looks for files in the same places and with the same rights. Not here: how it is printed (`render`).
 
+use crate::bundle::Bundle;
 use crate::diff::{self, From};
 use crate::mark::Mark;
 use crate::process::Origin;
@@ -55,23 +56,43 @@ impl<'a> Subject<'a> {
     /// The growth, and where its source lines come from.
     #[must_use]
     pub fn report(&self, places: Places, options: &diff::Options) -> (Report, Sources) {
-        let symbols = symbolize::Options {
-            debug_dirs: places.debug_dirs,
-            source_dirs: places.source_dirs,
-            as_named: places.as_named,
-            root: self.origin.root.clone(),
-            live: self.origin.live,
-            progress: Progress::of_stderr(),
-        };
-        let mut sources = Sources::new(&symbols, self.origin.user);
+        let (mut symbolizer, mut sources) = readers(places, &self.origin);
         if let Some((end, text)) = self.embedded {
             sources.embed(end, text);
+        }
+        for mark in self.from.into_iter().chain([self.to]) {
+            if let Some(bundle) = &mark.bundle {
+                symbolizer.carry(&mark.snapshot, &bundle.records);
+                sources.carry(&bundle.lines);
+            }
         }
         let from = self
             .from
             .map_or(From::Start, |mark| From::Mark(&mark.snapshot));
-        let mut symbolizer = Symbolizer::new(symbols);
         let report = diff::diff(from, &self.to.snapshot, &mut symbolizer, options);
+        symbolizer.keep();
         (report, sources)
     }
+}
+
+/// Has a mark carry all that a report of it may show, so that it reads anywhere.
+pub fn bundle(mark: &mut Mark, places: Places, origin: &Origin) {
+    let (mut symbolizer, sources) = readers(places, origin);
+    mark.bundle = Some(Bundle::new(&mark.snapshot, &mut symbolizer, &sources));
+    symbolizer.keep();
+}
+
+/// What reads the files of a process.
+fn readers(places: Places, origin: &Origin) -> (Symbolizer, Sources) {
+    let options = symbolize::Options {
+        debug_dirs: places.debug_dirs,
+        source_dirs: places.source_dirs,
+        as_named: places.as_named,
+        root: origin.root.clone(),
+        live: origin.live,
+        progress: Progress::of_stderr(),
+        kept: symbolize::kept_directory(),
+    };
+    let sources = Sources::new(&options, origin.user);
+    (Symbolizer::new(options), sources)
 }

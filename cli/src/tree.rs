@@ -7,10 +7,11 @@ use crate::error::Error;
 use crate::launch::Held;
 use crate::mark::{self, Mark};
 use crate::model::{Exit, Snapshot};
-use crate::process::Memory;
+use crate::process::{Memory, Origin};
 use crate::render::{escape, signed_size as signed};
 use crate::snapshot;
 use crate::store::{EXTENSION, Store};
+use crate::subject::{self, Places};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Tree {
     save: Option<PathBuf>,
+    /// Where files are to be looked for that the marks are to carry; None: they carry nothing.
+    bundle: Option<Places>,
     processes: usize,
     growth: i64,
     most: Option<(i64, String, u32)>,
@@ -25,11 +28,12 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// An empty tree; `save` is the directory that keeps a mark of each process, and is made here.
+    /// An empty tree; `save` is the directory that keeps a mark of each process, and is made here; with `bundle` these carry what
+    /// their addresses mean.
     ///
     /// # Errors
     /// What the system said of the directory.
-    pub fn new(save: Option<&Path>) -> Result<Tree, Error> {
+    pub fn new(save: Option<&Path>, bundle: Option<Places>) -> Result<Tree, Error> {
         if let Some(directory) = save {
             let made = fs::create_dir_all(directory);
             made.map_err(|error| Error::io(directory.display(), "directory not made", error))?;
@@ -37,6 +41,7 @@ impl Tree {
         let save = save.map(Path::to_path_buf);
         Ok(Tree {
             save,
+            bundle,
             processes: 0,
             growth: 0,
             most: None,
@@ -112,7 +117,14 @@ impl Tree {
             .name
             .replace(|c: char| c == '/' || c.is_control(), "_");
         let file = format!("{name}-{}.{EXTENSION}", process.pid);
-        write_file(&directory.join(file), &mark::encode(mark))
+        let file = directory.join(file);
+        let Some(places) = self.bundle.clone() else {
+            return write_file(&file, &mark::encode(mark));
+        };
+        let mut carrying = mark.clone();
+        // Of a process that has ended, nothing is known but its paths.
+        subject::bundle(&mut carrying, places, &Origin::default());
+        write_file(&file, &mark::encode(&carrying))
     }
 }
 
@@ -123,7 +135,11 @@ fn exit_mark(held: &Held, exit: Option<Exit>) -> Result<Mark, Error> {
     };
     let memory = Memory::default();
     let snapshot: Snapshot = snapshot::take(&held.session.reader()?, process, "exit", memory)?;
-    Ok(Mark { snapshot, memory })
+    Ok(Mark {
+        snapshot,
+        memory,
+        bundle: None,
+    })
 }
 
 #[cfg(test)]
@@ -133,7 +149,7 @@ mod tests {
     /// Check the line for none, one and several other processes, and that a name cannot drive the terminal.
     #[test]
     fn summaries() {
-        let mut tree = Tree::new(None).expect("nothing to make");
+        let mut tree = Tree::new(None, None).expect("nothing to make");
         assert_eq!(tree.summary(), None);
         tree.processes = 1;
         tree.most = Some((1_153_434, "ser\x1bver".to_owned(), 4243));

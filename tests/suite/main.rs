@@ -7,6 +7,7 @@
 
 mod allocators;
 mod behind;
+mod bundles;
 mod counts;
 mod damage;
 mod descriptors;

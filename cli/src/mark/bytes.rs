@@ -1,43 +1,43 @@
 //! Numbers and texts to little-endian bytes and back, every read checked against what is left.
 //!
-//! Used by `mark` alone. A count is believed only as far as the bytes that would have to follow it are there.
+//! Used by `mark`, and by `symbolize` for what it keeps and carries. A count is believed only as far as the bytes that would have to follow it are there.
 
 /// Fewer bytes are left than were asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Short;
+pub(crate) struct Short;
 
 /// Bytes being read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader(bytes)
     }
 
     /// Bytes that are left.
-    pub(super) fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.0.len()
     }
 
-    pub(super) fn bytes(&mut self, len: usize) -> Result<&'a [u8], Short> {
+    pub(crate) fn bytes(&mut self, len: usize) -> Result<&'a [u8], Short> {
         let (taken, rest) = self.0.split_at_checked(len).ok_or(Short)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, Short> {
+    pub(crate) fn u32(&mut self) -> Result<u32, Short> {
         let bytes = self.bytes(4)?.try_into().map_err(|_| Short)?;
         Ok(u32::from_le_bytes(bytes))
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, Short> {
+    pub(crate) fn u64(&mut self) -> Result<u64, Short> {
         let bytes = self.bytes(8)?.try_into().map_err(|_| Short)?;
         Ok(u64::from_le_bytes(bytes))
     }
 
     /// A count of entries of at least `entry_bytes` each: never more than the bytes that are left can hold.
-    pub(super) fn count(&mut self, entry_bytes: usize) -> Result<usize, Short> {
+    pub(crate) fn count(&mut self, entry_bytes: usize) -> Result<usize, Short> {
         let count = usize::try_from(self.u32()?).map_err(|_| Short)?;
         let needed = count.checked_mul(entry_bytes).ok_or(Short)?;
         if needed <= self.left() {
@@ -47,48 +47,48 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn blob(&mut self) -> Result<&'a [u8], Short> {
+    pub(crate) fn blob(&mut self) -> Result<&'a [u8], Short> {
         let len = self.count(1)?;
         self.bytes(len)
     }
 
-    pub(super) fn text(&mut self) -> Result<String, Short> {
+    pub(crate) fn text(&mut self) -> Result<String, Short> {
         Ok(String::from_utf8_lossy(self.blob()?).into_owned())
     }
 }
 
 /// Bytes being written.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Writer(Vec<u8>);
+pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
-    pub(super) fn u32(&mut self, value: u32) {
+    pub(crate) fn u32(&mut self, value: u32) {
         self.bytes(&value.to_le_bytes());
     }
 
-    pub(super) fn u64(&mut self, value: u64) {
+    pub(crate) fn u64(&mut self, value: u64) {
         self.bytes(&value.to_le_bytes());
     }
 
     /// A count; all that is counted here is indexed by u32 in the ledger, or is a text of a few KiB.
-    pub(super) fn len(&mut self, len: usize) {
+    pub(crate) fn len(&mut self, len: usize) {
         self.u32(u32::try_from(len).unwrap_or(u32::MAX));
     }
 
-    pub(super) fn blob(&mut self, bytes: &[u8]) {
+    pub(crate) fn blob(&mut self, bytes: &[u8]) {
         self.len(bytes.len());
         self.bytes(bytes);
     }
 
-    pub(super) fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         &self.0
     }
 
-    pub(super) fn into_vec(self) -> Vec<u8> {
+    pub(crate) fn into_vec(self) -> Vec<u8> {
         self.0
     }
 }

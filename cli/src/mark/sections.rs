@@ -5,10 +5,12 @@
 
 use super::bytes::{Reader, Writer};
 use super::{Damage, Mark};
+use crate::bundle::{Bundle, SourceLine};
 use crate::model::{
     Code, Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
 };
 use crate::process::Memory;
+use crate::symbolize::records::{self, Record, write as write_records};
 
 const PROCESS: u32 = 1;
 const MOMENT: u32 = 2;
@@ -19,6 +21,9 @@ const SITES: u32 = 6;
 const MEMORY: u32 = 7;
 /// Marks from before there were Python frames do not have it.
 const CODES: u32 = 8;
+/// Only marks taken with `--bundle` have these two.
+const SYMBOLS: u32 = 16;
+const SOURCES: u32 = 17;
 
 /// `Frame::module`: none.
 const NO_MODULE: u32 = u32::MAX;
@@ -53,7 +58,7 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
         write(&mut out);
         (kind, out.into_vec())
     };
-    vec![
+    let mut sections = vec![
         section(PROCESS, &|out| write_process(out, process)),
         section(MOMENT, &|out| {
             write_moment(out, moment);
@@ -81,7 +86,15 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
             out.len(codes.len());
             codes.iter().for_each(|code| write_code(out, code));
         }),
-    ]
+    ];
+    if let Some(bundle) = &mark.bundle {
+        sections.push(section(SYMBOLS, &|out| write_records(out, &bundle.records)));
+        sections.push(section(SOURCES, &|out| {
+            out.len(bundle.lines.len());
+            bundle.lines.iter().for_each(|line| write_line(out, line));
+        }));
+    }
+    sections
 }
 
 /// The mark that these sections make.
@@ -118,6 +131,14 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
     let losses = read_losses(&mut losses_bytes)?;
     let complaints = losses_bytes.u32()?;
     let memory = read_memory(&mut find(MEMORY)?)?;
+    let records = find(SYMBOLS)
+        .ok()
+        .map(|bytes| read_records(bytes, modules.len()));
+    let lines = find(SOURCES).and_then(|bytes| read_list(bytes, 12, |bytes, _| read_line(bytes)));
+    let bundle = records.transpose()?.map(|records| Bundle {
+        records,
+        lines: lines.unwrap_or_default(),
+    });
     let snapshot = Snapshot {
         process,
         moment,
@@ -129,7 +150,11 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         complaints,
         sample_bytes,
     };
-    Ok(Mark { snapshot, memory })
+    Ok(Mark {
+        snapshot,
+        memory,
+        bundle,
+    })
 }
 
 /// A count, then as many entries of at least `entry_bytes`, then nothing.
@@ -322,6 +347,29 @@ fn read_site(bytes: &mut Reader<'_>, frames: usize) -> Result<Site, Damage> {
         return Err(Damage::Value("a site's frame is not there"));
     }
     Ok(Site { frame, counters })
+}
+
+fn read_records(bytes: Reader<'_>, modules: usize) -> Result<Vec<Record>, Damage> {
+    let records = records::read(bytes)?;
+    let is_there = |record: &Record| (record.module as usize) < modules;
+    match records.iter().all(is_there) {
+        true => Ok(records),
+        false => Err(Damage::Value("a symbol's module is not there")),
+    }
+}
+
+fn write_line(out: &mut Writer, line: &SourceLine) {
+    out.blob(line.file.as_bytes());
+    out.u32(line.line);
+    out.blob(line.text.as_bytes());
+}
+
+fn read_line(bytes: &mut Reader<'_>) -> Result<SourceLine, Damage> {
+    Ok(SourceLine {
+        file: bytes.text()?,
+        line: bytes.u32()?,
+        text: bytes.text()?,
+    })
 }
 
 fn write_memory(out: &mut Writer, memory: &Memory) {

@@ -4,6 +4,7 @@
 //! could read it, or `dwarf` would be a way to print one's administrator's secrets. Only regular files are opened, only so
 //! much of them is read, and a line that cannot be had is simply not shown.
 
+use crate::bundle::SourceLine;
 use crate::symbolize::{Options, open_regular, resolve_in};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -38,6 +39,7 @@ pub struct Sources {
     root: Option<PathBuf>,
     reader: Option<(u32, u32)>,
     embedded: Option<(&'static str, &'static str)>,
+    carried: HashMap<(String, u32), String>,
     files: RefCell<HashMap<String, Option<Vec<u8>>>>,
 }
 
@@ -51,6 +53,7 @@ impl Sources {
             root: options.root.clone().filter(|root| root.is_dir()),
             reader,
             embedded: None,
+            carried: HashMap::new(),
             files: RefCell::default(),
         }
     }
@@ -60,20 +63,32 @@ impl Sources {
         self.embedded = Some((end, text));
     }
 
+    /// Takes these lines from here, whatever lies at their paths: they are from when the mark that carries them was taken.
+    pub fn carry(&mut self, lines: &[SourceLine]) {
+        let lines = lines.iter();
+        self.carried
+            .extend(lines.map(|line| ((line.file.clone(), line.line), line.text.clone())));
+    }
+
     /// Where a file may lie: where the user said, in the target's root.
     fn candidates(&self, file: &str) -> Vec<PathBuf> {
+        let file = Path::new(file);
         let moved = self.moved.iter().filter_map(|(from, to)| {
-            let rest = Path::new(file).strip_prefix(from).ok()?;
-            Some(Path::new(to).join(rest))
+            // Programs built with -ffile-prefix-map=DIR=. name their files by no directory at all.
+            let rest = match from.as_str() {
+                "." => Some(file).filter(|file| file.is_relative()),
+                from => file.strip_prefix(from).ok(),
+            };
+            Some(Path::new(to).join(rest?))
         });
-        let own = resolve_in(self.root.as_deref(), Path::new(file));
-        moved.chain([own]).collect()
+        // A relative name is relative to a directory that is not ours.
+        let own = file
+            .is_absolute()
+            .then(|| resolve_in(self.root.as_deref(), file));
+        moved.chain(own).collect()
     }
 
     fn read(&self, file: &str) -> Option<Vec<u8>> {
-        if !Path::new(file).is_absolute() {
-            return None;
-        }
         self.candidates(file)
             .iter()
             .find_map(|path| self.read_file(path))
@@ -111,6 +126,9 @@ fn allows(metadata: &Metadata, (user, group): (u32, u32), bit: u32) -> bool {
 
 impl SourceLines for Sources {
     fn line(&self, file: &str, line: u32) -> Option<String> {
+        if let Some(text) = self.carried.get(&(file.to_string(), line)) {
+            return Some(text.clone());
+        }
         let mut files = self.files.borrow_mut();
         let text = files
             .entry(file.to_string())
@@ -160,6 +178,22 @@ mod tests {
         );
     }
 
+    /// Check that a line that a mark carries wins over the file, and that the others are the file's.
+    #[test]
+    fn carried_lines() {
+        let scratch = Scratch::new("sources-carried");
+        let file = scratch.write("x.c", b"one\ntwo\n");
+        let file = file.to_str().unwrap();
+        let mut sources = Sources::new(&Options::default(), None);
+        sources.carry(&[SourceLine {
+            file: file.to_string(),
+            line: 1,
+            text: "as it was".to_string(),
+        }]);
+        assert_eq!(sources.line(file, 1).unwrap(), "as it was");
+        assert_eq!(sources.line(file, 2).unwrap(), "two");
+    }
+
     /// Check that sources are found where the user says that they are now, by whole parts of the path.
     #[test]
     fn moved_sources() {
@@ -173,6 +207,22 @@ mod tests {
         let sources = Sources::new(&options, None);
         assert_eq!(sources.line("/build/p/x.c", 1).unwrap(), "here");
         assert_eq!(sources.line("/build/pp/x.c", 1), None);
+        assert_eq!(sources.line("x.c", 1), None);
+    }
+
+    /// Check that `.` stands for the directory of names that have none, and for no absolute one.
+    #[test]
+    fn moved_relative_sources() {
+        let scratch = Scratch::new("sources-relative");
+        scratch.write("x.c", b"here\n");
+        let to = scratch.path().to_str().unwrap().to_string();
+        let options = Options {
+            source_dirs: vec![(".".to_string(), to)],
+            ..Options::default()
+        };
+        let sources = Sources::new(&options, None);
+        assert_eq!(sources.line("x.c", 1).unwrap(), "here");
+        assert_eq!(sources.line("/nowhere/x.c", 1), None);
     }
 
     /// Check that what the target's user may not read is not shown, however much the reader may.

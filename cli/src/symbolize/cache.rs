@@ -2,15 +2,18 @@
 //!
 //! Called by `diff` (lazily: `blame` needs few frames of most stacks) and by whoever prints stacks. A module is opened the
 //! first time that one of its addresses is asked for, and never again; an address is looked up once, however many nodes of the
-//! trie and snapshots have it. Modules are told apart by path and build id: two processes may have had two versions of one.
+//! trie and snapshots have it. Modules are told apart by path and build id: two processes may have had two versions of one; those
+//! without a build id by their process, too. What a mark carries, and what was looked up in earlier runs (`kept`), opens no file.
 //!
 //! Invariant: a file whose build id differs from the recorded one is never used.
 
 use crate::model::{Frame, FrameKind, Module, Snapshot};
 use crate::symbolize::contain::contained;
+use crate::symbolize::kept::{Answers, Kept};
 use crate::symbolize::live::Live;
 use crate::symbolize::module::{OpenModule, failure};
 use crate::symbolize::python::python_frame;
+use crate::symbolize::records::Record;
 use crate::symbolize::separate::Places;
 use crate::symbolize::{Progress, Reason, SymbolFrame};
 use std::collections::HashMap;
@@ -32,6 +35,8 @@ pub struct Options {
     pub live: Option<u32>,
     /// Who is told that a large file is being read.
     pub progress: Progress,
+    /// Where answers are kept for the next time (`kept_directory`); None: nowhere.
+    pub kept: Option<PathBuf>,
 }
 
 impl Options {
@@ -51,11 +56,25 @@ impl Options {
 pub struct Symbolizer {
     options: Options,
     places: Places,
-    modules: Vec<OpenModule>,
+    kept: Kept,
+    modules: Vec<Slot>,
     /// By path: the modules with that path, one a build id.
     by_path: HashMap<String, Vec<usize>>,
     /// By module, address and what the address means: what stands there.
     known: HashMap<(usize, u64, FrameKind), Rc<[SymbolFrame]>>,
+}
+
+/// A module, opened when something is asked of it that is not known yet.
+#[derive(Debug)]
+struct Slot {
+    module: Module,
+    /// The process, where nothing else tells the module from another at that path.
+    process: u64,
+    opened: Option<OpenModule>,
+    /// What earlier runs have kept of it.
+    kept: Answers,
+    /// How much of that is new.
+    learnt: usize,
 }
 
 impl Symbolizer {
@@ -64,6 +83,7 @@ impl Symbolizer {
     pub fn new(options: Options) -> Symbolizer {
         let places = options.places();
         Symbolizer {
+            kept: Kept::new(options.kept.as_deref()),
             options,
             places,
             modules: Vec::new(),
@@ -97,7 +117,10 @@ impl Symbolizer {
                     .module
                     .and_then(|id| snapshot.modules.get(id as usize));
                 match module {
-                    Some(module) => return self.address(module, frame.value, frame.kind),
+                    Some(module) => {
+                        let id = self.slot(module, snapshot.process.identity);
+                        return self.address(id, frame.value, frame.kind);
+                    }
                     None => Reason::UnknownModule,
                 }
             }
@@ -121,48 +144,91 @@ impl Symbolizer {
         Rc::new([python_frame(code, line, directory)])
     }
 
-    fn address(&mut self, module: &Module, value: u64, kind: FrameKind) -> Rc<[SymbolFrame]> {
-        let id = self.module(module);
+    /// Takes what a snapshot's mark carries for granted.
+    pub fn carry(&mut self, snapshot: &Snapshot, records: &[Record]) {
+        for record in records {
+            if let Some(module) = snapshot.modules.get(record.module as usize) {
+                let id = self.slot(module, snapshot.process.identity);
+                let key = (id, record.value, record.kind);
+                self.known.insert(key, Rc::clone(&record.frames));
+            }
+        }
+    }
+
+    /// Keeps what was looked up for the next time.
+    pub fn keep(&mut self) {
+        for slot in self.modules.iter_mut().filter(|slot| slot.learnt > 0) {
+            slot.learnt = 0;
+            self.kept.save(&slot.module.build_id, &slot.kept);
+        }
+    }
+
+    fn address(&mut self, id: usize, value: u64, kind: FrameKind) -> Rc<[SymbolFrame]> {
+        let key = (id, value, kind);
+        if let Some(frames) = self.known.get(&key) {
+            return Rc::clone(frames);
+        }
+        let slot = &mut self.modules[id];
+        let kept = slot.kept.get(&(value, kind)).cloned();
+        let frames = kept.unwrap_or_else(|| slot.look_up(value, kind, &self.places));
+        self.known.insert(key, Rc::clone(&frames));
+        frames
+    }
+
+    /// The module's number; a new one where it has none yet.
+    fn slot(&mut self, module: &Module, process: u64) -> usize {
+        let process = if module.build_id.is_empty() {
+            process
+        } else {
+            0
+        };
+        let same = self.by_path.get(&module.path);
+        let known = same.and_then(|ids| {
+            let is_same = |&&id: &&usize| {
+                let slot = &self.modules[id];
+                slot.module.build_id == module.build_id && slot.process == process
+            };
+            ids.iter().find(is_same)
+        });
+        if let Some(&id) = known {
+            return id;
+        }
+        let id = self.modules.len();
+        self.modules.push(Slot {
+            kept: self.kept.load(module),
+            module: module.clone(),
+            process,
+            opened: None,
+            learnt: 0,
+        });
+        let same = self.by_path.entry(module.path.clone());
+        same.or_default().push(id);
+        id
+    }
+}
+
+impl Slot {
+    /// Asks the module's files.
+    fn look_up(&mut self, value: u64, kind: FrameKind, places: &Places) -> Rc<[SymbolFrame]> {
+        let module = &self.module;
+        let opened = self.opened.get_or_insert_with(|| {
+            let opened = contained(|| OpenModule::open(module, places));
+            opened.unwrap_or_else(|| OpenModule::closed(module, failure(&module.path)))
+        });
         // A return address is the instruction after the call: the line is that of the byte before.
         let lookup = match kind {
             FrameKind::Native => value.saturating_sub(1),
             _ => value,
         };
-        let key = (id, value, kind);
-        if let Some(frames) = self.known.get(&key) {
-            return Rc::clone(frames);
-        }
-        let module = &self.modules[id];
-        let frames = contained(|| module.frames(lookup, value));
-        let frames = frames.unwrap_or_else(|| vec![module.failed(value)]);
+        let frames = contained(|| opened.frames(lookup, value));
+        let failed = frames.is_none();
+        let frames = frames.unwrap_or_else(|| vec![opened.failed(value)]);
         let frames: Rc<[SymbolFrame]> = frames.into();
-        self.known.insert(key, Rc::clone(&frames));
-        frames
-    }
-
-    /// The module's number, opening it the first time.
-    fn module(&mut self, module: &Module) -> usize {
-        let same = self.by_path.get(&module.path);
-        let known = same.and_then(|ids| {
-            ids.iter()
-                .copied()
-                .find(|&id| self.modules[id].build_id == module.build_id)
-        });
-        if let Some(id) = known {
-            return id;
+        if !failed && opened.may_be_kept() {
+            self.kept.insert((value, kind), Rc::clone(&frames));
+            self.learnt += 1;
         }
-        let id = self.modules.len();
-        let opened = contained(|| OpenModule::open(module, &self.places));
-        let opened = opened.unwrap_or_else(|| {
-            let reason = failure(&module.path);
-            OpenModule::closed(module, reason)
-        });
-        self.modules.push(opened);
-        self.by_path
-            .entry(module.path.clone())
-            .or_default()
-            .push(id);
-        id
+        frames
     }
 }
 
@@ -180,7 +246,7 @@ pub(crate) fn nodes(snapshot: &Snapshot, frame: u32) -> impl Iterator<Item = u32
 impl Symbolizer {
     /// Teaches what stands at an address, so that other stages can be tested without files.
     pub(crate) fn teach(&mut self, module: &Module, value: u64, frames: &[SymbolFrame]) {
-        let id = self.module(module);
+        let id = self.slot(module, 1);
         self.known
             .insert((id, value, FrameKind::Native), Rc::from(frames));
     }

@@ -3,6 +3,7 @@
 //! Tests only. Addresses come from the disassembler, not from what is tested: a return address is the instruction after a
 //! call, as the shim would see it. Where a tool is not installed the test says so and passes.
 
+mod again;
 mod formats;
 mod gone;
 mod program;

@@ -1,10 +1,11 @@
 //! From the frames of a snapshot to source lines: the stage between `snapshot` and `blame`.
 //!
 //! [`Symbolizer`] is all that other stages call. Below it, one concept a file: `frame` (what comes out, and why something
-//! did not), `cache` (which module, which address, asked once), `module` (all that there is of one), `elf` (a file's sections), `inflate`, `dwarf`
-//! (lines and inlined functions), `split` (their parts in other files), `symbols` (names where there is no more), `separate` (debug files that lie
-//! elsewhere), `lines` (whether a module has any, for `doctor`), `live` and `image` (what a running target still has), `python` (what an
-//! interpreter has said itself), `demangle`, `open`, `progress`.
+//! did not), `cache` (which module, which address, asked once), `kept` (the answers of earlier runs), `records` (answers as bytes),
+//! `module` (all that there is of one), `elf` (a file's sections), `inflate`, `dwarf` (lines and inlined functions), `split` (their parts
+//! in other files), `symbols` (names where there is no more), `separate` (debug files that lie elsewhere), `lines` (whether a module
+//! has any, for `doctor`), `live` and `image` (what a running target still has), `python` (what an interpreter has said itself),
+//! `demangle`, `open`, `progress`.
 //!
 //! The files are named by the target, which may be hostile: nothing here trusts a size, an offset or a path, an address that
 //! cannot be resolved is a frame with a [`Reason`], never an error, and a panic in a reader of such a file is one too
@@ -23,12 +24,14 @@ mod elf;
 mod frame;
 mod image;
 mod inflate;
+mod kept;
 mod lines;
 mod live;
 mod module;
 mod open;
 mod progress;
 mod python;
+pub mod records;
 mod separate;
 mod split;
 mod symbols;
@@ -36,6 +39,7 @@ mod symbols;
 pub(crate) use cache::nodes;
 pub use cache::{Options, Symbolizer};
 pub use frame::{Language, Reason, SymbolFrame};
+pub use kept::kept_directory;
 pub use lines::{Lines, lines_of};
 pub use open::{open_regular, resolve_in};
 pub use progress::Progress;

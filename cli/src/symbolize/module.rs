@@ -31,7 +31,7 @@ const MINI: &str = ".gnu_debugdata";
 #[derive(Debug)]
 pub(super) struct OpenModule {
     path: String,
-    pub(super) build_id: Vec<u8>,
+    build_id: Vec<u8>,
     dwarf: Option<Dwarf>,
     symbols: Vec<Symbols>,
     /// Why there are no lines, where there are none.
@@ -165,6 +165,13 @@ impl OpenModule {
         if self.dwarf.is_none() {
             self.reason = Reason::Unreadable(name.to_string(), why);
         }
+    }
+
+    /// True where another process of ours may be told the same of this module, by its build id alone: all that there is to know was
+    /// there, in files that nobody but us and root can have made.
+    pub(super) fn may_be_kept(&self) -> bool {
+        let is_whole = |dwarf: &Dwarf| self.lacking.is_none() && !dwarf.lacks_parts();
+        self.is_ours && self.dwarf.as_ref().is_some_and(is_whole)
     }
 
     /// What stands at `lookup`; each frame gets `address`.

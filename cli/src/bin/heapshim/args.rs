@@ -55,6 +55,9 @@ pub(crate) struct Run {
     /// Keep a mark of each process of the tree in this directory: NAME-PID.heapmark
     #[arg(long, value_name = "DIR")]
     pub(crate) save: Option<PathBuf>,
+    /// Keep in these marks what their addresses mean, and the source lines: they then read anywhere
+    #[arg(long, requires = "save")]
+    pub(crate) bundle: bool,
     /// Frames kept of a stack [default: 128]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
     pub(crate) depth: Option<u32>,
@@ -102,6 +105,15 @@ pub(crate) struct Mark {
     /// Replace a mark of the same name
     #[arg(long)]
     pub(crate) force: bool,
+    /// Keep in it what its addresses mean, and the source lines: it then reads anywhere
+    #[arg(long)]
+    pub(crate) bundle: bool,
+    /// Where to look for debug files, too
+    #[arg(long, value_name = "DIR", requires = "bundle")]
+    pub(crate) debug_dir: Vec<PathBuf>,
+    /// Where sources lie now: paths that begin with FROM are read under TO
+    #[arg(long, value_name = "FROM=TO", value_parser = mapping, requires = "bundle")]
+    pub(crate) source_dir: Vec<(String, String)>,
 }
 
 /// Options of `marks`.

@@ -5,6 +5,7 @@ use crate::args::Mark as Args;
 use heapshim_cli::catalog::Catalog;
 use heapshim_cli::directory;
 use heapshim_cli::error::Error;
+use heapshim_cli::subject::{self, Places};
 use heapshim_cli::{mark, store};
 use std::path::Path;
 use std::time::SystemTime;
@@ -20,7 +21,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         .clone()
         .or_else(|| Some(stem(args.output.as_deref()?)));
     let name = name.unwrap_or_else(|| catalog.free_name());
-    let taken = catalog.take(&name)?;
+    let mut taken = catalog.take(&name)?;
+    if args.bundle {
+        let places = Places {
+            debug_dirs: args.debug_dir.clone(),
+            source_dirs: args.source_dir.clone(),
+            ..Places::default()
+        };
+        subject::bundle(&mut taken, places, &catalog.origin());
+    }
     if let Some(path) = &args.output {
         directory::write_file(path, &mark::encode(&taken))?;
         return print(&format!("{}\n", path.display()));

@@ -6,6 +6,7 @@ use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::launch::{self, Ended, Refusal, allocator};
 use heapshim_cli::library;
 use heapshim_cli::mark::Mark;
+use heapshim_cli::subject::Places;
 use heapshim_cli::tree::Tree;
 use heapshim_ledger::layout::Complaint;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,7 +30,12 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
         Err(refusal) if refusal.runs && args.anyway => None,
         Err(refusal) => return Ok(refused(&refusal)),
     };
-    let mut tree = Tree::new(args.save.as_deref())?;
+    let bundle = args.bundle.then(|| Places {
+        debug_dirs: args.report.debug_dir.clone(),
+        source_dirs: args.report.source_dir.clone(),
+        ..Places::default()
+    });
+    let mut tree = Tree::new(args.save.as_deref(), bundle)?;
     let finished = |held| tree.finished(&held);
     let ended = match launch::run(&args.words, library.as_deref(), args.depth, finished)? {
         Ok(ended) => ended,
