@@ -37,7 +37,7 @@ impl Expected {
     }
 }
 
-/// Every `row:` comment of a source file.
+/// Every `row:` comment of a source file. One that stands alone is about the line below it.
 ///
 /// # Panics
 /// Where the file can't be read or a comment is malformed.
@@ -52,8 +52,9 @@ pub fn expected_in(source: &Path) -> Vec<Expected> {
     numbered
         .filter_map(|(line, text)| {
             let marks = ["// row:", "# row:"].iter();
-            let (_, comment) = marks.filter_map(|mark| text.split_once(mark)).next()?;
-            Some(parse(&file, line, comment))
+            let (before, comment) = marks.filter_map(|mark| text.split_once(mark)).next()?;
+            let below = u64::from(before.trim().is_empty());
+            Some(parse(&file, line + below, comment))
         })
         .collect()
 }

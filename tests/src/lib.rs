@@ -26,6 +26,7 @@ mod place;
 mod run;
 mod target;
 mod walks;
+mod walkthrough;
 
 pub use command::{heapshim, library, talk};
 pub use compile::Compiler;
@@ -37,3 +38,4 @@ pub use place::{environment, fresh_directory, programs, workspace};
 pub use run::{Finished, Run, bare};
 pub use target::{Running, Target};
 pub use walks::{Stack, Stacks, walks_in};
+pub use walkthrough::Walkthrough;

@@ -51,10 +51,12 @@ impl Target {
         Target::new(Compiler::Python, programs().join(source))
     }
 
-    /// One of the examples that the README walks through.
+    /// One of the examples, each in a directory of its name.
     #[must_use]
     pub fn example(compiler: Compiler, source: &str) -> Target {
-        Target::new(compiler, workspace().join("examples").join(source))
+        let directory = Path::new(source).with_extension("");
+        let examples = workspace().join("examples");
+        Target::new(compiler, examples.join(directory).join(source))
     }
 
     fn new(compiler: Compiler, source: PathBuf) -> Target {

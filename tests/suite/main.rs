@@ -24,4 +24,5 @@ mod table;
 mod threads;
 mod tracemalloc_format;
 mod walks;
+mod walkthroughs;
 mod words;

@@ -10,13 +10,20 @@ history = []
 
 
 def show(number):
-    image = bytearray(40_990)  # row: growth=0/0 function=show
-    thumbnail = bytes(image[::10]) + bytes([number % 256])  # row: growth=4133000/1000 function=show
-    history.append(thumbnail)  # row: function=show
+    # row: growth=0/0 function=show
+    image = bytearray(40_990)
+    # row: growth=4133000/1000 function=show
+    thumbnail = bytes(image[::10]) + bytes([number % 256])
+    # row: function=show
+    history.append(thumbnail)
 
 
 print("ready", flush=True)
-for line in sys.stdin:  # row: function=<module>
-    for number in range(1000):  # row: function=<module>
-        show(number)  # row: function=<module>
-    print("shown", flush=True)  # row: function=<module>
+# row: function=<module>
+for line in sys.stdin:
+    # row: function=<module>
+    for number in range(1000):
+        # row: function=<module>
+        show(number)
+    # row: function=<module>
+    print("shown", flush=True)

@@ -13,7 +13,8 @@ struct Observer {
 
 impl Observer {
     fn new() -> Observer {
-        let greeting = vec![b'h'; 301].into_boxed_slice(); // row: growth=301000/1000 function=observers::Observer::new
+        // row: growth=301000/1000 function=observers::Observer::new
+        let greeting = vec![b'h'; 301].into_boxed_slice();
         Observer { greeting }
     }
 }
@@ -25,13 +26,15 @@ struct Hub {
 
 impl Hub {
     fn subscribe(&mut self) -> &Observer {
-        self.observers.push(Observer::new()); // row: function=observers::Hub::subscribe
+        // row: function=observers::Hub::subscribe
+        self.observers.push(Observer::new());
         &self.observers[self.observers.len() - 1]
     }
 }
 
 fn answer(observer: &Observer) -> usize {
-    let reply = observer.greeting.to_vec(); // row: growth=0/0 total=301000/1000 function=observers::answer
+    // row: growth=0/0 total=301000/1000 function=observers::answer
+    let reply = observer.greeting.to_vec();
     std::hint::black_box(&reply).len()
 }
 

@@ -18,8 +18,10 @@ static void *xmalloc(size_t size) {
 }
 
 static struct session *session_open(int client) {
-  struct session *session = calloc(1, sizeof *session); // row: growth=1600/100 total=16000/1000 function=session_open
-  session->buffer = xmalloc(4099); // row: growth=409900/100 total=4099000/1000 function=session_open
+  // row: growth=1600/100 total=16000/1000 function=session_open
+  struct session *session = calloc(1, sizeof *session);
+  // row: growth=409900/100 total=4099000/1000 function=session_open
+  session->buffer = xmalloc(4099);
   session->client = client;
   return session;
 }

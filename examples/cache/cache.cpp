@@ -14,14 +14,17 @@ struct Cache {
   std::map<std::pair<int, int>, std::vector<char>> pages;
 
   const std::vector<char> &page(int number) {
-    auto &text = pages[{number, now++}]; // row: growth=64000/1000 total=64000/1000 function=Cache::page
-    if (text.empty()) text.resize(1013, 'x'); // row: growth=1013000/1000 total=1013000/1000 function=Cache::page
+    // row: growth=64000/1000 total=64000/1000 function=Cache::page
+    auto &text = pages[{number, now++}];
+    // row: growth=1013000/1000 total=1013000/1000 function=Cache::page
+    if (text.empty()) text.resize(1013, 'x');
     return text;
   }
 };
 
 static size_t render(const std::vector<char> &page) {
-  std::string scratch(page.begin(), page.end()); // row: growth=0/0 total=1014000/1000 function=render
+  // row: growth=0/0 total=1014000/1000 function=render
+  std::string scratch(page.begin(), page.end());
   return scratch.size();
 }
 
