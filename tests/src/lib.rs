@@ -38,4 +38,4 @@ pub use place::{environment, fresh_directory, programs, workspace};
 pub use run::{Finished, Run, bare};
 pub use target::{Running, Target};
 pub use walks::{Stack, Stacks, walks_in};
-pub use walkthrough::Walkthrough;
+pub use walkthrough::{Walkthrough, alone};

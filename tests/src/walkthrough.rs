@@ -165,7 +165,7 @@ struct Terminals {
 
 impl Terminals {
     fn open(directory: &Path, names: &[&str]) -> Option<Terminals> {
-        let unshare = unshare()?;
+        let unshare = alone()?;
         let pipes = fresh_directory("pipes");
         let mut names: Vec<&str> = names.to_vec();
         names.sort_unstable();
@@ -257,8 +257,9 @@ fn lines_of(output: &mut impl BufRead, mut is_last: impl FnMut(&str) -> bool) ->
     lines
 }
 
-/// The words that make a process namespace here, if any do.
-fn unshare() -> Option<Vec<&'static str>> {
+/// The words for `unshare` that make a process namespace here, if any do: in it, the only traced process is the test's.
+#[must_use]
+pub fn alone() -> Option<Vec<&'static str>> {
     let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     let user: &[&str] = match root {
         true => &[],

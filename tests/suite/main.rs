@@ -17,6 +17,7 @@ mod forks;
 mod inside;
 mod known_answer;
 mod limits;
+mod newcomer;
 mod passing_through;
 mod plugins;
 mod stack_use;
