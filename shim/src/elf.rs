@@ -227,6 +227,18 @@ impl Symbols {
 
     /// The run-time address of a symbol that the object defines in its default version. An indirect function is resolved.
     pub(crate) fn find(&self, name: &CStr) -> Option<usize> {
+        self.index_of(name).map(|index| self.address(index))
+    }
+
+    /// The run-time addresses of a function that the object defines, as far as it lies in one piece.
+    pub(crate) fn code_of(&self, name: &CStr) -> Option<Range> {
+        let index = self.index_of(name)?;
+        let (start, len) = (self.address(index), self.symbol(index).st_size);
+        let end = start.checked_add(usize::try_from(len).ok()?)?;
+        Some(Range { start, end })
+    }
+
+    fn index_of(&self, name: &CStr) -> Option<u32> {
         let hash = name.to_bytes().iter().fold(5381u32, |hash, &byte| {
             hash.wrapping_mul(33).wrapping_add(byte.into())
         });
@@ -244,7 +256,7 @@ impl Symbols {
                     .read()
             };
             if link | 1 == hash | 1 && self.is_default(index, name) {
-                return Some(self.address(index));
+                return Some(index);
             }
             if link & 1 == 1 {
                 return None;

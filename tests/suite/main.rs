@@ -20,6 +20,7 @@ mod limits;
 mod newcomer;
 mod passing_through;
 mod plugins;
+mod python_frames;
 mod stack_use;
 mod table;
 mod threads;

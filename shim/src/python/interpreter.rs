@@ -9,13 +9,14 @@
 
 use super::layout::{BASIC_SIZE, Layout, OBJECT_TYPE};
 use super::peek::{Peek, Trusted};
-use crate::elf::{Image, Symbols};
+use crate::elf::{Image, Range, Symbols};
 use crate::objects::{find_object, find_symbol};
 use crate::{sys, thread_word, tracer};
 use core::ffi::CStr;
 use core::mem::transmute;
+use heapshim_ledger::index::mix;
 use heapshim_ledger::layout::Complaint;
-use heapshim_ledger::sync::{AtomicU32, Word};
+use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
 use once_cell::race::OnceRef;
 
 /// What is known of the interpreter; never changes.
@@ -34,8 +35,21 @@ pub(crate) struct Interpreter {
     pub(crate) text_type: u64,
     frame_type: u64,
     /// The object that it is part of: what lies in there is never freed.
-    image: [u64; 2],
+    image: Range,
+    /// The evaluator's code, without the parts that the compiler has put elsewhere.
+    evaluator: Range,
 }
+
+/// The state of a thread that runs Python.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadState {
+    pub(crate) address: u64,
+    /// It is a sub-interpreter's: evaluators of another interpreter may stand further out.
+    pub(crate) is_inner: bool,
+}
+
+/// Return addresses from which the evaluator was seen to be called: it is called from four or five places.
+static CALL_SITES: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
 
 /// Whether the interpreter has been compared with the layout of its version.
 static TRUST: AtomicU32 = AtomicU32::new(UNTRIED);
@@ -137,7 +151,6 @@ impl Interpreter {
         });
         let finalizing = find(&[c"Py_IsFinalizing", c"_Py_IsFinalizing"])?;
         let line = find(&[c"PyCode_Addr2Line"])?;
-        let range = image.range()?;
         Some(Interpreter {
             layout,
             own_state: own,
@@ -153,13 +166,14 @@ impl Interpreter {
             generator_type: variable(c"PyGen_Type")? as u64,
             text_type: variable(c"PyUnicode_Type")? as u64,
             frame_type: variable(c"PyFrame_Type")? as u64,
-            image: [range.start as u64, range.end as u64],
+            image: image.range()?,
+            evaluator: symbols.code_of(c"_PyEval_EvalFrameDefault")?,
         })
     }
 
     /// The state of the calling thread that its innermost Python frames hang on; None where it has never run Python, or no longer may.
     #[inline(always)]
-    pub(crate) fn thread_state(&self) -> Option<u64> {
+    pub(crate) fn thread_state(&self) -> Option<ThreadState> {
         let own = (self.own_state)();
         if own == 0 {
             // Before initialisation, after finalisation, or a thread that Python does not know. Asking for the current state first would
@@ -168,25 +182,31 @@ impl Interpreter {
         }
         let current = (self.current_state)();
         let state = if current == own {
-            own
+            ThreadState {
+                address: own,
+                is_inner: false,
+            }
         } else {
             self.apart(own, current)?
         };
-        if TRUST.peek() == GOOD || self.try_out(state, current) {
-            Some(state)
-        } else {
-            None
-        }
+        let is_trusted = TRUST.peek() == GOOD || self.try_out(state.address, current);
+        is_trusted.then_some(state)
     }
 
     /// The state of a thread whose own state is not the current one: it doesn't hold the GIL, or runs a sub-interpreter.
     #[inline(never)]
-    fn apart(&self, own: u64, current: u64) -> Option<u64> {
+    fn apart(&self, own: u64, current: u64) -> Option<ThreadState> {
         if current != 0 && self.is_mine(current) {
-            return Some(current);
+            return Some(ThreadState {
+                address: current,
+                is_inner: true,
+            });
         }
         // The finalizing thread deletes the states of all others; those can't take the GIL any more, and their frames are gone.
-        ((self.is_finalizing)() == 0).then_some(own)
+        ((self.is_finalizing)() == 0).then_some(ThreadState {
+            address: own,
+            is_inner: false,
+        })
     }
 
     /// From 3.12 on the current state is kept by thread. Before that it is that of the thread that holds the GIL: another thread's, unless this
@@ -239,9 +259,40 @@ impl Interpreter {
         u32::try_from((self.line_of)(code, offset)).unwrap_or(0)
     }
 
+    /// True for a native frame that is an evaluator's, up to 3.9, where nothing else tells: it stands in the evaluator's code, or in a part of the same
+    /// object that was called from where the evaluator is called (error paths, which the compiler puts far away).
+    pub(crate) fn evaluates(&self, address: u64, caller: u64) -> bool {
+        let is_in = |range: &Range| usize::try_from(address).is_ok_and(|at| range.contains(at));
+        if is_in(&self.evaluator) {
+            note_call_site(caller);
+            return true;
+        }
+        is_in(&self.image) && is_call_site(caller)
+    }
+
     /// True for what is part of the interpreter's own data (the frozen modules of 3.11 and 3.12).
     pub(crate) fn holds(&self, object: u64) -> bool {
-        let [start, end] = self.image;
-        (start..end).contains(&object)
+        usize::try_from(object).is_ok_and(|object| self.image.contains(object))
     }
+}
+
+/// The places of a call site, first its own.
+fn call_sites(caller: u64) -> impl Iterator<Item = &'static AtomicU64> {
+    let first = usize::try_from(mix(caller)).unwrap_or(0) % CALL_SITES.len();
+    CALL_SITES.iter().cycle().skip(first).take(CALL_SITES.len())
+}
+
+fn note_call_site(caller: u64) {
+    for place in call_sites(caller) {
+        if place.peek() == caller || place.claim(0, caller).is_ok() {
+            return;
+        }
+    }
+}
+
+fn is_call_site(caller: u64) -> bool {
+    let known = call_sites(caller).map(Word::peek);
+    known
+        .take_while(|&site| site != 0)
+        .any(|site| site == caller)
 }

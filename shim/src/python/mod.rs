@@ -8,7 +8,7 @@ pub(crate) mod allocators;
 pub(crate) mod chain;
 pub(crate) mod codes;
 pub(crate) mod interpreter;
-mod layout;
+pub(crate) mod layout;
 mod objects;
 pub(crate) mod peek;
 pub(crate) mod shadow;

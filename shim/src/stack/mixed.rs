@@ -18,6 +18,7 @@ use crate::entry::Entry;
 use crate::python::chain::{self, Running};
 use crate::python::codes::{Lines, Resolved};
 use crate::python::interpreter::Interpreter;
+use crate::python::layout::Chain;
 use crate::python::peek::{Checked, Trusted};
 use crate::python::watched;
 use crate::stack::PLACES;
@@ -42,6 +43,8 @@ pub(super) struct Mixed {
     chains: [[Running; PLACES]; 2],
     lens: [usize; 2],
     now: usize,
+    /// They are a sub-interpreter's.
+    is_inner: bool,
     /// What became of them, outermost first.
     marks: [Mark; PLACES],
     /// The native frames, outermost first.
@@ -66,6 +69,8 @@ struct Mark {
 #[derive(Clone, Copy, Debug)]
 struct Place {
     sp: u64,
+    /// It is an evaluator's, where its code has to tell (up to 3.9).
+    evaluates: bool,
     /// The node after it, or after the Python frames that replace it.
     node: u32,
     /// Frames of the stack up to there, those that were cut off included.
@@ -128,8 +133,14 @@ impl Mixed {
         let interpreter = names.interpreter;
         let len = match interpreter.thread_state() {
             None => 0,
-            Some(state) if names.is_certain => chain::read(interpreter, &mut Trusted, state, out),
-            Some(state) => chain::read(interpreter, &mut Checked::default(), state, out),
+            Some(state) => {
+                self.is_inner = state.is_inner;
+                let state = state.address;
+                match names.is_certain {
+                    true => chain::read(interpreter, &mut Trusted, state, out),
+                    false => chain::read(interpreter, &mut Checked::default(), state, out),
+                }
+            }
         };
         if let Some(place) = self.lens.get_mut(self.now) {
             *place = len;
@@ -201,6 +212,40 @@ impl Mixed {
         Some((found, inner))
     }
 
+    /// As `match_places`, where an evaluator is known by its code alone: each runs one Python frame. One that runs none is setting up or tearing
+    /// down its own (it raises a RecursionError), so it is the innermost; in a sub-interpreter it is another's, further out.
+    #[inline]
+    fn match_evaluators(&mut self, resume: Resume, places: usize) -> Option<(usize, usize)> {
+        let of_evaluators = |place: &usize| {
+            let noted = self.places.get(*place);
+            noted.is_some_and(|place| place.evaluates)
+        };
+        let frames = self.len() - resume.frame;
+        let all = resume.place.max(1)..places;
+        let evaluators = all.clone().filter(of_evaluators).count();
+        let idle = match self.is_inner {
+            true => 0,
+            false => evaluators.saturating_sub(frames),
+        };
+        let mut inner = self.len();
+        let mut skipped = idle;
+        for place in all.rev() {
+            if inner == resume.frame {
+                break;
+            }
+            if !self.places.get(place)?.evaluates {
+                continue;
+            }
+            if skipped > 0 {
+                skipped -= 1;
+                continue;
+            }
+            inner -= 1;
+            self.mark(inner, inner + 1, place);
+        }
+        Some((self.len() - inner, inner))
+    }
+
     /// The innermost native frame in `first..end` that spans an address.
     #[inline]
     fn place_of(&self, base: u64, first: usize, end: usize) -> Option<usize> {
@@ -221,12 +266,16 @@ impl Mixed {
     /// frames of an evaluator on no native frame that was walked (the walk was cut, or C code switches stacks), and all outside of them, stand outside
     /// of all: then the whole stack is made anew.
     #[inline]
-    fn settle_places(&mut self, resume: Resume, places: usize) -> (Resume, usize) {
-        let (found, outermost) = self.match_places(resume, places).unwrap_or((0, 0));
+    fn settle_places(&mut self, resume: Resume, places: usize, by_code: bool) -> (Resume, usize) {
+        let mut place = |from| match by_code {
+            true => self.match_evaluators(from, places),
+            false => self.match_places(from, places),
+        };
+        let (found, outermost) = place(resume).unwrap_or((0, 0));
         if outermost == resume.frame {
             return (resume, found);
         }
-        let (found, outermost) = self.match_places(ANEW, places).unwrap_or((0, 0));
+        let (found, outermost) = place(ANEW).unwrap_or((0, 0));
         self.mark(0, outermost, 0);
         (ANEW, found)
     }
@@ -294,11 +343,11 @@ impl Scratch {
         let names = Names {
             tracer,
             interpreter,
-            is_certain: self.note_places(&walked),
+            is_certain: self.note_places(&walked, interpreter),
         };
         let codes = watched::code_generation();
         self.mixed.read(names, tracer.depth + 1);
-        let (resume, cut) = self.outline(tracer.depth, &walked);
+        let (resume, cut) = self.outline(names, &walked);
         let end = if cut > 0 { End::TooDeep } else { walked.end };
         let node = outer_end(tracer, end).and_then(|outermost| {
             let resume = self.mixed.begin(resume, cut, outermost, codes);
@@ -309,28 +358,35 @@ impl Scratch {
 
     /// Notes where the frames lie that are new. False where a signal handler may be among them.
     #[inline]
-    fn note_places(&mut self, walked: &Walked) -> bool {
+    fn note_places(&mut self, walked: &Walked, interpreter: &Interpreter) -> bool {
+        let by_code = interpreter.layout.chain == Chain::Frames;
+        let outer = walked.shared.checked_sub(1).filter(|_| by_code);
+        let mut caller = outer
+            .and_then(|outer| self.memo.outer(outer))
+            .unwrap_or_default();
         let fresh = self.frames.get(..walked.len).unwrap_or(&[]);
         let places = self.mixed.places.get_mut(walked.shared..);
-        let outwards = fresh.iter().rev();
         let mut is_certain = matches!(walked.end, End::Complete | End::TooDeep);
-        for (place, frame) in places.unwrap_or(&mut []).iter_mut().zip(outwards) {
+        for (place, frame) in places.unwrap_or(&mut []).iter_mut().zip(fresh.iter().rev()) {
             place.sp = frame.sp;
+            place.evaluates = by_code && interpreter.evaluates(frame.address, caller.address);
             is_certain &= !frame.exact;
+            caller = *frame;
         }
         is_certain
     }
 
     /// From where the stack is to be made, and how many of its outermost frames are too many.
     #[inline]
-    fn outline(&mut self, depth: usize, walked: &Walked) -> (Resume, usize) {
+    fn outline(&mut self, names: Names<'_>, walked: &Walked) -> (Resume, usize) {
         let places = walked.shared + walked.len;
         let resume = self.mixed.resume(walked.shared);
-        let (resume, replaced) = self.mixed.settle_places(resume, places);
+        let by_code = names.interpreter.layout.chain == Chain::Frames;
+        let (resume, replaced) = self.mixed.settle_places(resume, places, by_code);
         let frames = self.mixed.len() - resume.frame;
         let native = (places - resume.place).saturating_sub(replaced);
         let count = self.mixed.count_before(resume.place) + native + frames;
-        (resume, count.saturating_sub(depth))
+        (resume, count.saturating_sub(names.tracer.depth))
     }
 
     /// The node of the stack, outermost frame first.

@@ -1,0 +1,271 @@
+//! Python's frames in stacks agree with the interpreter's own view, on every CPython of this machine.
+//!
+//! programs/python_frames.py asks for large blocks at random places of random programs, and notes what `sys._getframe` says there. Compared is
+//! the whole account of these blocks: how many blocks and bytes each Python stack (file, line, qualified name) allocated.
+
+use heapshim_cli::model::{FrameKind, Site, Snapshot};
+use heapshim_cli::store::read_file;
+use heapshim_tests::{Python, Run, fresh_directory, needs, programs, pythons};
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// The least size of the blocks that are compared; nothing else in these programs asks for as much.
+const LARGE: u64 = 1_000_000;
+
+/// Frames of the shim's own in the stack of a block that Python's allocator gets from malloc: they count for the depth, and are not shown.
+const HIDDEN: usize = 2;
+
+/// File, line and name, innermost frame first.
+type Stack = Vec<(String, u64, String)>;
+/// Blocks and bytes by stack.
+type Stacks = BTreeMap<Stack, (u64, u64)>;
+
+fn is_large(site: &Site) -> bool {
+    let counters = site.counters;
+    counters.allocated_blocks > 0 && counters.allocated_bytes / counters.allocated_blocks >= LARGE
+}
+
+/// The Python frames of the sites that allocated large blocks.
+fn large_blocks(snapshot: &Snapshot) -> Stacks {
+    let mut stacks = Stacks::new();
+    for site in snapshot.sites.iter().filter(|site| is_large(site)) {
+        let (stack, _, _) = frames_of(snapshot, site.frame);
+        let entry = stacks.entry(stack).or_default();
+        entry.0 += site.counters.allocated_blocks;
+        entry.1 += site.counters.allocated_bytes;
+    }
+    stacks
+}
+
+/// A stack's Python frames, how many others there are, and whether it was cut.
+fn frames_of(snapshot: &Snapshot, innermost: u32) -> (Stack, usize, bool) {
+    let (mut stack, mut native, mut is_cut) = (Stack::new(), 0, false);
+    let mut node = innermost;
+    while node != 0 {
+        let frame = &snapshot.frames[node as usize];
+        match frame.python() {
+            Some((code, line)) => {
+                let code = &snapshot.codes[code as usize];
+                stack.push((code.file.clone(), line.into(), code.name.clone()));
+            }
+            None if frame.kind == FrameKind::Truncated => is_cut = true,
+            None => native += 1,
+        }
+        node = frame.parent;
+    }
+    (stack, native, is_cut)
+}
+
+/// What the program noted.
+fn noted(file: &Path) -> Stacks {
+    let text = fs::read_to_string(file).expect("the program's notes");
+    let notes: Vec<(u64, u64, Stack)> = serde_json::from_str(&text).expect("JSON as it says");
+    let mut stacks = Stacks::new();
+    for (blocks, bytes, stack) in notes {
+        let entry = stacks.entry(stack).or_default();
+        entry.0 += blocks;
+        entry.1 += bytes;
+    }
+    stacks
+}
+
+fn assert_same(what: &str, found: &Stacks, expected: &Stacks) {
+    let only = |one: &Stacks, other: &Stacks| -> Vec<String> {
+        let lines = one
+            .iter()
+            .filter(|(stack, amount)| other.get(*stack) != Some(amount));
+        lines.map(|line| format!("{line:?}")).collect()
+    };
+    let (extra, missing) = (only(found, expected), only(expected, found));
+    let first = |lines: &[String]| {
+        lines
+            .iter()
+            .take(3)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("\n  ")
+    };
+    assert!(
+        extra.is_empty() && missing.is_empty(),
+        "{what}: {} of {} stacks differ from Python's {} of {}\nfound\n  {}\nexpected\n  {}",
+        extra.len(),
+        found.len(),
+        missing.len(),
+        expected.len(),
+        first(&extra),
+        first(&missing)
+    );
+}
+
+/// Runs a program with FILE as its last word, and gives its account and its notes.
+fn run(
+    python: &Python,
+    words: &[&str],
+    environment: &[(&str, &str)],
+) -> (Snapshot, std::path::PathBuf) {
+    let file = fresh_directory("frames").join("seen.json");
+    let mut all: Vec<OsString> = vec![python.path.clone().into()];
+    all.extend(words.iter().map(OsString::from));
+    all.push(file.clone().into());
+    let mut run = Run::new(&all).quiet();
+    for (name, value) in environment {
+        run = run.env(name, *value);
+    }
+    let finished = run.finish();
+    assert!(finished.status.success(), "{python:?}: {finished:?}");
+    let [mark] = &finished.marks[..] else {
+        panic!("{python:?}: {} processes", finished.marks.len());
+    };
+    let snapshot = read_file(mark)
+        .expect("a mark that was just written")
+        .snapshot;
+    (snapshot, file)
+}
+
+fn program(name: &str) -> String {
+    let path = programs().join(name);
+    path.to_str().expect("a UTF-8 path").to_string()
+}
+
+fn check_random(seed: &str, count: &str) {
+    for python in pythons() {
+        let words = [&program("python_frames.py"), seed, count];
+        let (snapshot, file) = run(&python, &words, &[("HEAPSHIM_DEPTH", "512")]);
+        let expected = noted(&file);
+        assert!(expected.len() > 200, "only {} stacks", expected.len());
+        let what = format!("3.{} seed {seed}", python.minor);
+        assert_same(&what, &large_blocks(&snapshot), &expected);
+        assert_eq!(snapshot.losses.nested_events, 0, "{what}");
+    }
+}
+
+/// Check random programs: generators, coroutines, asyncio, exceptions, recursion, threads, callbacks from C, allocations without the GIL, code that
+/// is made and collected, and the same C stack under different lines.
+#[test]
+fn random_programs() {
+    check_random("1", "60");
+    check_random("2", "60");
+}
+
+/// Check that stacks in sub-interpreters are those of their own frames.
+#[test]
+fn sub_interpreters() {
+    for python in pythons() {
+        let (snapshot, file) = run(&python, &[&program("python_inner.py")], &[]);
+        let what = format!("3.{}", python.minor);
+        assert_same(&what, &large_blocks(&snapshot), &noted(&file));
+    }
+}
+
+/// Check that of stacks deeper than the depth that is kept the innermost frames are right, whatever the depth: as many as that in all, Python's and
+/// native ones, and the mark that something is missing.
+#[test]
+fn deep_recursion() {
+    for (python, depth) in pythons()
+        .iter()
+        .flat_map(|python| [(python, 128), (python, 7)])
+    {
+        let text = depth.to_string();
+        let words = [&program("python_deep.py")[..]];
+        let (snapshot, file) = run(python, &words, &[("HEAPSHIM_DEPTH", &text)]);
+        let expected = noted(&file);
+        let sites = snapshot.sites.iter().filter(|site| is_large(site));
+        let mut blocks = 0;
+        for site in sites {
+            let (stack, native, is_cut) = frames_of(&snapshot, site.frame);
+            assert!(is_cut, "3.{}: {stack:?}", python.minor);
+            let shown = stack.len() + native;
+            assert!(
+                shown == depth || shown == depth - HIDDEN,
+                "3.{}: {stack:?}",
+                python.minor
+            );
+            let like = expected
+                .iter()
+                .filter(|(whole, _)| whole.starts_with(&stack));
+            assert!(like.count() > 0, "3.{}: {stack:?}", python.minor);
+            blocks += site.counters.allocated_blocks;
+        }
+        let total: u64 = expected.values().map(|(blocks, _)| blocks).sum();
+        assert_eq!(blocks, total, "3.{}", python.minor);
+    }
+}
+
+/// Functions that a file exports: address, size, name.
+fn exported(file: &str) -> Vec<(u64, u64, String)> {
+    let output = Command::new("nm")
+        .args(["-D", "-S", "--defined-only", file])
+        .output();
+    let text = String::from_utf8(output.expect("nm runs").stdout).expect("names are UTF-8");
+    let symbol = |line: &str| {
+        let mut words = line.split_whitespace();
+        let mut number = || u64::from_str_radix(words.next()?, 16).ok();
+        let (address, size) = (number()?, number()?);
+        Some((address, size, words.nth(1)?.to_string()))
+    };
+    text.lines().filter_map(symbol).collect()
+}
+
+/// The names of a stack, innermost first: Python's, and of native frames those that are exported.
+fn names(snapshot: &Snapshot, innermost: u32) -> Vec<String> {
+    let mut exports: HashMap<u32, Vec<(u64, u64, String)>> = HashMap::new();
+    let (mut names, mut node) = (Vec::new(), innermost);
+    while node != 0 {
+        let frame = &snapshot.frames[node as usize];
+        let native = frame.module.filter(|_| frame.kind == FrameKind::Native);
+        if let Some((code, _)) = frame.python() {
+            names.push(snapshot.codes[code as usize].name.clone());
+        } else if let Some(module) = native {
+            let path = &snapshot.modules[module as usize].path;
+            let functions = exports.entry(module).or_insert_with(|| exported(path));
+            let at = frame.value - 1;
+            let name = functions
+                .iter()
+                .find(|(start, size, _)| (*start..start + size).contains(&at));
+            names.extend(name.map(|(_, _, name)| name.clone()));
+        }
+        node = frame.parent;
+    }
+    names
+}
+
+/// Check the true order: an allocation's C code inside of its Python line, C code that called Python between the two Python functions, and no
+/// evaluator left.
+#[test]
+fn true_order() {
+    if !needs(&["nm"]) {
+        return;
+    }
+    for python in pythons() {
+        let (snapshot, _) = run(&python, &[&program("python_order.py")], &[]);
+        let site = snapshot
+            .sites
+            .iter()
+            .find(|site| site.counters.allocated_bytes == 3_000_002);
+        let names = names(&snapshot, site.expect("the block").frame);
+        let place = |name: &str| {
+            let found = names.iter().position(|found| found.ends_with(name));
+            found.unwrap_or_else(|| panic!("3.{}: no {name} in {names:?}", python.minor))
+        };
+        let order = [
+            "PyByteArray_Resize",
+            "__del__",
+            "PyObject_CallFinalizerFromDealloc",
+            "out",
+            "<module>",
+        ];
+        assert!(
+            order.iter().map(|name| place(name)).is_sorted(),
+            "3.{}: {names:?}",
+            python.minor
+        );
+        assert!(
+            !names.iter().any(|name| name.contains("EvalFrameDefault")),
+            "3.{}: {names:?}",
+            python.minor
+        );
+    }
+}
