@@ -205,8 +205,10 @@ mod tests {
                 node(0, FrameKind::Truncated, None, 2),
                 node(2, FrameKind::Native, Some(0), 0x1234),
                 node(3, FrameKind::Unknown, None, u64::MAX),
+                node(0, FrameKind::Thread, None, 0),
                 node(4, FrameKind::Python, None, 5),
             ],
+            threads: vec!["worker-#".into()],
             sites: vec![
                 Site {
                     frame: 0,
@@ -279,6 +281,27 @@ mod tests {
         assert_eq!(old.snapshot.frames, mark.snapshot.frames);
     }
 
+    /// Check that a mark from before there were labels of threads is read, and that one whose label is not there is not.
+    #[test]
+    fn without_labels() {
+        let mut mark = mark();
+        mark.snapshot.threads.clear();
+        let missing = "damaged: a thread's label is not there";
+        let error = decode(&encode(&mark), "x").expect_err("no label");
+        assert!(error.to_string().contains(missing), "{error}");
+        mark.snapshot
+            .frames
+            .retain(|frame| frame.kind != FrameKind::Thread);
+        let mut sections = sections::encode(&mark);
+        sections.retain(|(kind, _)| *kind != 9);
+        let views: Vec<_> = sections
+            .iter()
+            .map(|(kind, bytes)| (*kind, &**bytes))
+            .collect();
+        let old = sections::decode(&views).expect("sound");
+        assert_eq!(old.snapshot, mark.snapshot);
+    }
+
     /// Check that every flipped bit and every truncation, and anything appended, is an error.
     #[test]
     fn damaged() {
@@ -328,6 +351,9 @@ mod tests {
                             .iter()
                             .all(|frame| frame.module.is_none_or(|module| module == 0))
                     );
+                    let labels = frames.iter().filter(|f| f.kind == FrameKind::Thread);
+                    let threads = mark.snapshot.threads.len() as u64;
+                    assert!(labels.into_iter().all(|frame| frame.value < threads));
                     let mut python = frames.iter().filter_map(Frame::python);
                     let codes = mark.snapshot.codes.len();
                     assert!(python.all(|(code, _)| (code as usize) < codes));

@@ -6,7 +6,7 @@
 //! Invariants, for a snapshot that `snapshot` or `mark` has handed out (they check them, so that no later stage has to):
 //!   `frames[0]` is the root; for every i > 0, `frames[i].parent < i` (the trie has no cycles: walking parents ends);
 //!   `frames[i].module`, where Some, indexes `modules`;
-//!   the code of a frame of kind `Python` indexes `codes`;
+//!   the code of a frame of kind `Python` indexes `codes`, the value of one of kind `Thread` indexes `threads`;
 //!   every `sites[i].frame` indexes `frames`; site and frame ids of one process never change their meaning.
 
 use heapshim_ledger::codes::PythonFrame;
@@ -113,6 +113,8 @@ pub enum FrameKind {
     Full,
     /// Stands at the outer end of a stack of one frame: the event happened inside a hook.
     Nested,
+    /// The label of the thread that the stack is of, outside all of its frames: `value` indexes `Snapshot::threads`.
+    Thread,
 }
 
 /// A node of the trie: the caller's node and this frame.
@@ -188,6 +190,8 @@ pub struct Snapshot {
     pub modules: Vec<Module>,
     /// Code of scripts, by code id.
     pub codes: Vec<Code>,
+    /// Labels of threads.
+    pub threads: Vec<String>,
     /// The trie, by node id.
     pub frames: Vec<Frame>,
     /// The account, by site id.
@@ -198,6 +202,38 @@ pub struct Snapshot {
     pub complaints: u32,
     /// Mean bytes between samples; None: every event counted.
     pub sample_bytes: Option<u64>,
+}
+
+impl Snapshot {
+    /// The nodes of a stack, innermost first, without the root and the thread's label. Ends also where the trie is damaged: a parent
+    /// comes before its children.
+    pub(crate) fn nodes(&self, frame: u32) -> impl Iterator<Item = u32> + '_ {
+        let is_frame = |&node: &u32| !self.is_label(node);
+        self.all_nodes(frame).filter(is_frame)
+    }
+
+    /// The label of the thread that a stack is of.
+    pub(crate) fn thread(&self, frame: u32) -> Option<&str> {
+        let label = self
+            .all_nodes(frame)
+            .last()
+            .filter(|&node| self.is_label(node))?;
+        let name = usize::try_from(self.frames.get(label as usize)?.value).ok()?;
+        self.threads.get(name).map(String::as_str)
+    }
+
+    fn is_label(&self, node: u32) -> bool {
+        let frame = self.frames.get(node as usize);
+        frame.is_some_and(|frame| frame.kind == FrameKind::Thread)
+    }
+
+    fn all_nodes(&self, frame: u32) -> impl Iterator<Item = u32> + '_ {
+        let parent = |&node: &u32| {
+            let parent = self.frames.get(node as usize)?.parent;
+            (parent < node && parent != 0).then_some(parent)
+        };
+        std::iter::successors(Some(frame).filter(|&node| node != 0), parent)
+    }
 }
 
 impl Counters {

@@ -24,6 +24,8 @@ pub enum By {
     Module,
     /// A whole stack.
     Stack,
+    /// The threads of one label.
+    Thread,
 }
 
 impl By {
@@ -36,6 +38,7 @@ impl By {
             By::File => "file",
             By::Module => "module",
             By::Stack => "stack",
+            By::Thread => "thread",
         }
     }
 }
@@ -130,12 +133,14 @@ pub struct Row {
     pub line: Option<u32>,
     /// Function; None also where the rows are of something greater than functions.
     pub function: Option<String>,
-    /// Module of the heaviest stack's blamed frame.
+    /// Module of the heaviest stack's blamed frame; None also where the rows are of threads.
     pub module: Option<String>,
     /// What it was written in.
     pub language: Language,
     /// What the blamed frame called to get its memory, in the heaviest stack.
     pub via: Option<String>,
+    /// Label of the thread that the heaviest stack is of.
+    pub thread: Option<String>,
     /// Grown between the two marks.
     pub growth: Amount,
     /// Alive at the second mark.

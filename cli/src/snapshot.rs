@@ -23,6 +23,9 @@ use heapshim_ledger::{Error as LedgerError, Reader};
 /// How much larger than today's largest a ledger's tables may be before they are taken for hostile.
 const ROOM: u32 = 4;
 
+/// More labels of threads than a shim makes.
+const MOST_LABELS: usize = 64;
+
 /// Copies the account as it is now.
 ///
 /// # Errors
@@ -129,9 +132,13 @@ fn assemble(
     let modules: Vec<Module> = ids.map(|id| module(reader, id)).collect();
     let ids = (0..reader.codes.len()).map(CodeId);
     let codes: Vec<Code> = ids.map(|id| code(reader, id)).collect();
+    let mut threads = Vec::new();
     let frames: Vec<Frame> = copied
         .iter()
-        .map(|node| frame(node, modules.len(), codes.len()))
+        .map(|node| match node.kind {
+            Kinds::Thread => label(reader, node, &mut threads),
+            _ => frame(node, modules.len(), codes.len()),
+        })
         .collect();
     if let Some(site) = sites
         .iter()
@@ -151,6 +158,7 @@ fn assemble(
         moment,
         modules,
         codes,
+        threads,
         frames,
         sites,
         losses,
@@ -202,12 +210,32 @@ fn frame(node: &heapshim_ledger::frames::Frame, modules: usize, codes: usize) ->
         Kinds::Truncated => (FrameKind::Truncated, None),
         Kinds::Full => (FrameKind::Full, None),
         Kinds::Nested => (FrameKind::Nested, None),
+        Kinds::Thread => (FrameKind::Thread, None),
     };
     Frame {
         parent: node.parent.0,
         kind,
         module,
         value: node.value,
+    }
+}
+
+/// A thread's label, its text among `threads`: two nodes may have the same. A hostile target's thousands are one.
+fn label(
+    reader: &Reader<'_>,
+    node: &heapshim_ledger::frames::Frame,
+    threads: &mut Vec<String>,
+) -> Frame {
+    let full = threads.len() >= MOST_LABELS;
+    let text = text(reader, node.value);
+    let held = threads.iter().position(|held| full || *held == text);
+    let index = held.unwrap_or_else(|| {
+        threads.push(text);
+        threads.len() - 1
+    });
+    Frame {
+        value: index as u64,
+        ..frame(node, 0, 0)
     }
 }
 

@@ -259,6 +259,7 @@ mod tests {
             moment,
             modules: vec![],
             codes: vec![],
+            threads: vec![],
             frames: vec![root],
             sites: vec![],
             losses: Losses::default(),

@@ -88,6 +88,8 @@ pub enum FrameKind {
     Python = 4,
     /// Reserved: named JIT code.
     Jit = 5,
+    /// A thread's label, outside its stacks' outermost frames; `value` is its name, a [`text`]. Its parent is the root.
+    Thread = 6,
     /// The walk stopped early; `value` is a [`TruncatedReason`].
     Truncated = 16,
     /// Node [`FULL_FRAME`] alone.
@@ -100,7 +102,9 @@ impl FrameKind {
     /// The kind with this number.
     #[must_use]
     pub fn from_number(number: u32) -> Option<FrameKind> {
-        use FrameKind::{Full, Jit, Native, NativeExact, Nested, Python, Root, Truncated, Unknown};
+        use FrameKind::{
+            Full, Jit, Native, NativeExact, Nested, Python, Root, Thread, Truncated, Unknown,
+        };
         [
             Root,
             Native,
@@ -108,6 +112,7 @@ impl FrameKind {
             Unknown,
             Python,
             Jit,
+            Thread,
             Truncated,
             Full,
             Nested,

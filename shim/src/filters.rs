@@ -6,7 +6,7 @@
 //! there at start-up, where a call that they forbid shows at once (they answer EPERM).
 
 use crate::real::Next;
-use crate::tracer;
+use crate::{label, tracer};
 use core::arch::naked_asm;
 use core::ffi::{c_int, c_long};
 use heapshim_ledger::sync::{AtomicU32, Word};
@@ -34,8 +34,10 @@ fn note() {
 }
 
 extern "C" fn before_prctl(option: c_int) -> usize {
-    if option == libc::PR_SET_SECCOMP {
-        note();
+    match option {
+        libc::PR_SET_SECCOMP => note(),
+        libc::PR_SET_NAME => label::note_own_rename(),
+        _ => (),
     }
     PRCTL.get().unwrap_or(0)
 }
@@ -90,7 +92,7 @@ macro_rules! look_and_go_on {
     };
 }
 
-/// prctl(2): noted where it installs a filter, and passed on.
+/// prctl(2): noted where it installs a filter or names the thread, and passed on.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn prctl() {

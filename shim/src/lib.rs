@@ -29,6 +29,7 @@ mod filters;
 mod hooks;
 mod inside;
 mod interpose;
+mod label;
 mod ledger_file;
 mod loader;
 mod memory;

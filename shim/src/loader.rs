@@ -99,11 +99,17 @@ pub(crate) fn is_entry(pc: u64) -> bool {
 #[inline(always)]
 pub(crate) fn note_caller(return_address: u64) {
     if return_address.wrapping_sub(START.peek()) < LENGTH.peek() {
-        GENERATION.add_shared(1);
+        raise();
     }
 }
 
-/// Raised by every event of the loader's.
+/// Has all that is remembered of stacks checked again.
+#[inline(always)]
+pub(crate) fn raise() {
+    GENERATION.add_shared(1);
+}
+
+/// Raised by every event of the loader's, and when a thread gets another name.
 #[inline(always)]
 pub(crate) fn generation() -> u32 {
     GENERATION.observe()

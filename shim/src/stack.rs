@@ -11,8 +11,8 @@ use crate::memory::PrivateRungs;
 use crate::python::interpreter;
 use crate::rules::RuleTable;
 use crate::tracer::{SITE_OF_NODE, Tracer};
-use crate::{loader, modules, real};
-use heapshim_ledger::frames::{Frame, FrameId, ROOT};
+use crate::{label, loader, modules, real};
+use heapshim_ledger::frames::{Frame, FrameId};
 use heapshim_ledger::index::find_or_insert;
 use heapshim_ledger::layout::{
     FULL_FRAME, FrameKind, NESTED_FRAME, OVERFLOW_SITE, TruncatedReason,
@@ -44,6 +44,10 @@ pub(crate) struct Scratch {
     bounds: Bounds,
     /// Generation of the loader that `memo`, `nodes` and `cache` belong to.
     generation: u32,
+    /// What stands outside this thread's stacks (`label`).
+    label: u32,
+    /// `label::renames()` when it was chosen; 0 = not chosen.
+    renames: u32,
     /// Twice the depth, so that a stack which moves around the limit stays remembered.
     memo: Memo<{ 2 * MAX_DEPTH }>,
     frames: [heapshim_unwind::Frame; PLACES],
@@ -73,6 +77,7 @@ impl Scratch {
     /// Forgets what belongs to another thread's stack, and what that thread may have left half written when it ended.
     pub(crate) fn new_thread(&mut self) {
         self.bounds = Bounds::of_this_thread();
+        self.renames = 0;
         if self.generation != 0 {
             self.abandon();
         }
@@ -88,12 +93,18 @@ impl Scratch {
         self.generation = NO_GENERATION;
     }
 
+    /// The thread gets another name: its label is chosen again at its next event.
+    pub(crate) fn forget_label(&mut self) {
+        self.renames = 0;
+        self.abandon();
+    }
+
     /// The site of the stack that called the hook.
     #[inline]
     pub(crate) fn capture(&mut self, tracer: &Tracer, entry: &Entry) -> Captured {
         let generation = loader::generation();
         if self.generation != generation {
-            self.forget(generation);
+            self.forget(tracer, generation);
         }
         let (node, end, shared) = match interpreter::get() {
             Some(interpreter) => self.capture_mixed(tracer, interpreter, entry),
@@ -125,11 +136,16 @@ impl Scratch {
 
     #[cold]
     #[inline(never)]
-    fn forget(&mut self, generation: u32) {
+    fn forget(&mut self, tracer: &Tracer, generation: u32) {
         let fresh = self.generation == 0;
         self.generation = generation;
         self.memo.clear();
         self.mixed.forget();
+        let renames = label::renames();
+        if self.renames != renames {
+            self.renames = renames;
+            self.label = label::of_this_thread(tracer).0;
+        }
         if fresh {
             return; // still zeros: not to be made resident
         }
@@ -156,7 +172,7 @@ impl Scratch {
     fn intern_walk(&mut self, tracer: &Tracer, walked: &Walked) -> Option<FrameId> {
         let mut parent = match walked.shared.checked_sub(1) {
             Some(last) => FrameId(*self.nodes.get(last)?),
-            None => outer_end(tracer, walked.end)?,
+            None => outer_end(tracer, FrameId(self.label), walked.end)?,
         };
         for (place, at) in (walked.shared..).zip((0..walked.len).rev()) {
             let frame = *self.frames.get(at)?;
@@ -219,11 +235,11 @@ pub(crate) fn innermost(tracer: &Tracer, entry: &Entry) -> SiteId {
         .unwrap_or(OVERFLOW)
 }
 
-/// What stands outside a stack's outermost frame: nothing, or the reason why the walk stopped there.
+/// What stands outside a stack's outermost frame: the thread's label, or below it the reason why the walk stopped there.
 #[inline]
-fn outer_end(tracer: &Tracer, end: End) -> Option<FrameId> {
+fn outer_end(tracer: &Tracer, label: FrameId, end: End) -> Option<FrameId> {
     let reason = match end {
-        End::Complete => return Some(ROOT),
+        End::Complete => return Some(label),
         End::TooDeep => TruncatedReason::Depth,
         End::NoRule => TruncatedReason::NoRule,
         End::Unreadable => TruncatedReason::Unreadable,
@@ -233,7 +249,7 @@ fn outer_end(tracer: &Tracer, end: End) -> Option<FrameId> {
     intern_frame(
         tracer,
         Frame {
-            parent: ROOT,
+            parent: label,
             kind: FrameKind::Truncated,
             module: 0,
             value: reason as u64,

@@ -13,7 +13,7 @@ use crate::options::{InitialStack, Options};
 use crate::sys::{self, Descriptor};
 use crate::tracer::{self, Tracer};
 use crate::{
-    descriptors, filters, interpose, loader, objects, options, python, real, shadow, thread,
+    descriptors, filters, interpose, label, loader, objects, options, python, real, shadow, thread,
     thread_word,
 };
 use heapshim_ledger::layout::Complaint;
@@ -88,12 +88,16 @@ static CONSTRUCTOR: extern "C" fn() = {
 /// The top of the calling thread's stack: where the kernel put the main thread's arguments, or the thread control block, which glibc puts
 /// at the top of every other thread's stack.
 pub(crate) fn stack_top() -> u64 {
-    let block = thread_word::control_block() as u64;
-    if block == MAIN_THREAD.peek() {
+    if is_main_thread() {
         STACK_END.peek()
     } else {
-        block
+        thread_word::control_block() as u64
     }
+}
+
+/// True on the thread that started the process; in a forked child, on the one that its first program's main thread became.
+pub(crate) fn is_main_thread() -> bool {
+    thread_word::control_block() as u64 == MAIN_THREAD.peek()
 }
 
 /// True in a forked child that has had an event.
@@ -136,6 +140,7 @@ fn begin() -> bool {
     real::prepare();
     descriptors::prepare();
     filters::prepare();
+    label::prepare();
     interpose::OPERATORS
         .iter()
         .for_each(|operator| operator.prepare());

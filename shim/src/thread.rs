@@ -161,6 +161,22 @@ fn attach(tracer: &'static Tracer, word: usize) -> Option<usize> {
     leased
 }
 
+/// The calling thread gets another name. False where it has no state, or is in a hook that is using it.
+pub(crate) fn forget_label() -> bool {
+    let word = thread_word::get();
+    if word <= RETRY_AFTER {
+        return false;
+    }
+    // SAFETY: as in `current`.
+    let state: &State = unsafe { &*core::ptr::with_exposed_provenance(word) };
+    if state.guard() != 0 {
+        return false;
+    }
+    // SAFETY: leased by this thread, which is in no hook: a signal handler's event that comes now ends before this goes on.
+    unsafe { &mut *state.scratch.get() }.forget_label();
+    true
+}
+
 /// Gives a thread without a slot of its own one that has become free: called after an event, outside its guard.
 #[inline(always)]
 pub(crate) fn promote_sometimes(tracer: &'static Tracer, attached: &Attached) {

@@ -8,6 +8,7 @@
 mod allocators;
 mod behind;
 mod bundles;
+mod by_thread;
 mod counts;
 mod damage;
 mod descriptors;

@@ -102,6 +102,7 @@ fn row(random: &mut Random) -> Row {
         module: None,
         language: Language::Python,
         via: None,
+        thread: None,
         growth: amount(random.signed(bits), random.signed(bits.min(20))),
         live: amount(random.number(bits), random.number(bits.min(20))),
         total: Amount::default(),

@@ -7,7 +7,6 @@
 use super::{From, same_process};
 use crate::model::{Counters, FrameKind, Module, Snapshot};
 use crate::report::Amount;
-use crate::symbolize::nodes;
 use std::collections::HashMap;
 
 /// A site's change.
@@ -56,13 +55,13 @@ fn by_id<'a>(from: &'a Snapshot, to: &'a Snapshot) -> Vec<Change<'a>> {
 
 fn by_stack<'a>(from: &'a Snapshot, to: &'a Snapshot) -> Vec<Change<'a>> {
     let none = Counters::default();
-    let mut before: HashMap<Vec<Step<'a>>, Vec<usize>> = HashMap::new();
+    let mut before: HashMap<Stack<'a>, Vec<usize>> = HashMap::new();
     for (id, site) in from.sites.iter().enumerate() {
-        before.entry(steps(from, site.frame)).or_default().push(id);
+        before.entry(stack(from, site.frame)).or_default().push(id);
     }
     let mut all = Vec::new();
     for site in &to.sites {
-        let partner = before.get_mut(&steps(to, site.frame)).and_then(Vec::pop);
+        let partner = before.get_mut(&stack(to, site.frame)).and_then(Vec::pop);
         let counters = partner.map_or(&none, |id| &from.sites[id].counters);
         all.push(change(to, site.frame, counters, &site.counters));
     }
@@ -83,7 +82,10 @@ enum Step<'a> {
     Python(&'a str, &'a str, u32),
 }
 
-fn steps(snapshot: &Snapshot, frame: u32) -> Vec<Step<'_>> {
+/// The label of its thread, and its frames.
+type Stack<'a> = (Option<&'a str>, Vec<Step<'a>>);
+
+fn stack(snapshot: &Snapshot, frame: u32) -> Stack<'_> {
     let step = |node: u32| {
         let frame = snapshot.frames.get(node as usize)?;
         if let Some((code, line)) = frame.python() {
@@ -96,7 +98,8 @@ fn steps(snapshot: &Snapshot, frame: u32) -> Vec<Step<'_>> {
         let module = module.map(|Module { path, build_id, .. }| (&**path, &**build_id));
         Some(Step::Native(module, frame.kind, frame.value))
     };
-    nodes(snapshot, frame).filter_map(step).collect()
+    let steps = snapshot.nodes(frame).filter_map(step).collect();
+    (snapshot.thread(frame), steps)
 }
 
 fn change<'a>(

@@ -8,7 +8,7 @@ use super::change::Change;
 use super::filter::Filter;
 use crate::blame::{self, Blamed};
 use crate::report::{Amount, By, Row, Sort, Unattributed};
-use crate::symbolize::{Language, SymbolFrame, Symbolizer, nodes};
+use crate::symbolize::{Language, SymbolFrame, Symbolizer};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -22,6 +22,8 @@ enum Key {
     File(String),
     Module(Option<String>),
     Stack(Vec<SymbolFrame>),
+    /// None: no thread is known.
+    Thread(Option<String>),
 }
 
 /// A row while it is gathered.
@@ -94,13 +96,24 @@ impl<'a> Rows<'a> {
                 return all;
             }
         }
-        self.blame(change, symbolizer).into_iter().collect()
+        let blamed = self.blame(change, symbolizer);
+        let blamed = blamed.or_else(|| self.of_thread(change, symbolizer));
+        blamed.into_iter().collect()
+    }
+
+    /// Whose thread it is may be known where it is not known whose line.
+    fn of_thread(&self, change: &Change<'a>, symbolizer: &mut Symbolizer) -> Option<Blamed> {
+        let snapshot = change.snapshot;
+        let known = self.options.by == By::Thread && snapshot.thread(change.frame).is_some();
+        let innermost = snapshot.nodes(change.frame).next().filter(|_| known)?;
+        let frame = symbolizer.node(snapshot, innermost).first()?.clone();
+        Some(Blamed { frame, via: None })
     }
 
     fn blame(&self, change: &Change<'a>, symbolizer: &mut Symbolizer) -> Option<Blamed> {
         let (snapshot, table, mode) = (change.snapshot, &self.options.table, self.options.mode);
         let python = mode.prefers_python().then(|| {
-            let all = nodes(snapshot, change.frame);
+            let all = snapshot.nodes(change.frame);
             let is_python = |&node: &u32| {
                 let frame = snapshot.frames.get(node as usize);
                 frame.is_some_and(|frame| frame.python().is_some())
@@ -110,7 +123,9 @@ impl<'a> Rows<'a> {
                 .map(|node| symbolizer.node(snapshot, node));
             blame::python_frame(table, mode, frames)
         });
-        let mut frames = nodes(snapshot, change.frame).map(|node| symbolizer.node(snapshot, node));
+        let mut frames = snapshot
+            .nodes(change.frame)
+            .map(|node| symbolizer.node(snapshot, node));
         let Some(frame) = python.flatten() else {
             return blame::blame(table, mode, frames);
         };
@@ -122,11 +137,17 @@ impl<'a> Rows<'a> {
     }
 
     fn key(&self, change: &Change<'a>, blamed: &Blamed, symbolizer: &mut Symbolizer) -> Key {
-        if self.options.by != By::Stack {
-            return key(self.options.by, &blamed.frame);
+        match self.options.by {
+            By::Stack => {
+                let stack = symbolizer.stack(change.snapshot, change.frame);
+                Key::Stack(self.options.mode.visible(stack))
+            }
+            By::Thread => {
+                let label = change.snapshot.thread(change.frame);
+                Key::Thread(label.map(str::to_owned))
+            }
+            by => key(by, &blamed.frame),
         }
-        let stack = symbolizer.stack(change.snapshot, change.frame);
-        Key::Stack(self.options.mode.visible(stack))
     }
 
     /// The rows, sorted, and what is in none.
@@ -178,15 +199,19 @@ impl<'a> Gathered<'a> {
         let at = at.unwrap_or(0);
         let via = blamed.via.or_else(|| via(options, &stack[..at]));
         let frame = blamed.frame;
-        let (by_file, by_function) = (by != By::Module, !matches!(by, By::Module | By::File));
+        let thread = change.snapshot.thread(change.frame).map(str::to_owned);
+        let by_module = by != By::Thread;
+        let by_file = by_module && by != By::Module;
+        let by_function = by_file && by != By::File;
         let by_line = by_function && by != By::Function;
         Some(Row {
             file: frame.file.filter(|_| by_file),
             line: frame.line.filter(|_| by_line),
             function: frame.function.filter(|_| by_function),
-            module: frame.module,
+            module: frame.module.filter(|_| by_module),
             language: frame.language,
             via: via.filter(|_| by_function),
+            thread,
             growth: self.growth,
             live: self.live,
             total: self.total,
@@ -258,6 +283,7 @@ fn sort(rows: &mut [Row], by: Sort) {
             row.line,
             row.function.clone(),
             row.module.clone(),
+            row.thread.clone(),
         )
     };
     rows.sort_by(|one, other| {

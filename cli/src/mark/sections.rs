@@ -21,6 +21,8 @@ const SITES: u32 = 6;
 const MEMORY: u32 = 7;
 /// Marks from before there were Python frames do not have it.
 const CODES: u32 = 8;
+/// Marks from before there were labels of threads do not have it.
+const THREADS: u32 = 9;
 /// Only marks taken with `--bundle` have these two.
 const SYMBOLS: u32 = 16;
 const SOURCES: u32 = 17;
@@ -29,7 +31,7 @@ const SOURCES: u32 = 17;
 const NO_MODULE: u32 = u32::MAX;
 
 /// The number of each kind of frame is its place here.
-const KINDS: [FrameKind; 8] = [
+const KINDS: [FrameKind; 9] = [
     FrameKind::Root,
     FrameKind::Native,
     FrameKind::NativeExact,
@@ -38,6 +40,7 @@ const KINDS: [FrameKind; 8] = [
     FrameKind::Full,
     FrameKind::Nested,
     FrameKind::Python,
+    FrameKind::Thread,
 ];
 
 /// Every section of a mark, in the order in which they are written.
@@ -47,6 +50,7 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
         moment,
         modules,
         codes,
+        threads,
         frames,
         sites,
         losses,
@@ -86,6 +90,10 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
             out.len(codes.len());
             codes.iter().for_each(|code| write_code(out, code));
         }),
+        section(THREADS, &|out| {
+            out.len(threads.len());
+            threads.iter().for_each(|name| out.blob(name.as_bytes()));
+        }),
     ];
     if let Some(bundle) = &mark.bundle {
         sections.push(section(SYMBOLS, &|out| write_records(out, &bundle.records)));
@@ -112,6 +120,10 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         ),
         Err(_) => (String::new(), Vec::new()),
     };
+    let threads = match find(THREADS) {
+        Ok(bytes) => read_list(bytes, 4, |bytes, _| Ok(bytes.text()?))?,
+        Err(_) => Vec::new(),
+    };
     let process = Process {
         directory,
         ..read_process(&mut find(PROCESS)?)?
@@ -121,7 +133,11 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
     let sample_bytes = Some(moment_bytes.u64()?).filter(|&bytes| bytes != 0);
     let modules = read_list(find(MODULES)?, 32, |bytes, _| read_module(bytes))?;
     let frames = read_list(find(FRAMES)?, 20, |bytes, id| {
-        read_frame(bytes, id, modules.len(), codes.len())
+        let frame = read_frame(bytes, id, modules.len(), codes.len())?;
+        let named = frame.kind != FrameKind::Thread || frame.value < threads.len() as u64;
+        named
+            .then_some(frame)
+            .ok_or(Damage::Value("a thread's label is not there"))
     })?;
     if frames.is_empty() {
         return Err(Damage::Value("it has no root frame"));
@@ -144,6 +160,7 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         moment,
         modules,
         codes,
+        threads,
         frames,
         sites,
         losses,

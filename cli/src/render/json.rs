@@ -110,7 +110,7 @@ fn notes(report: &Report) -> String {
 fn row(row: &Row) -> String {
     let stack: Vec<String> = row.stack.iter().map(frame).collect();
     format!(
-        "{{\"file\": {}, \"line\": {}, \"function\": {}, \"module\": {}, \"language\": {}, \"via\": {}, \
+        "{{\"file\": {}, \"line\": {}, \"function\": {}, \"module\": {}, \"language\": {}, \"via\": {}, \"thread\": {}, \
          \"growth_bytes\": {}, \"growth_blocks\": {}, \"live_bytes\": {}, \"live_blocks\": {}, \
          \"total_bytes\": {}, \"total_blocks\": {}, \"stack\": [{}]}}",
         string_or_null(row.file.as_deref()),
@@ -119,6 +119,7 @@ fn row(row: &Row) -> String {
         string_or_null(row.module.as_deref()),
         string(row.language.as_str()),
         string_or_null(row.via.as_deref()),
+        string_or_null(row.thread.as_deref()),
         row.growth.bytes,
         row.growth.blocks,
         row.live.bytes,

@@ -22,6 +22,9 @@ const SOURCE_WIDTH: usize = 160;
 /// Columns between a row's text and its reason, at least.
 const GAP: usize = 3;
 
+/// What no thread's label is known of: marks from before there were labels.
+pub(super) const NO_THREAD: &str = "[no thread known]";
+
 const GREEN: &str = "32";
 const RED: &str = "31";
 const BOLD: &str = "1";
@@ -141,7 +144,7 @@ impl<'a> Layout<'a> {
     fn text(&self, row: &Row) -> String {
         let place = escape(&self.place(row));
         let function = match self.report.by {
-            By::Function | By::File | By::Module => None,
+            By::Function | By::File | By::Module | By::Thread => None,
             By::Line | By::Stack => row.function.as_deref(),
         };
         let mut rest = function.map_or_else(String::new, |name| format!("  {}", escape(name)));
@@ -177,6 +180,7 @@ impl<'a> Layout<'a> {
                 .module
                 .clone()
                 .unwrap_or_else(|| "[no module]".to_string()),
+            (By::Thread, ..) => row.thread.clone().unwrap_or_else(|| NO_THREAD.to_string()),
             (By::Function, file, _) => match (&row.function, file) {
                 (Some(function), Some(file)) => format!("{function}  {file}"),
                 (Some(function), None) => format!("{function}  {}", module_only(row)),
@@ -194,7 +198,7 @@ impl<'a> Layout<'a> {
     fn reason(&self, row: &Row) -> String {
         let reason = row.blamed_frame().and_then(|frame| frame.reason.as_ref());
         match (self.report.by, reason) {
-            (By::Module, _) | (_, None) => String::new(),
+            (By::Module | By::Thread, _) | (_, None) => String::new(),
             (_, Some(reason)) => escape(&reason.to_string()),
         }
     }

@@ -6,7 +6,7 @@
 //!
 //! Not here: `Snapshot.statistics`, which has no second moment: `diff start NAME` has its numbers.
 
-use super::table::address_in;
+use super::table::{NO_THREAD, address_in};
 use super::text::escape;
 use super::{Render, View};
 use crate::report::{Amount, By, Report, Row, Sort};
@@ -84,6 +84,10 @@ fn traceback(report: &Report, row: &Row) -> Vec<Frame> {
     if report.by == By::Stack {
         let stack = report.mode.visible(row.stack.clone());
         return stack.iter().rev().map(frame).collect();
+    }
+    if report.by == By::Thread {
+        let thread = row.thread.as_deref().unwrap_or(NO_THREAD);
+        return vec![(thread.to_owned(), 0)];
     }
     let by_line = report.by == By::Line;
     let found = row.blamed_frame().map(frame);

@@ -100,7 +100,8 @@ impl Symbolizer {
 
     /// The whole stack of a node, innermost frame first, inlined functions as frames of their own.
     pub fn stack(&mut self, snapshot: &Snapshot, frame: u32) -> Vec<SymbolFrame> {
-        nodes(snapshot, frame)
+        snapshot
+            .nodes(frame)
             .flat_map(|node| self.node(snapshot, node).to_vec())
             .collect()
     }
@@ -111,7 +112,7 @@ impl Symbolizer {
             return Rc::default();
         };
         let reason = match frame.kind {
-            FrameKind::Root => return Rc::default(),
+            FrameKind::Root | FrameKind::Thread => return Rc::default(),
             FrameKind::Native | FrameKind::NativeExact => {
                 let module = frame
                     .module
@@ -230,16 +231,6 @@ impl Slot {
         }
         frames
     }
-}
-
-/// The nodes of a stack, innermost first, without the root. Ends also where the trie is damaged: a parent comes before its
-/// children.
-pub(crate) fn nodes(snapshot: &Snapshot, frame: u32) -> impl Iterator<Item = u32> + '_ {
-    let parent = |&node: &u32| {
-        let parent = snapshot.frames.get(node as usize)?.parent;
-        (parent < node && parent != 0).then_some(parent)
-    };
-    std::iter::successors(Some(frame).filter(|&node| node != 0), parent)
 }
 
 #[cfg(test)]

@@ -36,7 +36,6 @@ mod separate;
 mod split;
 mod symbols;
 
-pub(crate) use cache::nodes;
 pub use cache::{Options, Symbolizer};
 pub use frame::{Language, Reason, SymbolFrame};
 pub use kept::kept_directory;

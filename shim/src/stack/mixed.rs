@@ -349,7 +349,7 @@ impl Scratch {
         self.mixed.read(names, tracer.depth + 1);
         let (resume, cut) = self.outline(names, &walked);
         let end = if cut > 0 { End::TooDeep } else { walked.end };
-        let node = outer_end(tracer, end).and_then(|outermost| {
+        let node = outer_end(tracer, FrameId(self.label), end).and_then(|outermost| {
             let resume = self.mixed.begin(resume, cut, outermost, codes);
             self.intern_mixed(names, &walked, resume, outermost)
         });

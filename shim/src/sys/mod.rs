@@ -16,7 +16,9 @@ pub(crate) use files::{
     read_link, seal, truncate,
 };
 pub(crate) use memory::{map_over, map_private, map_shared, readable, unmap, wipe_on_fork};
-pub(crate) use process::{clock_ns, limit, parent_pid, pid, random, thread_id};
+pub(crate) use process::{
+    NAME_BYTES, clock_ns, limit, parent_pid, pid, random, thread_id, thread_name,
+};
 pub(crate) use raw::{Descriptor, Errno, set_errno};
 pub(crate) use signals::block_signals;
 pub(crate) use socket::hand_over;

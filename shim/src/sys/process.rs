@@ -3,6 +3,9 @@
 use super::raw::{raw, widen};
 use crate::filters;
 
+/// The kernel's TASK_COMM_LEN: 15 bytes and a NUL.
+pub(crate) const NAME_BYTES: usize = 16;
+
 /// A resource limit's soft value; u64::MAX where it is unlimited or not known.
 pub(crate) fn limit(resource: libc::__rlimit_resource_t) -> u64 {
     let mut limit = libc::rlimit64 {
@@ -37,6 +40,24 @@ pub(crate) fn thread_id() -> u32 {
 /// geteuid(2).
 pub(crate) fn effective_user() -> u32 {
     identity_call(libc::SYS_geteuid)
+}
+
+/// The calling thread's name, padded with NUL: PR_GET_NAME; empty where it is not to be had.
+pub(crate) fn thread_name() -> [u8; NAME_BYTES] {
+    let mut name = [0; NAME_BYTES];
+    if !filters::is_filtered() {
+        let arguments = [
+            widen(libc::PR_GET_NAME),
+            (&raw mut name) as usize,
+            0,
+            0,
+            0,
+            0,
+        ];
+        // SAFETY: PR_GET_NAME writes 16 bytes.
+        let _ = unsafe { raw(libc::SYS_prctl, arguments) };
+    }
+    name
 }
 
 fn identity_call(number: libc::c_long) -> u32 {

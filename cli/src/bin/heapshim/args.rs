@@ -251,6 +251,7 @@ pub(crate) enum By {
     File,
     Module,
     Stack,
+    Thread,
 }
 
 /// `--sort`.

@@ -103,6 +103,7 @@ fn options(args: &Args) -> diff::Options {
             By::File => report::By::File,
             By::Module => report::By::Module,
             By::Stack => report::By::Stack,
+            By::Thread => report::By::Thread,
         },
         sort: match args.sort {
             Sort::Growth => report::Sort::Growth,
