@@ -6,7 +6,7 @@
 use crate::model::{FrameKind, Snapshot};
 use crate::render::SourceLines;
 use crate::symbolize::records::Record;
-use crate::symbolize::{SymbolFrame, Symbolizer, nodes};
+use crate::symbolize::{SymbolFrame, Symbolizer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Longer lines are generated, and no screen shows them.
@@ -83,7 +83,9 @@ fn used(snapshot: &Snapshot) -> BTreeSet<u32> {
     };
     for site in snapshot.sites.iter().filter(has_allocated) {
         // Where one node is known, so are all further out.
-        let new = nodes(snapshot, site.frame).take_while(|node| !used.contains(node));
+        let new = snapshot
+            .nodes(site.frame)
+            .take_while(|node| !used.contains(node));
         let new: Vec<u32> = new.collect();
         used.extend(new);
     }

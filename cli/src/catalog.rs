@@ -8,6 +8,7 @@ use crate::mark::Mark;
 use crate::model::{Moment, Snapshot};
 use crate::nearest::nearest;
 use crate::process::{self, Memory, Origin};
+use crate::rss::Rss;
 use crate::session::{self, Session};
 use crate::shell;
 use crate::snapshot;
@@ -52,6 +53,8 @@ pub struct Listed {
     pub live_bytes: i64,
     /// Blocks allocated and not freed then.
     pub live_blocks: i64,
+    /// What explains its resident memory, where it says it.
+    pub rss: Option<Rss>,
     /// Taken by the target itself, with this number; None: a file.
     pub inside: Option<u32>,
 }
@@ -235,6 +238,7 @@ impl Catalog {
         let snapshot = snapshot::inside(&reader, process, number).ok()??;
         let memory = Memory {
             rss_bytes: snapshot.moment.rss_bytes,
+            resident: snapshot.moment.resident,
             ..Memory::default()
         };
         Some(Mark {
@@ -279,6 +283,7 @@ fn listed(snapshot: &Snapshot, inside: Option<u32>) -> Listed {
         moment: snapshot.moment.clone(),
         live_bytes: sum(crate::model::Counters::live_bytes),
         live_blocks: sum(crate::model::Counters::live_blocks),
+        rss: Rss::of(snapshot),
         inside,
     }
 }

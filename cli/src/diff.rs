@@ -16,6 +16,7 @@ use crate::blame::{Mode, Table};
 use crate::complaint;
 use crate::model::{Moment, Snapshot};
 use crate::report::{Amount, By, End, Report, Sort, Unattributed};
+use crate::rss::Rss;
 use crate::symbolize::Symbolizer;
 
 /// The moment that growth is counted from.
@@ -100,6 +101,7 @@ fn end(snapshot: &Snapshot) -> End {
     End {
         moment: snapshot.moment.clone(),
         live: live.sum(),
+        rss: Rss::of(snapshot),
     }
 }
 
@@ -111,10 +113,12 @@ fn start_end(from: From<'_>, to: &Snapshot) -> End {
                 name: "start".to_string(),
                 unix_ns: to.process.start_unix_ns,
                 rss_bytes: 0,
+                resident: None,
                 exact: true,
                 in_flight: 0,
             },
             live: Amount::default(),
+            rss: None,
         },
     }
 }

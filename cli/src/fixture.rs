@@ -113,6 +113,7 @@ fn end(name: &str, seconds: u64, live: Amount, rss_bytes: u64) -> End {
     End {
         moment: moment(name, seconds, rss_bytes),
         live,
+        rss: None,
     }
 }
 
@@ -121,6 +122,7 @@ pub(crate) fn moment(name: &str, seconds: u64, rss_bytes: u64) -> Moment {
         name: name.to_string(),
         unix_ns: 1_795_348_800_123_000_000 + seconds * 1_000_000_000,
         rss_bytes,
+        resident: None,
         exact: true,
         in_flight: 0,
     }

@@ -22,6 +22,8 @@ pub mod overview;
 pub mod process;
 pub mod render;
 pub mod report;
+pub mod resident;
+pub mod rss;
 pub mod session;
 pub mod shell;
 pub mod snapshot;

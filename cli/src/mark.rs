@@ -151,6 +151,17 @@ mod tests {
     use crate::model::{
         Code, Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Site,
     };
+    use crate::resident::Resident;
+
+    const RESIDENT: Resident = Resident {
+        allocator: 1,
+        stacks: 2,
+        code: 3,
+        anonymous: 4,
+        files: 5,
+        shared: 6,
+        heapshim: 7,
+    };
 
     fn process() -> Process {
         Process {
@@ -165,13 +176,25 @@ mod tests {
         }
     }
 
-    fn mark() -> Mark {
+    fn frames() -> Vec<Frame> {
         let node = |parent, kind, module, value| Frame {
             parent,
             kind,
             module,
             value,
         };
+        vec![
+            node(0, FrameKind::Root, None, 0),
+            node(0, FrameKind::Full, None, 0),
+            node(0, FrameKind::Truncated, None, 2),
+            node(2, FrameKind::Native, Some(0), 0x1234),
+            node(3, FrameKind::Unknown, None, u64::MAX),
+            node(0, FrameKind::Thread, None, 0),
+            node(4, FrameKind::Python, None, 5),
+        ]
+    }
+
+    fn mark() -> Mark {
         let counters = |n| Counters {
             allocated_bytes: n * 7,
             allocated_blocks: n,
@@ -184,6 +207,7 @@ mod tests {
                 name: "warm".into(),
                 unix_ns: 6,
                 rss_bytes: 4096,
+                resident: Some(RESIDENT),
                 exact: false,
                 in_flight: 3,
             },
@@ -199,15 +223,7 @@ mod tests {
                 name: "Cache.put".into(),
                 first_line: 3,
             }],
-            frames: vec![
-                node(0, FrameKind::Root, None, 0),
-                node(0, FrameKind::Full, None, 0),
-                node(0, FrameKind::Truncated, None, 2),
-                node(2, FrameKind::Native, Some(0), 0x1234),
-                node(3, FrameKind::Unknown, None, u64::MAX),
-                node(0, FrameKind::Thread, None, 0),
-                node(4, FrameKind::Python, None, 5),
-            ],
+            frames: frames(),
             threads: vec!["worker-#".into()],
             sites: vec![
                 Site {
@@ -237,6 +253,7 @@ mod tests {
                 anon_bytes: 1,
                 file_bytes: 2,
                 shmem_bytes: 3,
+                resident: Some(RESIDENT),
             },
             bundle: Some(Bundle {
                 records: crate::symbolize::records::tests::records()[..3].to_vec(),
@@ -257,6 +274,8 @@ mod tests {
         mark.snapshot.sample_bytes = Some(524_288);
         mark.snapshot.process.exit = Some(Exit::Code(-1));
         mark.bundle = None;
+        assert_eq!(decode(&encode(&mark), "x").expect("sound"), mark);
+        (mark.snapshot.moment.resident, mark.memory.resident) = (None, None);
         assert_eq!(decode(&encode(&mark), "x").expect("sound"), mark);
     }
 

@@ -9,6 +9,7 @@
 //!   the code of a frame of kind `Python` indexes `codes`, the value of one of kind `Thread` indexes `threads`;
 //!   every `sites[i].frame` indexes `frames`; site and frame ids of one process never change their meaning.
 
+use crate::resident::Resident;
 use heapshim_ledger::codes::PythonFrame;
 
 /// A point in time as the user named it, and how the process stood there.
@@ -20,6 +21,8 @@ pub struct Moment {
     pub unix_ns: u64,
     /// Resident set size in bytes; 0 where it could not be read (the process had ended).
     pub rss_bytes: u64,
+    /// What it is made of: then `rss_bytes` is its sum. None where that is not known.
+    pub resident: Option<Resident>,
     /// True where no event was in flight while the counters were copied: the snapshot is one instant.
     pub exact: bool,
     /// An upper bound of the events that the copy may have seen half.

@@ -3,6 +3,7 @@
 //! Deliberately not here: anything about its ledger, and any judgement of who may look.
 
 use crate::model::Process;
+use crate::resident::Resident;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -20,6 +21,8 @@ pub struct Memory {
     pub file_bytes: u64,
     /// Shared memory, the ledger included (RssShmem).
     pub shmem_bytes: u64,
+    /// By mapping: then `rss_bytes` is its sum, since the kernel's own lags behind (proc(5)).
+    pub resident: Option<Resident>,
 }
 
 fn read(pid: u32, file: &str) -> Option<String> {
@@ -116,7 +119,13 @@ pub fn own_pid(pid: u32) -> Option<u32> {
 /// Resident memory now.
 #[must_use]
 pub fn memory(pid: u32) -> Memory {
-    read(pid, "status").map_or_else(Memory::default, |status| parse_memory(&status))
+    let status = read(pid, "status").map_or_else(Memory::default, |status| parse_memory(&status));
+    let resident = Resident::of(&path(pid, "smaps"));
+    Memory {
+        rss_bytes: resident.map_or(status.rss_bytes, |resident| resident.total()),
+        resident,
+        ..status
+    }
 }
 
 fn parse_memory(status: &str) -> Memory {
@@ -129,6 +138,7 @@ fn parse_memory(status: &str) -> Memory {
         anon_bytes: bytes("RssAnon:").unwrap_or(0),
         file_bytes: bytes("RssFile:").unwrap_or(0),
         shmem_bytes: bytes("RssShmem:").unwrap_or(0),
+        resident: None,
     }
 }
 

@@ -8,6 +8,7 @@
 use crate::blame::Mode;
 use crate::complaint::Note;
 use crate::model::{Moment, Process};
+use crate::rss::Rss;
 use crate::symbolize::{Language, SymbolFrame};
 
 /// What a row stands for.
@@ -103,6 +104,8 @@ pub struct End {
     pub moment: Moment,
     /// Alive then.
     pub live: Amount,
+    /// What explains its resident memory, where the mark says it.
+    pub rss: Option<Rss>,
 }
 
 /// What is in no row, and why.
@@ -170,6 +173,14 @@ impl Row {
     #[must_use]
     pub fn grew(&self) -> bool {
         (self.growth.bytes, self.growth.blocks) > (0, 0)
+    }
+}
+
+impl Report {
+    /// What the resident memory grew by, by kind; None where a mark does not say.
+    #[must_use]
+    pub fn rss_growth(&self) -> Option<Rss> {
+        Some(self.to.rss? - self.from.rss?)
     }
 }
 

@@ -52,6 +52,7 @@ pub fn take(
         name: name.to_owned(),
         unix_ns: now_unix_ns(),
         rss_bytes: memory.rss_bytes,
+        resident: memory.resident,
         exact: exactness.in_flight == 0,
         in_flight: exactness.in_flight,
     };
@@ -108,6 +109,7 @@ fn moment(info: &MarkInfo) -> Moment {
         name: String::from_utf8_lossy(info.name.get(..end).unwrap_or(&[])).into_owned(),
         unix_ns: info.unix_ns,
         rss_bytes: info.rss_bytes,
+        resident: None,
         exact: info.in_flight == 0,
         in_flight: info.in_flight,
     }

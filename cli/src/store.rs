@@ -245,6 +245,7 @@ mod tests {
             name: name.to_owned(),
             unix_ns: 1,
             rss_bytes: 0,
+            resident: None,
             exact: true,
             in_flight: 0,
         };

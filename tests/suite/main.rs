@@ -22,6 +22,7 @@ mod newcomer;
 mod passing_through;
 mod plugins;
 mod python_frames;
+mod rss;
 mod stack_use;
 mod table;
 mod threads;

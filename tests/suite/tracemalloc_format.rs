@@ -116,10 +116,15 @@ fn end(live: Amount) -> End {
         name: String::new(),
         unix_ns: 0,
         rss_bytes: 0,
+        resident: None,
         exact: true,
         in_flight: 0,
     };
-    End { moment, live }
+    End {
+        moment,
+        live,
+        rss: None,
+    }
 }
 
 fn report(by: By, rows: Vec<Row>) -> Report {

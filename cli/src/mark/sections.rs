@@ -10,6 +10,7 @@ use crate::model::{
     Code, Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
 };
 use crate::process::Memory;
+use crate::resident::Resident;
 use crate::symbolize::records::{self, Record, write as write_records};
 
 const PROCESS: u32 = 1;
@@ -23,6 +24,8 @@ const MEMORY: u32 = 7;
 const CODES: u32 = 8;
 /// Marks from before there were labels of threads do not have it.
 const THREADS: u32 = 9;
+/// What resident memory is made of; only marks that know it have it.
+const RESIDENT: u32 = 10;
 /// Only marks taken with `--bundle` have these two.
 const SYMBOLS: u32 = 16;
 const SOURCES: u32 = 17;
@@ -95,6 +98,9 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
             threads.iter().for_each(|name| out.blob(name.as_bytes()));
         }),
     ];
+    if let Some(resident) = &moment.resident {
+        sections.push(section(RESIDENT, &|out| write_resident(out, resident)));
+    }
     if let Some(bundle) = &mark.bundle {
         sections.push(section(SYMBOLS, &|out| write_records(out, &bundle.records)));
         sections.push(section(SOURCES, &|out| {
@@ -129,7 +135,13 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         ..read_process(&mut find(PROCESS)?)?
     };
     let mut moment_bytes = find(MOMENT)?;
-    let moment = read_moment(&mut moment_bytes)?;
+    let resident = find(RESIDENT)
+        .ok()
+        .map(|mut bytes| read_resident(&mut bytes));
+    let moment = Moment {
+        resident: resident.transpose()?,
+        ..read_moment(&mut moment_bytes)?
+    };
     let sample_bytes = Some(moment_bytes.u64()?).filter(|&bytes| bytes != 0);
     let modules = read_list(find(MODULES)?, 32, |bytes, _| read_module(bytes))?;
     let frames = read_list(find(FRAMES)?, 20, |bytes, id| {
@@ -146,7 +158,10 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
     let mut losses_bytes = find(LOSSES)?;
     let losses = read_losses(&mut losses_bytes)?;
     let complaints = losses_bytes.u32()?;
-    let memory = read_memory(&mut find(MEMORY)?)?;
+    let memory = Memory {
+        resident: moment.resident,
+        ..read_memory(&mut find(MEMORY)?)?
+    };
     let records = find(SYMBOLS)
         .ok()
         .map(|bytes| read_records(bytes, modules.len()));
@@ -243,6 +258,7 @@ fn read_moment(bytes: &mut Reader<'_>) -> Result<Moment, Damage> {
     Ok(Moment {
         unix_ns: bytes.u64()?,
         rss_bytes: bytes.u64()?,
+        resident: None, // a section of its own
         exact: bytes.u32()? != 0,
         in_flight: bytes.u64()?,
         name: bytes.text()?,
@@ -402,5 +418,28 @@ fn read_memory(bytes: &mut Reader<'_>) -> Result<Memory, Damage> {
         anon_bytes: bytes.u64()?,
         file_bytes: bytes.u64()?,
         shmem_bytes: bytes.u64()?,
+        resident: None, // the moment's
+    })
+}
+
+fn write_resident(out: &mut Writer, resident: &Resident) {
+    out.u64(resident.allocator);
+    out.u64(resident.stacks);
+    out.u64(resident.code);
+    out.u64(resident.anonymous);
+    out.u64(resident.files);
+    out.u64(resident.shared);
+    out.u64(resident.heapshim);
+}
+
+fn read_resident(bytes: &mut Reader<'_>) -> Result<Resident, Damage> {
+    Ok(Resident {
+        allocator: bytes.u64()?,
+        stacks: bytes.u64()?,
+        code: bytes.u64()?,
+        anonymous: bytes.u64()?,
+        files: bytes.u64()?,
+        shared: bytes.u64()?,
+        heapshim: bytes.u64()?,
     })
 }

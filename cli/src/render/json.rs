@@ -9,6 +9,7 @@ use super::{Render, View};
 use crate::iso_time::iso_utc;
 use crate::model::Exit;
 use crate::report::{End, Report, Row};
+use crate::rss::Rss;
 use crate::symbolize::SymbolFrame;
 use std::fmt::Write as _;
 use std::io;
@@ -29,6 +30,7 @@ impl Render for Json {
             " \"growth_bytes\": {}, \"growth_blocks\": {}, \"sample_bytes\": {sample},",
             report.growth.bytes, report.growth.blocks
         )?;
+        writeln!(out, " \"rss_growth\": {},", rss(report.rss_growth()))?;
         writeln!(out, " \"unattributed\": {},", unattributed(report))?;
         writeln!(out, " \"notes\": [{}],", notes(report))?;
         let cumulative = report.cumulative;
@@ -72,15 +74,37 @@ fn target(report: &Report) -> String {
 fn end(end: &End) -> String {
     let moment = &end.moment;
     format!(
-        "{{\"name\": {}, \"time\": \"{}\", \"live_bytes\": {}, \"live_blocks\": {}, \"rss_bytes\": {}, \"exact\": {}, \
+        "{{\"name\": {}, \"time\": \"{}\", \"live_bytes\": {}, \"live_blocks\": {}, \"rss_bytes\": {}, \"rss\": {}, \"exact\": {}, \
          \"in_flight\": {}}}",
         string(&moment.name),
         iso_utc(moment.unix_ns),
         end.live.bytes,
         end.live.blocks,
         moment.rss_bytes,
+        rss(end.rss),
         moment.exact,
         moment.in_flight,
+    )
+}
+
+/// What explains the RSS, or its growth: `bytes` is the sum of the others.
+fn rss(rss: Option<Rss>) -> String {
+    let Some(rss) = rss else {
+        return "null".to_string();
+    };
+    format!(
+        "{{\"bytes\": {}, \"heap\": {}, \"untouched\": {}, \"allocator_retained\": {}, \"anonymous_maps\": {}, \"stacks\": {}, \
+         \"jit_code\": {}, \"files\": {}, \"shared_memory\": {}, \"heapshim\": {}}}",
+        rss.total(),
+        rss.heap,
+        rss.untouched,
+        rss.retained,
+        rss.anonymous,
+        rss.stacks,
+        rss.code,
+        rss.files,
+        rss.shared,
+        rss.heapshim,
     )
 }
 
@@ -196,6 +220,38 @@ mod tests {
             String::from_utf8(out).unwrap(),
             include_str!("expected/report.json")
         );
+    }
+
+    /// Check that what explains the RSS is there under names of its own, at both ends and between them, and adds up.
+    #[test]
+    fn rss_adds_up() {
+        let mut report = fixture::report();
+        let parts = |n: i64| Rss {
+            heap: 100 * n,
+            untouched: -n,
+            retained: 2 * n,
+            anonymous: 3 * n,
+            stacks: 4 * n,
+            code: 5 * n,
+            files: 6 * n,
+            shared: 7 * n,
+            heapshim: 8 * n,
+        };
+        (report.from.rss, report.to.rss) = (Some(parts(1)), Some(parts(-3)));
+        let value = rendered(&report, &View::default());
+        for place in [
+            &value["from"]["rss"],
+            &value["to"]["rss"],
+            &value["rss_growth"],
+        ] {
+            let parts = place.as_object().unwrap();
+            let parts = parts.iter();
+            let parts = parts.filter(|(key, _)| *key != "bytes");
+            let sum: i64 = parts.map(|(_, bytes)| bytes.as_i64().unwrap()).sum();
+            assert_eq!(place["bytes"], sum);
+        }
+        assert_eq!(value["rss_growth"]["heap"], -400);
+        assert_eq!(value["rss_growth"]["untouched"], 4);
     }
 
     /// Check that notes are strings as the table prints them.

@@ -2,6 +2,8 @@
 
 use crate::render::text::{duration, escape, grouped, in_unit, signed_size, size, unit_of};
 use crate::report::{End, Report};
+use crate::rss::Rss;
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
 /// `server (pid 4242)   warm → now   60.0 s   exact`
@@ -37,7 +39,7 @@ pub(super) fn notes(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         .try_for_each(|note| writeln!(out, "{note}"))
 }
 
-/// `heap +111.2 MiB (131.2 → 242.4), +300,004 blocks · RSS +118.0 MiB`
+/// `heap +111.2 MiB (131.2 → 242.4), +300,004 blocks · RSS +118.0 MiB: heap 111.2, anonymous maps 4.1, allocator-retained 2.7`
 pub(super) fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let growth = report.growth;
     write!(
@@ -47,11 +49,50 @@ pub(super) fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         from_to(growth.bytes, report.from.live.bytes, report.to.live.bytes),
         grouped(growth.blocks),
     )?;
-    if let Some(rss) = rss_growth(&report.from, &report.to) {
-        // What RSS is made of follows here, after a colon, once it is known.
-        write!(out, " · RSS {}", signed_size(rss))?;
-    }
+    write!(out, "{}", rss(report).unwrap_or_default())?;
     writeln!(out)
+}
+
+/// ` · RSS +118.0 MiB`, and what explains it. Of a growth since the start, of which no mark is kept, what it is now: ` · RSS 24.3 MiB: …`
+fn rss(report: &Report) -> Option<String> {
+    let (total, parts) = match (report.rss_growth(), report.to.rss) {
+        (Some(growth), _) => (signed_size(growth.total()), explained(&growth)),
+        (None, Some(now)) if report.from.moment.rss_bytes == 0 => {
+            (size(now.total()), explained(&now))
+        }
+        _ => {
+            let growth = rss_growth(&report.from, &report.to)?;
+            (signed_size(growth), String::new())
+        }
+    };
+    Some(format!(" · RSS {total}{parts}"))
+}
+
+/// `: heap 111.2, anonymous maps 4.1`: greatest first, in the sum's unit where all have that; what would be 0.0 is left out.
+fn explained(rss: &Rss) -> String {
+    let total = rss.total();
+    let mut parts = rss.parts().to_vec();
+    parts.sort_by_key(|(_, bytes)| Reverse(bytes.unsigned_abs()));
+    let unit = parts.first().map_or(0, |(_, greatest)| unit_of(*greatest));
+    let in_units_of = |bytes: i64| match unit == unit_of(total) {
+        true => in_unit(bytes, unit),
+        false => size(bytes),
+    };
+    let is_zero = |bytes: i64| {
+        in_unit(bytes, unit)
+            .trim_start_matches('-')
+            .trim_matches(['0', '.'])
+            .is_empty()
+    };
+    parts.retain(|(_, bytes)| !is_zero(*bytes));
+    let parts = parts
+        .iter()
+        .map(|(name, bytes)| format!("{name} {}", in_units_of(*bytes)));
+    let parts: Vec<String> = parts.collect();
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!(": {}", parts.join(", ")),
+    }
 }
 
 /// Both ends in the growth's unit, which need not be said twice; each in its own where that would say nothing.
@@ -122,6 +163,41 @@ mod tests {
         assert_eq!(lines[1], report.notes[0].to_string());
         assert_eq!(lines[2], report.notes[1].to_string());
         assert!(lines[3].starts_with("heap +"), "{text}");
+    }
+
+    /// Check what explains the RSS: greatest first, in one unit where there is one, and what would be nothing is left out.
+    #[test]
+    fn what_explains_the_rss() {
+        let mib = |tenths: i64| tenths * (1 << 20) / 10;
+        let mut growth = Rss {
+            heap: mib(1112),
+            anonymous: mib(41),
+            retained: mib(27),
+            files: 4096,
+            ..Rss::default()
+        };
+        assert_eq!(
+            explained(&growth),
+            ": heap 111.2, anonymous maps 4.1, allocator-retained 2.7"
+        );
+        (growth.retained, growth.anonymous) = (mib(-1112), 0);
+        assert_eq!(
+            explained(&growth),
+            ": heap 111.2 MiB, allocator-retained -111.2 MiB"
+        );
+        assert_eq!(explained(&Rss::default()), "");
+        let mut report = fixture::report();
+        let now = Rss {
+            heap: mib(10),
+            ..Rss::default()
+        };
+        (report.to.rss, report.from.moment.rss_bytes) = (Some(now), 0);
+        assert_eq!(rss(&report).unwrap(), " · RSS 1.0 MiB: heap 1.0");
+        report.from.rss = Some(Rss {
+            heap: mib(30),
+            ..now
+        });
+        assert_eq!(rss(&report).unwrap(), " · RSS -2.0 MiB: heap -2.0");
     }
 
     /// Check that RSS is left out where one of the two is not known.

@@ -6,6 +6,7 @@ use heapshim_cli::catalog::{Catalog, Listed};
 use heapshim_cli::error::Error;
 use heapshim_cli::iso_time::iso_utc;
 use heapshim_cli::render::{escape, size};
+use heapshim_cli::rss::Rss;
 use heapshim_cli::store;
 use std::time::SystemTime;
 
@@ -26,8 +27,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     }
     let rows: String = list.iter().map(row).collect();
     print(&format!(
-        "{:<24}  {:>10}  {:>10}  {:>10}  mark\n{rows}",
-        "time", "live", "blocks", "RSS"
+        "{:<24}  {:>10}  {:>10}  {:>10}  {:>10}  {:>10}  mark\n{rows}",
+        "time", "live", "blocks", "RSS", "retained", "maps"
     ))
 }
 
@@ -36,6 +37,12 @@ fn row(mark: &Listed) -> String {
         0 => "-".to_owned(),
         known => size(i64::try_from(known).unwrap_or(i64::MAX)),
     };
+    // Of it, what the allocator retains and what lies in anonymous maps of the program's own.
+    let part = |bytes: fn(&Rss) -> i64| {
+        mark.rss
+            .map_or_else(|| "-".to_owned(), |rss| size(bytes(&rss)))
+    };
+    let (retained, maps) = (part(|rss| rss.retained), part(|rss| rss.anonymous));
     let mut notes = String::new();
     if mark.inside.is_some() {
         notes.push_str("   taken by the program");
@@ -46,7 +53,7 @@ fn row(mark: &Listed) -> String {
     let name = escape(&mark.moment.name);
     let (time, live) = (iso_utc(mark.moment.unix_ns), size(mark.live_bytes));
     format!(
-        "{time:<24}  {live:>10}  {:>10}  {rss:>10}  {name}{notes}\n",
+        "{time:<24}  {live:>10}  {:>10}  {rss:>10}  {retained:>10}  {maps:>10}  {name}{notes}\n",
         mark.live_blocks
     )
 }
