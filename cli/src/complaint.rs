@@ -52,7 +52,7 @@ fn note(kind: Complaint) -> Note {
             "to see it, link the program without that malloc, or with it as a shared library",
         ),
         Complaint::Seal => (
-            "its ledger is not sealed: another process of its user could have changed this account",
+            "its account is not sealed: another process of its user could have changed it",
             "trace it on a kernel or in a sandbox that allows fcntl(F_ADD_SEALS)",
         ),
         Complaint::Socket => (

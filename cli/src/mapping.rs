@@ -36,7 +36,7 @@ impl Mapping {
     pub fn new(fd: impl AsFd, object: impl fmt::Display) -> Result<Mapping, Error> {
         let (bytes, inode) = check(fd.as_fd(), &object)?;
         let len = usize::try_from(bytes)
-            .map_err(|_| Error::new(Kind::Damaged, &object, "ledger too large"))?;
+            .map_err(|_| Error::new(Kind::Damaged, &object, "its account is too large"))?;
         // SAFETY: no address is asked for, so that no other mapping is touched; the memory is only read, and only as atomics.
         let mapped = unsafe {
             rustix::mm::mmap(
@@ -48,9 +48,10 @@ impl Mapping {
                 0,
             )
         };
-        let mapped = mapped.map_err(|errno| Error::io(&object, "ledger not mapped", errno))?;
+        let mapped =
+            mapped.map_err(|errno| Error::io(&object, "its account was not mapped", errno))?;
         let base = NonNull::new(mapped.cast())
-            .ok_or_else(|| Error::new(Kind::Failed, &object, "ledger mapped at 0"))?;
+            .ok_or_else(|| Error::new(Kind::Failed, &object, "its account was mapped at 0"))?;
         Ok(Mapping { base, bytes, inode })
     }
 
@@ -82,23 +83,26 @@ impl Drop for Mapping {
 
 fn check(fd: BorrowedFd<'_>, object: &dyn fmt::Display) -> Result<(u64, u64), Error> {
     let wrong = |problem| Error::new(Kind::Damaged, object, problem);
-    let seals = rustix::fs::fcntl_get_seals(fd).map_err(|_| wrong("its ledger is no memfd"))?;
+    let seals = rustix::fs::fcntl_get_seals(fd)
+        .map_err(|_| wrong("its account is not one that heapshim made: no memfd"))?;
     if !seals.contains(SealFlags::SHRINK | SealFlags::GROW) {
-        return Err(wrong("its ledger is not sealed"));
+        return Err(wrong(
+            "its account is not one that heapshim made: not sealed",
+        ));
     }
-    let stat =
-        rustix::fs::fstat(fd).map_err(|errno| Error::io(object, "ledger not read", errno))?;
+    let stat = rustix::fs::fstat(fd)
+        .map_err(|errno| Error::io(object, "its account was not read", errno))?;
     let us = rustix::process::geteuid();
     if stat.st_uid != us.as_raw() && !us.is_root() {
         return Err(Error::new(
             Kind::Denied,
             object,
-            "its ledger was made by another user",
+            "its account was made by another user",
         ));
     }
     let bytes = u64::try_from(stat.st_size).unwrap_or(0);
     if bytes == 0 || bytes > MAX_BYTES {
-        return Err(wrong("its ledger has no size that a ledger can have"));
+        return Err(wrong("its account has no size that one can have"));
     }
     Ok((bytes, stat.st_ino))
 }

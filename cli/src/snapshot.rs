@@ -183,7 +183,7 @@ fn check_size(reader: &Reader<'_>, process: &Process) -> Result<(), Error> {
 
 fn damaged(process: &Process) -> impl Fn(LedgerError) -> Error + use<> {
     let object = format!("pid {}", process.pid);
-    move |error| Error::new(Kind::Damaged, &object, "ledger not readable").because(error)
+    move |error| Error::new(Kind::Damaged, &object, "its account is damaged").because(error)
 }
 
 fn site(reader: &Reader<'_>, id: SiteId, total: Total) -> Site {

@@ -18,6 +18,7 @@ use crate::session::Session;
 use crate::shell;
 use crate::snapshot;
 use crate::symbolize::Options;
+use heapshim_ledger::layout::Complaint;
 use heapshim_ledger::sync::Word;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -102,7 +103,10 @@ fn traced(session: &Session, debug_dirs: &[PathBuf]) -> Vec<Finding> {
     let mut modules: Vec<Module> = modules.into_iter().filter(files).collect();
     modules.sort_by(|a, b| (&a.path, &a.build_id).cmp(&(&b.path, &b.build_id)));
     modules.dedup_by(|a, b| (&a.path, &a.build_id) == (&b.path, &b.build_id));
-    all.extend(python(&exe, &modules));
+    // The library has looked at the interpreter itself: its word comes before what names suggest.
+    if reader.header.complaints.peek() & Complaint::Python as u32 == 0 {
+        all.extend(python(&exe, &modules));
+    }
     all.extend(debug::findings(
         &modules,
         &exe.display().to_string(),

@@ -111,5 +111,13 @@ mod tests {
         assert_eq!(built("text", text, &["-s"]), Some("jemalloc"));
         assert_eq!(built("unstripped", text, &[]), None);
         assert_eq!(linked_in(Path::new("/etc/passwd")), None);
+        let go = scratch.path().join("go");
+        let mut objcopy = Command::new("objcopy");
+        objcopy.args(["--add-section", ".go.buildinfo=/etc/passwd"]);
+        let made = objcopy
+            .args([scratch.path().join("usual"), go.clone()])
+            .status();
+        assert!(made.unwrap().success());
+        assert_eq!(linked_in(&go), Some("Go's own allocator"));
     }
 }

@@ -95,7 +95,7 @@ impl fmt::Display for Reason {
             Reason::UnknownModule => f.write_str("in no known module"),
             Reason::Truncated(number) => write!(f, "stack cut short: {}", truncated(*number)),
             Reason::Nested => f.write_str("inside a hook: innermost frame only"),
-            Reason::Full => f.write_str("the ledger was full"),
+            Reason::Full => f.write_str("the account was full"),
         }
     }
 }

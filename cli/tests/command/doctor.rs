@@ -226,3 +226,61 @@ fn static_process() {
     );
     assert_eq!(line, expected);
 }
+
+/// Check that a filter, locked memory and namespaces of a traced process are told, and stop nothing.
+#[test]
+fn surroundings() {
+    let place = Place::new("doctor-surroundings");
+    let source = "#include <linux/filter.h>\n#include <linux/seccomp.h>\n#include <stdio.h>\n#include <sys/mman.h>\n\
+                  #include <sys/prctl.h>\n#include <unistd.h>\n\
+                  int main(void) { char c; static char page[8192];\n\
+                  struct sock_filter allow[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};\n\
+                  struct sock_fprog filter = {1, allow};\n\
+                  if (mlock(page, 4096) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return 1;\n\
+                  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) return 2;\n\
+                  dprintf(1, \"%d\\n\", getpid()); return read(0, &c, 1); }";
+    let program = place.c("locked", source);
+    let running = place.run(&["--quiet"], &[&program]);
+    let (status, found) = findings(&place, &["-p", &running.hello]);
+    assert_eq!(status, Some(0), "{found:#?}");
+    let object = format!("pid {} (locked)", running.hello);
+    let own: Vec<&str> = found
+        .iter()
+        .filter(|one| one["object"] == *object)
+        .filter_map(|one| one["what"].as_str())
+        .collect();
+    let filter = "has a seccomp filter: children that it forks from now on are not traced";
+    let locked = "has locked its memory: the tables of heapshim are resident in it, too";
+    assert_eq!(own, ["traced", filter, locked]);
+}
+
+/// Check that a container's process, in namespaces of its own, is said to be in them.
+#[test]
+fn namespaces() {
+    let place = Place::new("doctor-namespaces");
+    let keeper = place.keeper();
+    let traced = format!(
+        "LD_PRELOAD=$(heapshim lib) exec unshare --mount --pid --fork --mount-proc {keeper}"
+    );
+    let running = Traced::silent(place.shell_command(&traced));
+    let mut running = running;
+    // Its own pid is that of its namespace; ours is found by its name.
+    let hello = running.line();
+    if hello.is_empty() {
+        return crate::place::skip("a pid namespace of one's own");
+    }
+    let unshared = running.own_pid();
+    let children =
+        fs::read_to_string(format!("/proc/{unshared}/task/{unshared}/children")).expect("a child");
+    let (status, found) = findings(&place, &["-p", children.trim()]);
+    assert_eq!(status, Some(0), "{found:#?}");
+    let object = format!("pid {} (keeper)", children.trim());
+    let own: Vec<&str> = found
+        .iter()
+        .filter(|one| one["object"] == *object)
+        .filter_map(|one| one["what"].as_str())
+        .collect();
+    let pids = format!("in a pid namespace of its own, as pid {hello}");
+    let files = "in a mount namespace of its own: its files are read through /proc";
+    assert_eq!(own, ["traced", &pids, files]);
+}

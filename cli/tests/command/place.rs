@@ -109,6 +109,11 @@ impl Place {
 
     /// A line for a shell, in this directory, that finds the command by its name.
     pub(crate) fn shell(&self, line: &str) -> Output {
+        self.shell_command(line).output().expect("sh")
+    }
+
+    /// The same, to be started.
+    pub(crate) fn shell_command(&self, line: &str) -> Command {
         let command = self.command::<&str>(&[]);
         let directory = Path::new(env!("CARGO_BIN_EXE_heapshim"))
             .parent()
@@ -129,7 +134,8 @@ impl Place {
         shell
             .env("PATH", path.expect("a PATH"))
             .stdin(Stdio::null());
-        shell.output().expect("sh")
+        shell.stdout(Stdio::piped()).stderr(Stdio::piped());
+        shell
     }
 
     pub(crate) fn output<S: AsRef<OsStr>>(&self, words: &[S]) -> Output {

@@ -99,3 +99,48 @@ fn report_in_a_file() {
         assert!(report.contains("kept = malloc(1009);"), "{report}");
     }
 }
+
+/// Check colours on a terminal, unless `NO_COLOR` or `--color never` says otherwise, and none in a pipe; `--color always` wins.
+#[test]
+fn colours() {
+    let place = Place::new("colours");
+    let mut running = place.run(&["--quiet"], &[&place.keeper()]);
+    assert_eq!(running.ask("one"), "kept");
+    let diff = format!("heapshim diff -p {} start", running.hello);
+    let coloured = |line: &str| {
+        let output = place.shell(line);
+        assert!(output.status.success(), "{line}: {}", said(&output));
+        let text = text(&output.stdout);
+        assert!(text.contains("kept = malloc(1009);"), "{text}");
+        text.contains('\x1b')
+    };
+    if !place.shell("script -V").status.success() {
+        return crate::place::skip("script");
+    }
+    let terminal = |line: &str| coloured(&format!("script -qec '{line}' /dev/null"));
+    assert!(terminal(&diff));
+    assert!(!terminal(&format!("NO_COLOR=1 {diff}")));
+    assert!(terminal(&format!("NO_COLOR=1 {diff} --color always")));
+    assert!(!terminal(&format!("{diff} --color never")));
+    assert!(!coloured(&diff));
+    assert!(coloured(&format!("{diff} --color always")));
+}
+
+/// Check that with `--quiet` a traced command's streams are its own alone, also where its tree had other processes.
+#[test]
+fn quiet() {
+    let place = Place::new("quiet");
+    let output = place.output(&[
+        "run",
+        "--quiet",
+        "--",
+        "sh",
+        "-c",
+        "sh -c true; echo out; echo err >&2; exit 3",
+    ]);
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(
+        (text(&output.stdout), text(&output.stderr)),
+        ("out\n".into(), "err\n".into())
+    );
+}

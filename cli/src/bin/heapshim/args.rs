@@ -21,7 +21,7 @@ pub(crate) struct Args {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a command under the shim, and print what it grew by when it ends
+    /// Run a command, traced, and print what it grew by when it ends
     #[command(after_help = help::RUN)]
     Run(Run),
     /// Print the path of the library, for LD_PRELOAD=$(heapshim lib) COMMAND

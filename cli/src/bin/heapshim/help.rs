@@ -31,7 +31,8 @@ pub(crate) const MARK: &str = "\
 Examples:
   heapshim mark warm                 of the only traced process
   heapshim mark -p server hot        of that name (or pid)
-  heapshim mark -o before.heapmark   in a file, to be compared anywhere";
+  heapshim mark -o before.heapmark   in a file, to be compared later
+  heapshim mark --bundle -o all.heapmark   … and on any machine";
 
 /// `heapshim marks --help`
 pub(crate) const MARKS: &str = "\

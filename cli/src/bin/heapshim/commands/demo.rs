@@ -57,8 +57,9 @@ fn start() -> Result<Spoken, Error> {
 }
 
 const EXPLANATION: &str = "\
-Each request kept 4,000 bytes and a place in the table of sessions; the pages and log lines that it also made do not
-appear, since all of them were given back. Now yours:
+Each request kept 4,000 bytes and a place in the table of sessions; the pages
+and log lines that it also made do not appear, since all of them were given
+back. Now yours:
 
   $ heapshim run -- COMMAND …
 ";
