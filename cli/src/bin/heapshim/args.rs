@@ -58,7 +58,7 @@ pub(crate) struct Run {
     /// Keep in these marks what their addresses mean, and the source lines: they then read anywhere
     #[arg(long, requires = "save")]
     pub(crate) bundle: bool,
-    /// Frames kept of a stack [default: 128]
+    /// Frames kept of a stack [default: 512]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
     pub(crate) depth: Option<u32>,
     /// Print no report
