@@ -5,7 +5,7 @@
 
 use heapshim_cli::model::{FrameKind, Site, Snapshot};
 use heapshim_cli::store::read_file;
-use heapshim_tests::{Python, Run, fresh_directory, needs, programs, pythons};
+use heapshim_tests::{Python, Run, Target, fresh_directory, needs, programs, pythons};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs;
@@ -268,4 +268,17 @@ fn true_order() {
             python.minor
         );
     }
+}
+
+/// Check that the stacks of a program with an interpreter that is not known are native, and that this is said.
+#[test]
+fn unknown_interpreter() {
+    let running = Target::c("no_python.c").opt("-rdynamic").spawn();
+    let diff = running.diff(&["start", "now"]);
+    let row = diff.find("no_python.c", 9).expect("the block's line");
+    assert_eq!(row.json["growth_bytes"], 4096, "{row:?}");
+    let notes = diff.json()["notes"].as_array().expect("notes");
+    let said = notes.iter().filter_map(|note| note.as_str());
+    let of_python = said.filter(|note| note.contains("this build of Python is not known"));
+    assert_eq!(of_python.count(), 1, "{notes:?}");
 }
