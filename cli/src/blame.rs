@@ -7,15 +7,19 @@
 //! A stack in which Python code runs has two lines that matter: the script's, and the C line beneath it. `python` says which of
 //! the script's is charged; `--blame native` asks for the other, and `via` names it.
 //!
-//! Pure: it sees symbolized frames, and asks for further ones only until it has found its frame.
+//! Third parties' code is the program's to answer for: `Table::is_foreign` says what was merely called. Such a frame is charged
+//! only where no line of the program's own is further out.
 //!
-//! Not good yet: the table knows no Boost, Qt or Abseil; `--skip` names what is missing.
+//! Pure: it sees symbolized frames, and asks for further ones only until it has found its frame.
 
+mod names;
+mod program;
 mod python;
 mod table;
 
+pub(crate) use names::without_arguments;
+pub use program::Program;
 pub use python::{module_frame, native_inside, python_frame};
-pub(crate) use table::without_arguments;
 pub use table::{Class, Table};
 
 use crate::symbolize::{Language, Reason, SymbolFrame};
@@ -98,17 +102,16 @@ where
             }
             let class = table.class(frame);
             if charges(mode, table, class, frame) {
-                let via = search.inside.take().and_then(|inside| via(table, &inside));
-                return Some(Blamed {
-                    frame: frame.clone(),
-                    via,
-                });
+                let blamed = search.blamed(table, frame);
+                if mode == Mode::Innermost || !table.is_foreign(frame) {
+                    return Some(blamed);
+                }
+                search.foreign.get_or_insert(blamed);
             }
             search.pass(frame, class);
         }
     }
-    // Everything was passed over: a thread that the C library made, a static constructor of the C++ library.
-    search.fallback.map(|frame| Blamed { frame, via: None })
+    search.end()
 }
 
 fn charges(mode: Mode, table: &Table, class: Class, frame: &SymbolFrame) -> bool {
@@ -132,9 +135,25 @@ struct Search {
     /// What is charged when nothing else is left: the innermost frame outside the malloc family, else the outermost.
     fallback: Option<SymbolFrame>,
     fallback_is_allocator: bool,
+    /// The innermost frame of a library that is not the program's own.
+    foreign: Option<Blamed>,
 }
 
 impl Search {
+    fn blamed(&self, table: &Table, frame: &SymbolFrame) -> Blamed {
+        Blamed {
+            frame: frame.clone(),
+            via: self.inside.as_ref().and_then(|inside| via(table, inside)),
+        }
+    }
+
+    /// Charges what there is where nothing is the program's own: a library that has started a thread, or that is all that can be
+    /// seen of a program without debug information; else plumbing: a thread that the C library made, a static constructor.
+    fn end(self) -> Option<Blamed> {
+        let fallback = self.fallback.map(|frame| Blamed { frame, via: None });
+        self.foreign.or(fallback)
+    }
+
     fn pass(&mut self, frame: &SymbolFrame, class: Class) {
         let is_allocator = class == Class::Allocator;
         if self.fallback.is_none() || self.fallback_is_allocator {
@@ -147,6 +166,9 @@ impl Search {
     /// Charges nobody where the stack ends early, with one exception: the loader's entry has no unwind information, so a
     /// stack that ends in the loader is whole. It is what constructors allocate before the program's first instruction.
     fn at_end(self, table: &Table, mark: &SymbolFrame) -> Option<Blamed> {
+        if self.foreign.is_some() {
+            return self.foreign;
+        }
         let is_entry = mark.reason == Some(Reason::Truncated(NO_RULE));
         let outermost = self
             .inside
@@ -161,7 +183,9 @@ fn via(table: &Table, inside: &SymbolFrame) -> Option<String> {
     if table.class(inside) == Class::Allocator {
         return None;
     }
-    inside.function.as_deref().map(table::short_name)
+    let module = || inside.module.as_deref().map(table::base_name);
+    let named = inside.function.as_deref().map(names::short_name);
+    named.or_else(|| module().map(str::to_string))
 }
 
 #[cfg(test)]
@@ -297,14 +321,64 @@ mod tests {
         }
     }
 
+    /// Check that a library's line is charged only where the program has none further out, however well the library is known.
+    #[test]
+    fn foreign_code_is_charged_last() {
+        let of = |exe: &str| {
+            Table::default().of(Program {
+                exe: exe.to_string(),
+                main: Some("/src/main.c".to_string()),
+            })
+        };
+        let at = |module: &str, frame: SymbolFrame| SymbolFrame {
+            module: Some(module.to_string()),
+            ..frame
+        };
+        let insert = module_frame("g_hash_table_insert", "/usr/lib/libglib-2.0.so.0");
+        let lined = at(
+            "/usr/lib/libssl.so.3",
+            c_frame("SSL_new", "/build/ssl.c", 3),
+        );
+        let private = module_frame("frob", "/opt/vendor/libfrob.so");
+        let header = c_frame("Eigen::f", "/usr/include/eigen3/x.h", 3);
+        let app = at("/home/u/server", c_frame("conn_new", "/src/conn.c", 88));
+        for inner in [&insert, &lined, &private, &header] {
+            let stack = [inner.clone(), app.clone()];
+            let expected = row("conn_new", inner.function.as_deref());
+            let table = of("/home/u/server");
+            assert_eq!(blamed_with(&table, Mode::App, &stack), expected);
+            let innermost = blamed_with(&table, Mode::Innermost, &stack);
+            assert_eq!(innermost, row(inner.function.as_deref().unwrap(), None));
+            let owned = table.clone().own(inner.function.as_deref().unwrap());
+            assert_eq!(blamed_with(&owned, Mode::App, &stack), innermost);
+            let alone = blamed_with(&table, Mode::App, &stack[..1]);
+            assert_eq!(alone, innermost);
+        }
+        // Where nothing has lines, the innermost is as good as any other.
+        let stripped = module_frame("handle", "/usr/sbin/server");
+        let stack = [insert, stripped];
+        let found = blamed_with(&of("/usr/sbin/server"), Mode::App, &stack);
+        assert_eq!(found, row("g_hash_table_insert", None));
+    }
+
+    /// Check that a stack which ends early is charged to a library where that is all that is known of it.
+    #[test]
+    fn foreign_frame_of_a_truncated_stack() {
+        let insert = module_frame("g_hash_table_insert", "/usr/lib/libglib-2.0.so.0");
+        let stack = [insert, SymbolFrame::unresolved(Reason::Truncated(1), 0)];
+        let expected = row("g_hash_table_insert", None);
+        assert_eq!(blamed(Mode::App, &stack), expected);
+    }
+
     /// Check that no frame beyond the one that is charged is asked for.
     #[test]
     fn blame_is_lazy() {
         let app = c_frame("conn_new", "/src/conn.c", 88);
+        let table = Table::default().own("conn_new");
         let nodes = (0..).map(|at| {
             assert!(at < 1, "asked for a frame too many");
             Rc::from([app.clone()])
         });
-        assert!(blame(&Table::default(), Mode::App, nodes).is_some());
+        assert!(blame(&table, Mode::App, nodes).is_some());
     }
 }

@@ -10,6 +10,7 @@
 
 mod change;
 mod filter;
+mod program;
 mod rows;
 
 use crate::blame::{Mode, Table};
@@ -61,6 +62,10 @@ pub fn diff<'a>(
     options: &Options,
 ) -> Report {
     let from = from.into();
+    let options = &Options {
+        table: options.table.clone().of(program::program(to, symbolizer)),
+        ..options.clone()
+    };
     let mut rows = rows::Rows::new(options);
     for change in change::changes(from, to) {
         rows.add(change, symbolizer);

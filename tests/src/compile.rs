@@ -60,12 +60,16 @@ impl Compiler {
         let stem = source.file_stem().expect("a source has a name");
         let output = fresh_directory("program").join(stem);
         let mut compiler = Command::new(self.program());
-        compiler.arg("-g").args(options);
+        compiler.arg("-g");
         if self != Compiler::Rust {
             compiler.args(["-w", "-pthread", "-I"]);
             compiler.arg(workspace().join("shim").join("include"));
         }
-        let run = compiler.arg("-o").arg(&output).arg(source).output();
+        // A linker takes from a library what is missing so far: libraries come behind what needs them.
+        let (libraries, options): (Vec<_>, Vec<_>) =
+            options.iter().partition(|option| option.starts_with("-l"));
+        compiler.args(options).arg("-o").arg(&output).arg(source);
+        let run = compiler.args(libraries).output();
         let run = run.unwrap_or_else(|error| panic!("{}: {error}", self.program()));
         let complaint = String::from_utf8_lossy(&run.stderr);
         assert!(run.status.success(), "{}: {complaint}", source.display());

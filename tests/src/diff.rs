@@ -219,11 +219,12 @@ impl Row {
     pub fn brief(&self) -> String {
         let (growth, live, total) = (self.growth(), self.live(), self.total());
         format!(
-            "{}:{} {} in {}: growth {}/{} live {}/{} total {}/{}",
+            "{}:{} {} in {} via {}: growth {}/{} live {}/{} total {}/{}",
             self.json["file"],
             self.json["line"],
             self.json["function"],
             self.json["module"],
+            self.json["via"],
             growth.bytes,
             growth.blocks,
             live.bytes,
@@ -250,6 +251,9 @@ impl Row {
         let function = expected.function.as_deref();
         let right = function.is_none() || function == self.function();
         assert!(right, "{} should be in {function:?}", self.brief());
+        let via = expected.via.as_deref();
+        let right = via.is_none() || via == self.json["via"].as_str();
+        assert!(right, "{} should be via {via:?}", self.brief());
         let stack = self.json["stack"].as_array().expect("a stack");
         let blamed = stack
             .iter()

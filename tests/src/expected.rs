@@ -23,6 +23,8 @@ pub struct Expected {
     pub total: Option<Amount>,
     /// The function that the line is in, without its parameters.
     pub function: Option<String>,
+    /// What the line called to get its memory.
+    pub via: Option<String>,
 }
 
 impl Expected {
@@ -67,6 +69,7 @@ fn parse(file: &str, line: u64, comment: &str) -> Expected {
         live: None,
         total: None,
         function: None,
+        via: None,
     };
     for word in comment.split_whitespace() {
         match word.split_once('=') {
@@ -74,6 +77,7 @@ fn parse(file: &str, line: u64, comment: &str) -> Expected {
             Some(("live", amount)) => expected.live = Some(parse_amount(amount)),
             Some(("total", amount)) => expected.total = Some(parse_amount(amount)),
             Some(("function", name)) => expected.function = Some(name.to_string()),
+            Some(("via", name)) => expected.via = Some(name.to_string()),
             _ => panic!("{file}:{line}: {word:?} is no part of a row"),
         }
     }

@@ -24,6 +24,7 @@ pub struct Target {
     environment: Vec<(OsString, OsString)>,
     behind: Vec<PathBuf>,
     bare: bool,
+    built: Option<PathBuf>,
 }
 
 impl Target {
@@ -59,6 +60,14 @@ impl Target {
         Target::new(compiler, examples.join(directory).join(source))
     }
 
+    /// A program that cargo has built of this source.
+    #[must_use]
+    pub fn built(program: &Path, source: &Path) -> Target {
+        let mut target = Target::new(Compiler::Rust, source.to_path_buf());
+        target.built = Some(program.to_path_buf());
+        target
+    }
+
     fn new(compiler: Compiler, source: PathBuf) -> Target {
         Target {
             compiler,
@@ -68,6 +77,7 @@ impl Target {
             environment: Vec::new(),
             behind: Vec::new(),
             bare: false,
+            built: None,
         }
     }
 
@@ -109,7 +119,8 @@ impl Target {
     /// The program, built.
     #[must_use]
     pub fn build(&self) -> PathBuf {
-        self.compiler.compile(&self.source, &self.options)
+        let compile = || self.compiler.compile(&self.source, &self.options);
+        self.built.clone().unwrap_or_else(compile)
     }
 
     /// What its source says the report must say.

@@ -7,6 +7,7 @@
 
 mod allocators;
 mod behind;
+mod blame;
 mod bundles;
 mod by_thread;
 mod counts;
@@ -14,6 +15,7 @@ mod damage;
 mod descriptors;
 mod ends;
 mod examples;
+mod foreign;
 mod forks;
 mod inside;
 mod known_answer;

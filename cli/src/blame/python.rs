@@ -5,7 +5,7 @@
 //! as tracemalloc charges them (`json/decoder.py:353`); only the import system is passed over (`table.txt`), since the line that
 //! imports is the one that a reader can do something about.
 
-use super::{Class, Mode, Table, is_own_native, table};
+use super::{Class, Mode, Table, is_own_native, names};
 use crate::symbolize::{Language, SymbolFrame};
 use std::rc::Rc;
 
@@ -31,7 +31,7 @@ where
 #[must_use]
 pub fn native_inside(table: &Table, inside: &[SymbolFrame]) -> Option<String> {
     let frame = inside.iter().find(|frame| is_charged(table, frame))?;
-    frame.function.as_deref().map(table::short_name)
+    frame.function.as_deref().map(names::short_name)
 }
 
 /// The native frame whose module stands for a Python line: of the extension that it called, else of the interpreter. `nodes`

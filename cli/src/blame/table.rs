@@ -4,6 +4,8 @@
 //! that `std::*` is about the function and never about its arguments. A name pattern must match whole: `xmalloc` does not
 //! take in `xmalloc_stats_dump`, nor `std::*` a user's `mystd::thing`.
 
+use super::names::{qualified, without_arguments};
+use super::program::Program;
 use crate::glob::Glob;
 use crate::symbolize::{Language, SymbolFrame};
 use std::collections::HashSet;
@@ -36,6 +38,10 @@ impl Names {
         }
     }
 
+    fn is_empty(&self) -> bool {
+        self.literal.is_empty() && self.globs.is_empty()
+    }
+
     fn contains(&self, name: &str) -> bool {
         self.literal.contains(name) || self.globs.iter().any(|glob| glob.matches(name))
     }
@@ -54,7 +60,12 @@ pub struct Table {
     loader_modules: Names,
     interpreter_modules: Names,
     python_files: Names,
+    foreign_files: Names,
+    foreign_modules: Names,
+    foreign_functions: Names,
     users: Names,
+    owned: Names,
+    program: Program,
 }
 
 impl Default for Table {
@@ -71,6 +82,20 @@ impl Table {
         self
     }
 
+    /// The same table with one more pattern that is never passed over, whatever else says so: for whoever works on a library.
+    #[must_use]
+    pub fn own(mut self, pattern: &str) -> Table {
+        self.owned.add(pattern);
+        self
+    }
+
+    /// The same table for this program: what is foreign to one is another's own.
+    #[must_use]
+    pub fn of(mut self, program: Program) -> Table {
+        self.program = program;
+        self
+    }
+
     fn parse(text: &str) -> Table {
         let mut table = Table {
             allocator_functions: Names::default(),
@@ -83,7 +108,12 @@ impl Table {
             loader_modules: Names::default(),
             interpreter_modules: Names::default(),
             python_files: Names::default(),
+            foreign_files: Names::default(),
+            foreign_modules: Names::default(),
+            foreign_functions: Names::default(),
             users: Names::default(),
+            owned: Names::default(),
+            program: Program::default(),
         };
         let mut heading = "";
         for line in text.lines().map(str::trim) {
@@ -109,6 +139,9 @@ impl Table {
             "[library files]" => &mut self.library_files,
             "[library modules]" => &mut self.library_modules,
             "[loader modules]" => &mut self.loader_modules,
+            "[foreign files]" => &mut self.foreign_files,
+            "[foreign modules]" => &mut self.foreign_modules,
+            "[foreign functions]" => &mut self.foreign_functions,
             "[interpreter modules]" => &mut self.interpreter_modules,
             "[python files]" => &mut self.python_files,
             _ => return None,
@@ -118,6 +151,9 @@ impl Table {
     /// What this frame is.
     #[must_use]
     pub fn class(&self, frame: &SymbolFrame) -> Class {
+        if named(&self.owned, frame) {
+            return Class::Own;
+        }
         if frame.language == Language::Python {
             return self.class_of_python(frame);
         }
@@ -136,7 +172,7 @@ impl Table {
                 .file
                 .as_deref()
                 .is_some_and(|file| self.library_files.contains(file))
-            || self.is_users(frame);
+            || named(&self.users, frame);
         if is_plumbing {
             Class::Plumbing
         } else {
@@ -147,7 +183,7 @@ impl Table {
     /// A script's function may be called `malloc`: it is told by its file alone.
     fn class_of_python(&self, frame: &SymbolFrame) -> Class {
         let file = frame.file.as_deref();
-        if file.is_some_and(|file| self.python_files.contains(file)) || self.is_users(frame) {
+        if file.is_some_and(|file| self.python_files.contains(file)) || named(&self.users, frame) {
             Class::Plumbing
         } else {
             Class::Own
@@ -192,138 +228,82 @@ impl Table {
         !bare.contains("::") || self.rust_functions.contains(&without_arguments(bare))
     }
 
-    fn is_users(&self, frame: &SymbolFrame) -> bool {
-        let short = frame.function.as_deref().map(without_arguments);
-        let names = [
-            frame.function.as_deref(),
-            short.as_deref(),
-            frame.file.as_deref(),
-            frame.file.as_deref().map(base_name),
-            frame.module.as_deref(),
-            frame.module.as_deref().map(base_name),
-        ];
-        names
-            .into_iter()
-            .flatten()
-            .any(|name| self.users.contains(name))
-    }
-}
-
-fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-/// The parts of a Rust method's name: `<Type as Trait>::method` or `<Type>::method`.
-fn qualified(name: &str) -> Option<(&str, Option<&str>)> {
-    let inner = &name[1..closing(name)?];
-    let mut depth = 0_usize;
-    for (at, char) in inner.char_indices() {
-        match char {
-            '<' | '(' | '[' => depth += 1,
-            '>' if inner[..at].ends_with('-') => {}
-            '>' | ')' | ']' => depth = depth.saturating_sub(1),
-            ' ' if depth == 0 && inner[at..].starts_with(" as ") => {
-                return Some((&inner[..at], Some(&inner[at + 4..])));
+    /// True for code that somebody else wrote and that the program merely calls: it is charged only where a stack has nothing of
+    /// the program's own. Asked of frames of class `Own` alone.
+    #[must_use]
+    pub fn is_foreign(&self, frame: &SymbolFrame) -> bool {
+        if frame.language == Language::Python || named(&self.owned, frame) {
+            return false;
+        }
+        match (&frame.file, frame.line) {
+            (Some(file), Some(_)) if self.is_foreign_source(file, frame) => true,
+            (Some(_), Some(_)) => self.is_installed(frame) && !self.is_in_program(frame),
+            _ => {
+                let is_stripped = !self.is_in_program(frame) || self.is_installed(frame);
+                is_stripped || self.is_foreign_function(frame)
             }
-            _ => {}
         }
     }
-    Some((inner, None))
-}
 
-/// Where the bracket closes that the name begins with; None where it begins with none.
-fn closing(name: &str) -> Option<usize> {
-    if !name.starts_with('<') {
-        return None;
+    /// By where it is written; a C++ library's headers may lie anywhere, so that its namespace says whose it is.
+    fn is_foreign_source(&self, file: &str, frame: &SymbolFrame) -> bool {
+        let by_name = frame.language != Language::Rust && self.is_foreign_function(frame);
+        (by_name || self.foreign_files.contains(file)) && !self.program.is_at_home(file)
     }
-    let mut depth = 0_usize;
-    for (at, char) in name.char_indices() {
-        match char {
-            '<' => depth += 1,
-            '>' if name[..at].ends_with('-') => {}
-            '>' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(at);
-        }
+
+    fn is_installed(&self, frame: &SymbolFrame) -> bool {
+        let module = frame.module.as_deref();
+        module.is_none_or(|path| self.foreign_modules.contains(path))
     }
-    None
-}
 
-/// The name as `via` shows it: without arguments, and without the namespaces that only say which version of a library it is.
-pub(super) fn short_name(name: &str) -> String {
-    let plain = match qualified(name) {
-        Some((of, _)) => {
-            let method = closing(name).map_or("", |end| &name[end + 1..]);
-            format!("{}{}", without_arguments(of), without_arguments(method))
-        }
-        None => without_arguments(name),
-    };
-    let mut short = plain;
-    for version in ["__cxx11::", "__1::", "__debug::", "__ndk1::"] {
-        short = short.replace(version, "");
+    fn is_in_program(&self, frame: &SymbolFrame) -> bool {
+        frame.module.as_deref() == Some(&*self.program.exe)
     }
-    without_alias_prefix(&short).to_string()
-}
 
-/// `__strdup` and `___dlopen` are what the C library calls `strdup` and `dlopen`.
-fn without_alias_prefix(name: &str) -> &str {
-    let plain = name.trim_start_matches('_');
-    let is_alias = name.starts_with("__") && !plain.is_empty() && !plain.contains("::");
-    if is_alias { plain } else { name }
-}
-
-/// The name without template arguments and the parameters behind them: `std::vector<int>::at` is `std::vector::at`. The
-/// brackets of operators stay: `operator<`, `operator->`, `operator new[]`. A name that begins with a bracket (a Rust method)
-/// keeps that one.
-pub(crate) fn without_arguments(name: &str) -> String {
-    let mut short = String::with_capacity(name.len());
-    let mut depth = 0_usize;
-    for (at, char) in name.char_indices() {
-        match char {
-            '<' | '>' if depth == 0 && extends_operator(&short, char) => short.push(char),
-            '>' if name[..at].ends_with('-') => {}
-            '<' if at == 0 => return method_without_arguments(name),
-            '<' => depth += 1,
-            '>' => depth = depth.saturating_sub(1),
-            char if depth == 0 => short.push(char),
-            _ => {}
+    fn is_foreign_function(&self, frame: &SymbolFrame) -> bool {
+        let Some(name) = frame.function.as_deref() else {
+            return false;
+        };
+        let is_theirs = |path: &str| self.foreign_functions.contains(&without_arguments(path));
+        match qualified(name) {
+            Some((of, r#trait)) => {
+                let is_neutral = |path: &str| is_theirs(path) || self.is_rusts(path);
+                let both = is_neutral(of) && r#trait.is_none_or(is_neutral);
+                both && (is_theirs(of) || r#trait.is_some_and(is_theirs))
+            }
+            None => is_theirs(name),
         }
     }
-    // Rust writes a function's own arguments as a path part: `f::<T>`.
-    let short = short.replace("::::", "::");
-    short.trim_end_matches("::").trim_end().to_string()
 }
 
-fn method_without_arguments(name: &str) -> String {
-    let Some((of, r#trait)) = qualified(name) else {
-        return name.to_string();
-    };
-    let rest = closing(name).map_or("", |end| &name[end + 1..]);
-    let r#trait = r#trait.map(|path| format!(" as {}", without_arguments(path)));
-    format!(
-        "<{}{}>{}",
-        without_arguments(of),
-        r#trait.unwrap_or_default(),
-        without_arguments(rest)
-    )
-}
-
-/// True where the bracket that follows belongs to an operator's name: `<`, `<<`, `<=>`, `->` and the like, no longer ones.
-fn extends_operator(short: &str, bracket: char) -> bool {
-    let name = short.trim_end_matches(['<', '>', '=', '-']);
-    let Some(before) = name.strip_suffix("operator") else {
+/// True where one of the patterns is this frame's function, file or module.
+fn named(names: &Names, frame: &SymbolFrame) -> bool {
+    if names.is_empty() {
         return false;
-    };
-    let stands_alone = before.is_empty() || before.ends_with("::");
-    let is_longest = bracket == '<' || &short[name.len()..] != "<=";
-    stands_alone && short.len() - name.len() < if is_longest { 2 } else { 3 }
+    }
+    let short = frame.function.as_deref().map(without_arguments);
+    let candidates = [
+        frame.function.as_deref(),
+        short.as_deref(),
+        frame.file.as_deref(),
+        frame.file.as_deref().map(base_name),
+        frame.module.as_deref(),
+        frame.module.as_deref().map(base_name),
+    ];
+    candidates
+        .into_iter()
+        .flatten()
+        .any(|name| names.contains(name))
+}
+
+pub(super) fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blame::names::short_name;
     use crate::fixture::{c_frame, cpp_frame, module_frame, rust_frame};
 
     fn class(frame: &SymbolFrame) -> Class {
@@ -405,41 +385,41 @@ mod tests {
         }
     }
 
-    /// Check the names that `via` shows.
+    /// Check what is foreign to a program of one's own, and what is not.
     #[test]
-    fn short_names() {
-        for (name, short) in [
-            (
-                "std::vector<int, std::allocator<int> >::push_back",
-                "std::vector::push_back",
-            ),
-            (
-                "std::__cxx11::basic_string<char>::_M_append",
-                "std::basic_string::_M_append",
-            ),
-            ("alloc::vec::Vec<T,A>::push", "alloc::vec::Vec::push"),
-            ("<alloc::vec::Vec<u8>>::push", "alloc::vec::Vec::push"),
-            (
-                "<alloc::vec::Vec<T> as core::iter::FromIterator<T>>::from_iter",
-                "alloc::vec::Vec::from_iter",
-            ),
-            (
-                "core::iter::collect::<alloc::vec::Vec<u8>>",
-                "core::iter::collect",
-            ),
-            ("xmalloc", "xmalloc"),
-            ("__strdup", "strdup"),
-            ("_emalloc", "_emalloc"),
-            ("__gnu_cxx::f", "__gnu_cxx::f"),
-            ("__", "__"),
-            ("mine::operator<<<int>", "mine::operator<<"),
-            ("mine::operator< <int>", "mine::operator<"),
-            ("mine::operator<=><int>", "mine::operator<=>"),
-            ("P<T>::operator->", "P::operator->"),
-            ("core::f<fn(u8) -> u8>::g", "core::f::g"),
-        ] {
-            assert_eq!(short_name(name), short);
-        }
+    fn foreign_sources() {
+        let table = |main: &str| {
+            Table::default().of(Program {
+                exe: "/srv/server".to_string(),
+                main: Some(main.to_string()),
+            })
+        };
+        let in_server = |frame: SymbolFrame| SymbolFrame {
+            module: Some("/srv/server".to_string()),
+            ..frame
+        };
+        let store = "/home/u/.cargo/registry/src/index.crates.io-6f17d22bba15001f";
+        let theirs = format!("{store}/regex-1.10.2/src/lib.rs");
+        let mine = format!("{store}/ripgrep-14.1.0/crates/core/main.rs");
+        let also_mine = format!("{store}/ripgrep-14.1.0/crates/core/search.rs");
+        let is_foreign = |main: &str, file: &str| {
+            let frame = in_server(rust_frame("frob::f", Some((file, 3))));
+            table(main).is_foreign(&frame)
+        };
+        assert!(is_foreign("/home/u/rg/src/main.rs", &theirs));
+        assert!(is_foreign(&mine, &theirs));
+        assert!(!is_foreign(&mine, &also_mine));
+        assert!(!is_foreign(&mine, "/home/u/rg/src/main.rs"));
+        assert!(!is_foreign("/src/main.rs", "/home/u/registry/src/f.rs"));
+        let own_impl = in_server(rust_frame("<bytes::Bytes as mine::T>::f", None));
+        assert!(!table("/src/main.rs").is_foreign(&own_impl));
+        let their_impl = in_server(rust_frame(
+            "<bytes::Bytes as core::clone::Clone>::clone",
+            None,
+        ));
+        assert!(table("/src/main.rs").is_foreign(&their_impl));
+        let vendored = cpp_frame("nlohmann::basic_json<>::push_back", "/src/json.hpp", 1);
+        assert!(table("/src/main.cc").is_foreign(&vendored));
     }
 
     /// Check that rubbish for a name does no harm.

@@ -1,9 +1,11 @@
 //! Names as their authors wrote them.
 //!
 //! Called by `cache` with a linkage name from DWARF or from a symbol table. C++ loses parameters and return type (the line
-//! says which overload it is, and `--include 'Cache::*'` can match), Rust its hash. What cannot be demangled stays as it is.
+//! says which overload it is, and `--include 'Cache::*'` can match), Rust its hash. Of what cannot be demangled, `outline` finds the
+//! path; else it stays as it is.
 
 use crate::symbolize::Language;
+use crate::symbolize::outline::outline;
 use cpp_demangle::DemangleOptions;
 
 /// A longer symbol is not demangled: the result can be exponentially longer than the name.
@@ -37,7 +39,7 @@ pub(crate) fn demangle(name: &str, known: Language) -> (String, Language) {
     {
         return (text, Language::Rust);
     }
-    match cpp(name) {
+    match cpp(name).or_else(|| outline(name)) {
         Some(text) => (text, Language::Cpp),
         None => (name.to_string(), known),
     }

@@ -5,7 +5,7 @@
 //! `module` (all that there is of one), `elf` (a file's sections), `inflate`, `dwarf` (lines and inlined functions), `split` (their parts
 //! in other files), `symbols` (names where there is no more), `separate` (debug files that lie elsewhere), `lines` (whether a module
 //! has any, for `doctor`), `live` and `image` (what a running target still has), `python` (what an interpreter has said itself),
-//! `demangle`, `open`, `progress`.
+//! `demangle` and `outline`, `open`, `progress`.
 //!
 //! The files are named by the target, which may be hostile: nothing here trusts a size, an offset or a path, an address that
 //! cannot be resolved is a frame with a [`Reason`], never an error, and a panic in a reader of such a file is one too
@@ -29,6 +29,7 @@ mod lines;
 mod live;
 mod module;
 mod open;
+mod outline;
 mod progress;
 mod python;
 pub mod records;

@@ -194,6 +194,9 @@ pub(crate) struct Report {
     /// Pass over frames whose function, file or module matches, too
     #[arg(long, value_name = "PATTERN")]
     pub(crate) skip: Vec<String>,
+    /// Never pass over frames whose function, file or module matches: the library that you work on
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) own: Vec<String>,
     /// Only rows whose file, function or module matches, or whose line: x.py:56, x.py:50-60
     #[arg(long, value_name = "PATTERN")]
     pub(crate) include: Vec<String>,

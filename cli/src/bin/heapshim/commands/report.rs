@@ -94,8 +94,14 @@ fn color(args: &Args) -> render::Color {
     }
 }
 
-fn options(args: &Args) -> diff::Options {
+fn table(args: &Args) -> blame::Table {
     let skipped = |table: blame::Table, pattern: &String| table.skip(pattern);
+    let owned = |table: blame::Table, pattern: &String| table.own(pattern);
+    let table = args.skip.iter().fold(blame::Table::default(), skipped);
+    args.own.iter().fold(table, owned)
+}
+
+fn options(args: &Args) -> diff::Options {
     diff::Options {
         by: match args.by {
             By::Line => report::By::Line,
@@ -120,7 +126,7 @@ fn options(args: &Args) -> diff::Options {
             Some(Blame::Python) => Mode::Python,
         },
         cumulative: args.cumulative,
-        table: args.skip.iter().fold(blame::Table::default(), skipped),
+        table: table(args),
         include: args.include.clone(),
         exclude: args.exclude.clone(),
     }
