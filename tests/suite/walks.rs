@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Frames that the shim keeps of a stack.
+/// Frames that are kept of a stack: fewer than some have.
 const DEPTH: usize = 128;
 
 /// The account of a mark by stack. A stack that was cut or that is the overflow site's ends where its frames end.
@@ -41,7 +41,7 @@ fn stack_of(snapshot: &Snapshot, innermost: u32) -> Stack {
                 let path = &snapshot.modules[module as usize].path;
                 stack.push((file_name(path), frame.value));
             }
-            (FrameKind::Truncated, _) => {}
+            (FrameKind::Truncated | FrameKind::Thread, _) => {}
             (kind, _) => stack.push((format!("{kind:?}"), frame.value)),
         }
         node = frame.parent;
@@ -139,6 +139,8 @@ fn check(words: &[OsString], input: &[u8], least: usize) {
         .env("LD_PRELOAD", oracle())
         .env("ORACLE_DIR", &directory)
         .env(OBJECTS_LEFT_OUT.0, OBJECTS_LEFT_OUT.1)
+        .option("--depth")
+        .option(&DEPTH.to_string())
         .finish();
     let name = words[0].to_string_lossy();
     assert!(finished.status.success(), "{name}: {finished:?}");
