@@ -1,4 +1,4 @@
-//! Programs that nobody here has written: packages of crates.io, built from source and kept.
+//! Programs that nobody here has written: packages of the Rust registry, built from source and kept.
 //!
 //! `tests/run` has fetched them (`foreign/sources`, `foreign/Cargo.lock` say which); a test fetches nothing. What is built lies in
 //! the build's directory under a name that says how, so that it is built once for many runs of the suite.

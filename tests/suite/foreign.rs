@@ -1,6 +1,6 @@
 //! Whose line is it, in programs that nobody here has written: nearly all that they allocate is charged to lines of their own source.
 //!
-//! Each program is a package of crates.io, built at three levels of optimisation: what is inlined, and what is left of names, is
+//! Each program is a package of the Rust registry, built at three levels of optimisation: what is inlined, and what is left of names, is
 //! another thing at each. Those in C and C++ are built where cargo keeps them, which is a registry's store; so their own sources are
 //! told from those of others by where their `main` is. Those in Rust are copied first: what they need stays in the store.
 

@@ -398,7 +398,7 @@ mod tests {
             module: Some("/srv/server".to_string()),
             ..frame
         };
-        let store = "/home/u/.cargo/registry/src/index.crates.io-6f17d22bba15001f";
+        let store = "/home/u/.cargo/registry/src/index.example-6f17d22bba15001f";
         let theirs = format!("{store}/regex-1.10.2/src/lib.rs");
         let mine = format!("{store}/ripgrep-14.1.0/crates/core/main.rs");
         let also_mine = format!("{store}/ripgrep-14.1.0/crates/core/search.rs");
