@@ -247,7 +247,9 @@ fn surroundings(pid: u32) -> Vec<Finding> {
 /// What is seen of a Python interpreter.
 pub(super) fn python(program: &Path, modules: &[Module]) -> Option<Finding> {
     let files = modules.iter().map(|module| Path::new(&module.path));
-    let version = files.chain([program]).find_map(python_version)?;
+    // /usr/bin/python3 is a link to the version.
+    let real = program.canonicalize().unwrap_or_default();
+    let version = files.chain([program, &real]).find_map(python_version)?;
     let known = (7..=13).contains(&version);
     let object = format!("Python 3.{version}");
     Some(match known {

@@ -3,6 +3,7 @@
 use crate::place::{Place, Traced, said, text};
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 const LEAKING: &str = "#include <stdlib.h>\nint main(void) { return malloc(7) == 0; }";
@@ -283,4 +284,33 @@ fn namespaces() {
     let pids = format!("in a pid namespace of its own, as pid {hello}");
     let files = "in a mount namespace of its own: its files are read through /proc";
     assert_eq!(own, ["traced", &pids, files]);
+}
+
+/// Check that an interpreter is recognised behind its link and its script's first line, and told as known.
+#[test]
+fn python() {
+    let place = Place::new("doctor-python");
+    let system = "/usr/bin/python3";
+    if !std::path::Path::new(system).exists() {
+        return crate::place::skip("python3");
+    }
+    let script = place.path("script.py");
+    fs::write(&script, format!("#!{system}\n")).expect("a script");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("chmod");
+    let real = fs::canonicalize(system).expect("a link to a version");
+    let version = real
+        .to_string_lossy()
+        .rsplit("python")
+        .next()
+        .expect("a name")
+        .to_owned();
+    for program in [system.to_owned(), script.display().to_string()] {
+        let (status, found) = findings(&place, &[&program]);
+        assert_eq!(status, Some(0), "{found:#?}");
+        let said = about(&found, &format!("Python {version}"));
+        assert_eq!(
+            said,
+            "ok a known interpreter: Python's own lines are shown; "
+        );
+    }
 }
