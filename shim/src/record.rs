@@ -54,22 +54,20 @@ pub(crate) fn enter(entry: &Entry) -> Option<Hook<'_>> {
     })
 }
 
-/// How many stacks this thread has walked, and by which entry: every block that malloc notes adds one, unless it is a nested event's.
+/// How many stacks this thread has walked, and in which state: every block that malloc notes adds one, unless it is a nested event's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Walks {
-    entry: usize,
+    state: *const State,
     walks: u64,
 }
 
 /// The calling thread's. None where nothing tells whether malloc has noted a block.
 #[inline(always)]
 pub(crate) fn walks() -> Option<Walks> {
-    let tracer = tracer::get().filter(|_| start::is_armed())?;
-    let thread = thread::current(tracer)?;
-    thread.state.filter(|state| state.guard() == 0)?;
+    let state = thread::leased().filter(|state| state.guard() == 0)?;
     Some(Walks {
-        entry: (&raw const *thread.entry).addr(),
-        walks: thread.entry.walks.peek(),
+        state,
+        walks: state.walks(),
     })
 }
 

@@ -61,6 +61,12 @@ impl State {
         self.guard.peek()
     }
 
+    /// Stacks that its threads have walked.
+    #[inline(always)]
+    pub(crate) fn walks(&self) -> u64 {
+        self.own.entry.walks.peek()
+    }
+
     /// Takes or ends the guard; tells readers where the ledger is this process's own.
     #[inline(always)]
     pub(crate) fn set_guard(&self, sp: u64, armed: bool) {
@@ -112,20 +118,24 @@ impl Attached {
     }
 }
 
+/// This thread's state, where it has leased one.
+#[inline(always)]
+pub(crate) fn leased() -> Option<&'static State> {
+    let word = thread_word::get();
+    if word <= RETRY_AFTER {
+        return None;
+    }
+    // SAFETY: a word above RETRY_AFTER is the address of this thread's leased state, which is never unmapped.
+    Some(unsafe { &*core::ptr::with_exposed_provenance(word) })
+}
+
 /// This thread's half of the ledger.
 #[inline(always)]
 pub(crate) fn current(tracer: &'static Tracer) -> Option<Attached> {
-    let word = thread_word::get();
-    let leased = if word > RETRY_AFTER {
-        Some(word)
-    } else {
-        attach(tracer, word)
-    };
-    let Some(word) = leased else {
+    let leased = leased().or_else(|| attach(tracer, thread_word::get()));
+    let Some(state) = leased else {
         return shared(tracer);
     };
-    // SAFETY: a word above RETRY_AFTER is the address of this thread's leased state, which is never unmapped.
-    let state: &'static State = unsafe { &*core::ptr::with_exposed_provenance(word) };
     Some(Attached {
         state: Some(state),
         entry: state.own.entry,
@@ -145,7 +155,7 @@ fn shared(tracer: &'static Tracer) -> Option<Attached> {
 /// Leases a state for this thread. None inside itself (a signal handler), and where there was none left a short while ago.
 #[cold]
 #[inline(never)]
-fn attach(tracer: &'static Tracer, word: usize) -> Option<usize> {
+fn attach(tracer: &'static Tracer, word: usize) -> Option<&'static State> {
     if word > ATTACHING {
         thread_word::set(if word == ATTACHING + 1 { 0 } else { word - 1 });
         return None;
@@ -158,7 +168,7 @@ fn attach(tracer: &'static Tracer, word: usize) -> Option<usize> {
     let leased = lease(tracer, tracer.writer.threads.capacity().saturating_sub(1));
     thread_word::set(leased.unwrap_or(RETRY_AFTER));
     drop(blocked);
-    leased
+    self::leased()
 }
 
 /// The calling thread gets another name. False where it has no state, or is in a hook that is using it.

@@ -24,6 +24,7 @@ mod newcomer;
 mod passing_through;
 mod plugins;
 mod python_frames;
+mod python_objects;
 mod rss;
 mod stack_use;
 mod table;

@@ -18,7 +18,6 @@
 
 use super::objects;
 use crate::elf::{Image, Range, Symbols};
-use crate::modules::Known;
 use crate::{loader, modules, sys, tracer};
 use heapshim_ledger::layout::Complaint;
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
@@ -123,16 +122,17 @@ pub(crate) fn met(image: &Image<'_>, load: u32) {
     if is_free_threaded || !super::shadow::prepare(granule) {
         return tracer::note(tracer.writer.header, Complaint::Python);
     }
-    if let Some(library) = free_place() {
+    if let Some(library) = free_place(range) {
         library.fill(range, load, [get, set]);
         library.wrap(image);
     }
 }
 
-/// A place for a library: one that was never used, or whose library is gone.
-fn free_place() -> Option<&'static Library> {
+/// A place for a library that was loaded at `range`: one that was never used, or whose library is gone.
+fn free_place(range: Range) -> Option<&'static Library> {
     let used = LEN.peek() as usize;
-    let gone = KNOWN.iter().take(used).find(|library| !library.is_there());
+    let mut known = KNOWN.iter().take(used);
+    let gone = known.find(|library| library.is_gone(range));
     let free = gone.or_else(|| KNOWN.get(used))?;
     if gone.is_none() {
         LEN.put(LEN.peek() + 1);
@@ -237,9 +237,10 @@ impl Library {
         same
     }
 
-    fn is_there(&self) -> bool {
-        let is_it = |known: Known| known.load == self.load.peek();
-        self.length.peek() != 0 && modules::at(self.start.peek()).is_some_and(is_it)
+    /// True where nothing lies at its place, or the library that is being learnt does.
+    fn is_gone(&self, learnt: Range) -> bool {
+        let start = usize::try_from(self.start.peek()).unwrap_or(0);
+        self.length.peek() == 0 || learnt.contains(start) || loader::object_at(start).is_none()
     }
 
     /// A domain's table is no longer ours: wraps it again where the interpreter has set one of its own that does not come to us.

@@ -9,17 +9,17 @@
 
 use super::layout::{BASIC_SIZE, Layout, OBJECT_TYPE};
 use super::peek::{Peek, Trusted};
+use super::watched;
 use crate::elf::{Image, Range, Symbols};
 use crate::objects::{find_object, find_symbol};
-use crate::{sys, thread_word, tracer};
+use crate::{loader, modules, sys, thread_word, tracer};
 use core::ffi::CStr;
 use core::mem::transmute;
 use heapshim_ledger::index::mix;
 use heapshim_ledger::layout::Complaint;
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
-use once_cell::race::OnceRef;
 
-/// What is known of the interpreter; never changes.
+/// What is known of the interpreter; does not change but for `load` and `checked`.
 #[derive(Debug)]
 pub(crate) struct Interpreter {
     pub(crate) layout: &'static Layout,
@@ -36,6 +36,9 @@ pub(crate) struct Interpreter {
     frame_type: u64,
     /// The object that it is part of: what lies in there is never freed.
     image: Range,
+    /// `modules`' number of that object's load, and the loader's generation at which it was last seen to be there.
+    load: AtomicU32,
+    checked: AtomicU32,
     /// The evaluator's code, without the parts that the compiler has put elsewhere.
     evaluator: Range,
 }
@@ -57,12 +60,20 @@ const UNTRIED: u32 = 0;
 const GOOD: u32 = 1;
 const BAD: u32 = 2;
 
-static FOUND: OnceRef<'static, Interpreter> = OnceRef::new();
+/// The address of the interpreter that was found last; 0 = none. It is replaced where its library was unloaded, and never unmapped.
+static FOUND: AtomicU64 = AtomicU64::new(0);
 
 /// The interpreter, if this process has one that is known.
 #[inline(always)]
 pub(crate) fn get() -> Option<&'static Interpreter> {
-    FOUND.get().filter(|_| TRUST.peek() != BAD)
+    found().filter(|_| TRUST.peek() != BAD)
+}
+
+#[inline(always)]
+fn found() -> Option<&'static Interpreter> {
+    let address = usize::try_from(FOUND.observe()).unwrap_or(0);
+    // SAFETY: null, or what `keep` has made and published.
+    unsafe { core::ptr::with_exposed_provenance::<Interpreter>(address).as_ref() }
 }
 
 /// Looks for an interpreter among the objects that were loaded with the program.
@@ -79,8 +90,8 @@ pub(crate) fn notice(image: &Image<'_>) {
 
 /// `variable` finds the interpreter's types: in an executable that was linked with it and refers to one, the linker has made a copy that all use.
 fn take(image: &Image<'_>, variable: impl Fn(&CStr) -> Option<usize>) -> bool {
-    let is_wanted =
-        FOUND.get().is_none() && tracer::get().is_some_and(|tracer| tracer.options.python);
+    let is_first = found().is_none_or(|known| known.is_gone(image));
+    let is_wanted = is_first && tracer::get().is_some_and(|tracer| tracer.options.python);
     let Some(symbols) = Symbols::of(image).filter(|_| is_wanted) else {
         return false;
     };
@@ -99,8 +110,11 @@ fn keep(interpreter: Interpreter) -> Option<()> {
     let place = memory.cast::<Interpreter>();
     // SAFETY: fresh private memory, page-aligned, large enough.
     unsafe { place.write(interpreter) };
-    // SAFETY: initialised just now, and never unmapped or changed.
-    FOUND.set(unsafe { place.as_ref() }).ok()
+    // What is remembered of the code of an interpreter that is gone means nothing now.
+    watched::code_freed(0);
+    TRUST.put(UNTRIED);
+    FOUND.publish(place.expose_provenance().get() as u64);
+    Some(())
 }
 
 /// This build is not known: native stacks only, and the command says so.
@@ -167,8 +181,42 @@ impl Interpreter {
             text_type: variable(c"PyUnicode_Type")? as u64,
             frame_type: variable(c"PyFrame_Type")? as u64,
             image: image.range()?,
+            load: AtomicU32::new(0),
+            checked: AtomicU32::new(0),
             evaluator: symbols.code_of(c"_PyEval_EvalFrameDefault")?,
         })
+    }
+
+    /// True where its library was unloaded, seen when an object is learnt, which may lie in its place. (One that was found at start-up is learnt
+    /// later: then its load is not known yet.)
+    fn is_gone(&self, image: &Image<'_>) -> bool {
+        let address = self.own_state as *const () as usize;
+        let is_replaced = self.load.peek() != 0 && image.contains(address);
+        is_replaced || loader::object_at(address).is_none()
+    }
+
+    /// True where its functions can be called: a program that embeds it may unload it. Where its code is on the calling thread's stack, nobody
+    /// does so now, and the loader is asked only after it has been at work; else it is asked at each event.
+    #[inline(always)]
+    pub(crate) fn is_there(&self, is_running: bool) -> bool {
+        is_running && self.checked.peek() == loader::generation() || self.is_loaded()
+    }
+
+    #[inline(never)]
+    fn is_loaded(&self) -> bool {
+        let generation = loader::generation();
+        let Some(found) = modules::at(self.own_state as *const () as u64) else {
+            return false;
+        };
+        // Asked for the first time just after it was found.
+        let is_same = match self.load.claim(0, found.load) {
+            Ok(_) => true,
+            Err(known) => known == found.load,
+        };
+        if is_same {
+            self.checked.put(generation);
+        }
+        is_same
     }
 
     /// The state of the calling thread that its innermost Python frames hang on; None where it has never run Python, or no longer may.

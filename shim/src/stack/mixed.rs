@@ -71,6 +71,8 @@ struct Place {
     sp: u64,
     /// It is an evaluator's, where its code has to tell (up to 3.9).
     evaluates: bool,
+    /// The interpreter's code stands there, or further out.
+    is_pythons: bool,
     /// The node after it, or after the Python frames that replace it.
     node: u32,
     /// Frames of the stack up to there, those that were cut off included.
@@ -125,13 +127,18 @@ impl Mixed {
 
     /// Reads the frames that the thread runs now.
     #[inline]
-    fn read(&mut self, names: Names<'_>, limit: usize) {
+    fn read(&mut self, names: Names<'_>, limit: usize, places: usize) {
+        let is_there = names.interpreter.is_there(self.is_pythons(places));
         self.now ^= 1;
         let chain = self.chains.get_mut(self.now);
         let out = chain.and_then(|chain| chain.get_mut(..limit));
         let out = out.unwrap_or(&mut []);
         let interpreter = names.interpreter;
-        let len = match interpreter.thread_state() {
+        let state = match is_there {
+            true => interpreter.thread_state(),
+            false => None,
+        };
+        let len = match state {
             None => 0,
             Some(state) => {
                 self.is_inner = state.is_inner;
@@ -310,6 +317,13 @@ impl Mixed {
         }
     }
 
+    /// True where the interpreter's code is among the outermost `places` frames.
+    #[inline(always)]
+    fn is_pythons(&self, places: usize) -> bool {
+        let last = places.checked_sub(1).and_then(|last| self.places.get(last));
+        last.is_some_and(|place| place.is_pythons)
+    }
+
     /// Frames of the stack outside of a native place.
     fn count_before(&self, place: usize) -> usize {
         let before = place.checked_sub(1).and_then(|last| self.places.get(last));
@@ -346,7 +360,8 @@ impl Scratch {
             is_certain: self.note_places(&walked, interpreter),
         };
         let codes = watched::code_generation();
-        self.mixed.read(names, tracer.depth + 1);
+        let places = walked.shared + walked.len;
+        self.mixed.read(names, tracer.depth + 1, places);
         let (resume, cut) = self.outline(names, &walked);
         let end = if cut > 0 { End::TooDeep } else { walked.end };
         let node = outer_end(tracer, FrameId(self.label), end).and_then(|outermost| {
@@ -365,9 +380,12 @@ impl Scratch {
             .and_then(|outer| self.memo.outer(outer))
             .unwrap_or_default();
         let fresh = self.frames.get(..walked.len).unwrap_or(&[]);
+        let mut is_pythons = self.mixed.is_pythons(walked.shared);
         let places = self.mixed.places.get_mut(walked.shared..);
         let mut is_certain = matches!(walked.end, End::Complete | End::TooDeep);
         for (place, frame) in places.unwrap_or(&mut []).iter_mut().zip(fresh.iter().rev()) {
+            is_pythons |= interpreter.holds(frame.address);
+            place.is_pythons = is_pythons;
             place.sp = frame.sp;
             place.evaluates = by_code && interpreter.evaluates(frame.address, caller.address);
             is_certain &= !frame.exact;
