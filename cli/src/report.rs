@@ -115,6 +115,8 @@ pub struct Unattributed {
     pub growth: Amount,
     /// Of which: left out by `--include` and `--exclude`.
     pub excluded: Amount,
+    /// Allocated between the two marks, freed since or not, and in no row.
+    pub total: Amount,
     /// Stacks walked between the two marks that ended early.
     pub truncated_stacks: i64,
     /// Events inside a hook between the two marks.

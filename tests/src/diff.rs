@@ -90,10 +90,11 @@ impl Diff {
         number(&self.json["unattributed"], name)
     }
 
-    /// What all rows say they allocated between the two marks.
+    /// What was allocated between the two marks, in rows and in none.
     #[must_use]
     pub fn total(&self) -> Amount {
-        sum(self.rows().iter().map(Row::total))
+        let in_none = amount(&self.json["unattributed"], "total");
+        sum(self.rows().iter().map(Row::total).chain([in_none]))
     }
 
     /// Live bytes and blocks at the end `to` or `from`.

@@ -21,6 +21,7 @@ mod inside;
 mod known_answer;
 mod limits;
 mod newcomer;
+mod oracles;
 mod passing_through;
 mod plugins;
 mod python_frames;

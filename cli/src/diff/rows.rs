@@ -62,11 +62,13 @@ impl<'a> Rows<'a> {
         let mut charged = self.charged(&change, symbolizer);
         if charged.is_empty() {
             self.unattributed.growth += change.growth;
+            self.unattributed.total += change.total;
             return;
         }
         charged.retain(|blamed| self.filter.passes(&blamed.frame));
         if charged.is_empty() {
             self.unattributed.growth += change.growth;
+            self.unattributed.total += change.total;
             self.unattributed.excluded += change.growth;
         }
         let mut rows = Vec::new();
