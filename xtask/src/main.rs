@@ -1,4 +1,4 @@
-//! `cargo xtask ci | tidy | bench`: what runs on every change, and what no compiler checks.
+//! `cargo xtask ci | tidy | bench | bench-symbols`: what runs on every change, and what no compiler checks.
 //!
 //! `.ci/run` and the README's command come here through `tests/run`, which has installed what the tests need. Each step of `ci` is a
 //! command that can be typed by hand; it is printed before it runs, and the first failure ends it.
@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod bench_symbols;
 mod ci;
 mod direction;
 mod files;
@@ -27,13 +28,16 @@ fn main() -> ExitCode {
     match words[..] {
         ["ci"] => ci::run(&root()),
         ["bench", ref command @ ..] => bench::run(&root(), command),
+        ["bench-symbols", ref words @ ..] => bench_symbols::run(&root(), words),
         ["tidy"] => tidy(&root()),
         ["layout-hash"] => {
             println!("{}", layout_hash::line(&root()));
             ExitCode::SUCCESS
         }
         _ => {
-            eprintln!("usage: cargo xtask ci | tidy | bench [RUNS] -- COMMAND… | layout-hash");
+            eprintln!(
+                "usage: cargo xtask ci | tidy | bench [RUNS] -- COMMAND… | bench-symbols [MIB] | layout-hash"
+            );
             ExitCode::from(2)
         }
     }
