@@ -383,7 +383,8 @@ mod tests {
         let to = holding(1, "b", &held);
         let report = diff(&from, &to, &mut symbolizer(), &Options::default());
         assert_eq!(report.rows[0].growth, amount(400, 0));
-        assert_eq!(report.rows[0].stack[0].function.as_deref(), Some("malloc"));
+        let innermost = report.rows[0].stack.get(0).unwrap();
+        assert_eq!(innermost.function.as_deref(), Some("malloc"));
     }
 
     /// Check each way of sorting.

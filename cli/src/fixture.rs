@@ -101,7 +101,7 @@ fn row(stack: Vec<SymbolFrame>, growth: (i64, i64), live: i64, via: Option<&str>
         live: amount(live, growth.1.max(0)),
         total: amount(growth.0.max(0) + 4096, growth.1.max(0) + 1),
         blamed: stack.len() - 1,
-        stack,
+        stack: stack.into(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::blame::Mode;
 use crate::complaint::Note;
 use crate::model::{Moment, Process};
 use crate::rss::Rss;
-use crate::symbolize::{Language, SymbolFrame};
+use crate::symbolize::{Language, Stack, SymbolFrame};
 
 /// What a row stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -153,7 +153,7 @@ pub struct Row {
     /// Allocated between the two marks, freed since or not.
     pub total: Amount,
     /// The heaviest stack, innermost frame first.
-    pub stack: Vec<SymbolFrame>,
+    pub stack: Stack,
     /// The place in `stack` of the frame that is charged.
     pub blamed: usize,
 }

@@ -29,8 +29,12 @@ where
 /// The name of the native function that asked for memory on behalf of a Python line: the innermost one that is neither the
 /// interpreter's own nor a wrapper. `inside` is what the line called, innermost first.
 #[must_use]
-pub fn native_inside(table: &Table, inside: &[SymbolFrame]) -> Option<String> {
-    let frame = inside.iter().find(|frame| is_charged(table, frame))?;
+pub fn native_inside<'f>(
+    table: &Table,
+    inside: impl IntoIterator<Item = &'f SymbolFrame>,
+) -> Option<String> {
+    let mut inside = inside.into_iter();
+    let frame = inside.find(|frame| is_charged(table, frame))?;
     frame.function.as_deref().map(names::short_name)
 }
 

@@ -196,10 +196,10 @@ impl<'a> Gathered<'a> {
         } else {
             grew.or(shrank)
         }?;
-        let stack = symbolizer.stack(change.snapshot, change.frame);
+        let stack = symbolizer.shared_stack(change.snapshot, change.frame);
         let at = stack.iter().position(|frame| *frame == blamed.frame);
         let at = at.unwrap_or(0);
-        let via = blamed.via.or_else(|| via(options, &stack[..at]));
+        let via = blamed.via.or_else(|| via(options, stack.iter().take(at)));
         let frame = blamed.frame;
         let thread = change.snapshot.thread(change.frame).map(str::to_owned);
         let by_module = by != By::Thread;
@@ -224,9 +224,10 @@ impl<'a> Gathered<'a> {
 }
 
 /// What a line of Python called to get its memory, where that is native code of somebody's own; `inside` is what it called.
-fn via(options: &Options, inside: &[SymbolFrame]) -> Option<String> {
+fn via<'f>(options: &Options, inside: impl IntoIterator<Item = &'f SymbolFrame>) -> Option<String> {
     let prefers_python = options.mode.prefers_python() && !options.cumulative;
-    blame::native_inside(&options.table, inside).filter(|_| prefers_python)
+    let inside = prefers_python.then_some(inside)?;
+    blame::native_inside(&options.table, inside)
 }
 
 fn weight(change: &Change<'_>) -> (u64, i64, u64) {
@@ -369,7 +370,7 @@ mod tests {
         assert_eq!(row.via.as_deref(), Some("pair_list_new"));
         assert_eq!((row.language.as_str(), &row.module), ("python", &None));
         assert_eq!(row.blamed_frame().unwrap().line, Some(9));
-        assert_eq!(row.stack.len(), 5);
+        assert_eq!(row.stack.iter().count(), 5);
         assert_eq!(report.rows[1].via, None);
     }
 
@@ -460,7 +461,7 @@ mod tests {
         }
         let report = report(&from, &to, &Options::default());
         assert_eq!(lines(&report), [("/srv/lib/cache.py", 9, 50)]);
-        assert_eq!(report.rows[0].stack.len(), 3);
+        assert_eq!(report.rows[0].stack.iter().count(), 3);
         let mut other = holding(3, &[(PUT, 150)]);
         other.codes[1].file = "/srv/lib/other.py".to_string();
         let report = self::report(&from, &other, &Options::default());

@@ -87,7 +87,7 @@ impl<'a> Layout<'a> {
     fn new(report: &'a Report, shown: &[&'a Row], view: &'a View<'a>) -> Layout<'a> {
         let stacks = shown.iter().filter(|_| shows_stacks(report, view));
         let in_stacks = stacks
-            .flat_map(|row| &row.stack)
+            .flat_map(|row| row.stack.iter())
             .filter_map(|f| f.file.as_deref());
         let in_rows = shown.iter().filter_map(|row| row.file.as_deref());
         let files = Labels::new(in_rows.chain(in_stacks), view.current_dir);
@@ -386,7 +386,8 @@ mod tests {
         let mut report = fixture::report();
         let long = "f".repeat(300);
         report.rows[0].function = Some(long.clone());
-        report.rows[0].stack[1].function = Some(long.clone());
+        let stack = &mut report.rows[0].stack;
+        stack.edit(|frames| frames[1].function = Some(long.clone()));
         let view = View {
             stacks: true,
             sources: &Minified,
@@ -450,10 +451,12 @@ mod tests {
             row.file = Some("/a/\u{9b}31m.c".to_string());
             row.function = Some("f\u{202e}g\r".to_string());
             row.via = Some("v\u{8}".to_string());
-            for frame in &mut row.stack {
-                frame.module = Some("/lib/\u{1b}c.so".to_string());
-                frame.file = None;
-            }
+            row.stack.edit(|frames| {
+                for frame in frames {
+                    frame.module = Some("/lib/\u{1b}c.so".to_string());
+                    frame.file = None;
+                }
+            });
         }
         for by in [By::Line, By::Function, By::File, By::Module, By::Stack] {
             report.by = by;

@@ -82,7 +82,7 @@ fn unknown(report: &Report) -> Option<Statistic> {
 
 fn traceback(report: &Report, row: &Row) -> Vec<Frame> {
     if report.by == By::Stack {
-        let stack = report.mode.visible(row.stack.clone());
+        let stack = report.mode.visible(row.stack.to_vec());
         return stack.iter().rev().map(frame).collect();
     }
     if report.by == By::Thread {
@@ -209,7 +209,7 @@ mod tests {
                 line: frame.line,
                 live,
                 growth,
-                stack: vec![frame],
+                stack: vec![frame].into(),
                 blamed: 0,
                 ..template.clone()
             }
@@ -275,9 +275,10 @@ mod tests {
             ..python_frame("pair_list_new", "/src/_pair_list.c", 150)
         };
         let row = &mut report.rows[0];
-        row.stack.insert(0, native);
-        row.stack
-            .push(python_frame("<module>", "<frozen runpy>", 88));
+        row.stack.edit(|frames| {
+            frames.insert(0, native);
+            frames.push(python_frame("<module>", "<frozen runpy>", 88));
+        });
         let view = View {
             sources: &Same,
             ..View::default()

@@ -15,7 +15,7 @@ use crate::symbolize::module::{OpenModule, failure};
 use crate::symbolize::python::python_frame;
 use crate::symbolize::records::Record;
 use crate::symbolize::separate::Places;
-use crate::symbolize::{Progress, Reason, SymbolFrame};
+use crate::symbolize::{Progress, Reason, Stack, SymbolFrame};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -51,6 +51,9 @@ impl Options {
     }
 }
 
+/// A node, and what stands there.
+type Seen = (Frame, Rc<[SymbolFrame]>);
+
 /// Turns frames into functions, files and lines.
 #[derive(Debug)]
 pub struct Symbolizer {
@@ -62,6 +65,10 @@ pub struct Symbolizer {
     by_path: HashMap<String, Vec<usize>>,
     /// By module, address and what the address means: what stands there.
     known: HashMap<(usize, u64, FrameKind), Rc<[SymbolFrame]>>,
+    /// By process and node: what has been asked. Ids of one process never change their meaning; the frame is compared all the same.
+    seen: HashMap<u64, Vec<Option<Seen>>>,
+    /// By process, code object and line: what the interpreter has said.
+    scripts: HashMap<(u64, u32, u32), Rc<[SymbolFrame]>>,
 }
 
 /// A module, opened when something is asked of it that is not known yet.
@@ -89,6 +96,8 @@ impl Symbolizer {
             modules: Vec::new(),
             by_path: HashMap::new(),
             known: HashMap::new(),
+            seen: HashMap::new(),
+            scripts: HashMap::new(),
         }
     }
 
@@ -106,11 +115,34 @@ impl Symbolizer {
             .collect()
     }
 
+    /// As [`Symbolizer::stack`], nothing copied.
+    pub fn shared_stack(&mut self, snapshot: &Snapshot, frame: u32) -> Stack {
+        snapshot
+            .nodes(frame)
+            .map(|node| self.node(snapshot, node))
+            .collect()
+    }
+
     /// The frames of one node alone: more than one where functions were inlined there, none for the root.
     pub fn node(&mut self, snapshot: &Snapshot, node: u32) -> Rc<[SymbolFrame]> {
         let Some(frame) = snapshot.frames.get(node as usize) else {
             return Rc::default();
         };
+        let (process, at) = (snapshot.process.identity, node as usize);
+        let seen = self.seen.get(&process).and_then(|nodes| nodes.get(at));
+        if let Some((same, frames)) = seen.and_then(Option::as_ref)
+            && same == frame
+        {
+            return Rc::clone(frames);
+        }
+        let frames = self.resolved(snapshot, frame);
+        let nodes = self.seen.entry(process).or_default();
+        nodes.resize(nodes.len().max(snapshot.frames.len()), None);
+        nodes[at] = Some((*frame, Rc::clone(&frames)));
+        frames
+    }
+
+    fn resolved(&mut self, snapshot: &Snapshot, frame: &Frame) -> Rc<[SymbolFrame]> {
         let reason = match frame.kind {
             FrameKind::Root | FrameKind::Thread => return Rc::default(),
             FrameKind::Native | FrameKind::NativeExact => {
@@ -136,13 +168,16 @@ impl Symbolizer {
     }
 
     /// The interpreter has said all of it itself. It lies in no module: what runs it does, and stands in the stack where it called.
-    fn python(&self, snapshot: &Snapshot, frame: &Frame) -> Rc<[SymbolFrame]> {
+    fn python(&mut self, snapshot: &Snapshot, frame: &Frame) -> Rc<[SymbolFrame]> {
         let (id, line) = frame.python().unwrap_or_default();
         let Some(code) = snapshot.codes.get(id as usize) else {
             return Rc::default();
         };
         let directory = Some(&*snapshot.process.directory).filter(|_| !self.options.as_named);
-        Rc::new([python_frame(code, line, directory)])
+        // An earlier snapshot of the process has a beginning of the same list.
+        let key = (snapshot.process.identity, id, line);
+        let frames = self.scripts.entry(key);
+        Rc::clone(frames.or_insert_with(|| Rc::new([python_frame(code, line, directory)])))
     }
 
     /// Takes what a snapshot's mark carries for granted.

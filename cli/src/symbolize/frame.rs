@@ -4,6 +4,7 @@
 //! never an error that ends a report.
 
 use std::fmt;
+use std::rc::Rc;
 
 /// The language that a function was written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -153,6 +154,52 @@ impl SymbolFrame {
     #[must_use]
     pub fn is_mark(&self) -> bool {
         self.reason.as_ref().is_some_and(Reason::is_mark)
+    }
+}
+
+/// A symbolized stack, innermost frame first. What a node of the trie means is there once, however many stacks it is in: the stacks
+/// of a Python server's report have a million frames.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Stack(Vec<Rc<[SymbolFrame]>>);
+
+impl Stack {
+    /// Its frames.
+    pub fn iter(&self) -> impl Iterator<Item = &SymbolFrame> {
+        self.0.iter().flat_map(|node| node.iter())
+    }
+
+    /// The frame at a place, counted from the innermost.
+    #[must_use]
+    pub fn get(&self, at: usize) -> Option<&SymbolFrame> {
+        self.iter().nth(at)
+    }
+
+    /// Its frames, copied.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<SymbolFrame> {
+        self.iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+impl Stack {
+    /// Changes its frames, so that other stages can be tested with any.
+    pub(crate) fn edit(&mut self, change: impl FnOnce(&mut Vec<SymbolFrame>)) {
+        let mut frames = self.to_vec();
+        change(&mut frames);
+        *self = frames.into();
+    }
+}
+
+impl FromIterator<Rc<[SymbolFrame]>> for Stack {
+    fn from_iter<I: IntoIterator<Item = Rc<[SymbolFrame]>>>(nodes: I) -> Stack {
+        Stack(nodes.into_iter().collect())
+    }
+}
+
+impl From<Vec<SymbolFrame>> for Stack {
+    fn from(frames: Vec<SymbolFrame>) -> Stack {
+        Stack(vec![frames.into()])
     }
 }
 

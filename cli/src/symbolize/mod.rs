@@ -38,7 +38,7 @@ mod split;
 mod symbols;
 
 pub use cache::{Options, Symbolizer};
-pub use frame::{Language, Reason, SymbolFrame};
+pub use frame::{Language, Reason, Stack, SymbolFrame};
 pub use kept::kept_directory;
 pub use lines::{Lines, lines_of};
 pub use open::{open_regular, resolve_in};
