@@ -106,7 +106,7 @@ fn row(random: &mut Random) -> Row {
         growth: amount(random.signed(bits), random.signed(bits.min(20))),
         live: amount(random.number(bits), random.number(bits.min(20))),
         total: Amount::default(),
-        stack,
+        stack: stack.into(),
         blamed: 0,
     }
 }
@@ -176,11 +176,8 @@ fn tracemallocs(report: &Report) -> String {
         let numbers = [live.bytes, growth.bytes, live.blocks, growth.blocks].map(|n| n.to_string());
         input.push_str(&numbers.join("\t"));
         let whole = report.by == By::Stack;
-        let frames = if whole {
-            &row.stack[..]
-        } else {
-            &row.stack[..1]
-        };
+        let mut frames = row.stack.to_vec();
+        frames.truncate(if whole { frames.len() } else { 1 });
         for frame in frames.iter().rev() {
             let (file, line) = (frame.file.as_deref(), frame.line);
             let _ = write!(
