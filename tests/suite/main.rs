@@ -17,6 +17,7 @@ mod ends;
 mod examples;
 mod foreign;
 mod forks;
+mod heaptrack;
 mod inside;
 mod known_answer;
 mod limits;
