@@ -5,7 +5,9 @@
 
 use heapshim_cli::model::{FrameKind, Site, Snapshot};
 use heapshim_cli::store::read_file;
-use heapshim_tests::{Python, Run, Target, fresh_directory, needs, programs, pythons};
+use heapshim_tests::{
+    Compiler, Python, Run, Target, found, fresh_directory, needs, programs, pythons,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs;
@@ -46,13 +48,15 @@ fn frames_of(snapshot: &Snapshot, innermost: u32) -> (Stack, usize, bool) {
     let mut node = innermost;
     while node != 0 {
         let frame = &snapshot.frames[node as usize];
-        match frame.python() {
-            Some((code, line)) => {
+        match (frame.python(), frame.kind) {
+            (Some((code, line)), _) => {
                 let code = &snapshot.codes[code as usize];
                 stack.push((code.file.clone(), line.into(), code.name.clone()));
             }
-            None if frame.kind == FrameKind::Truncated => is_cut = true,
-            None => native += 1,
+            (None, FrameKind::Truncated) => is_cut = true,
+            (None, FrameKind::Native | FrameKind::NativeExact | FrameKind::Unknown) => native += 1,
+            // The thread's label.
+            (None, _) => {}
         }
         node = frame.parent;
     }
@@ -281,4 +285,43 @@ fn unknown_interpreter() {
     let said = notes.iter().filter_map(|note| note.as_str());
     let of_python = said.filter(|note| note.contains("this build of Python is not known"));
     assert_eq!(of_python.count(), 1, "{notes:?}");
+}
+
+/// The options that Debian's headers and libpython need.
+fn embedding() -> Vec<String> {
+    let config = found("python3-config").expect("`needs` has found it");
+    let words = ["--embed", "--includes", "--ldflags"];
+    let output = Command::new(config).args(words).output();
+    let text = String::from_utf8(output.expect("it runs").stdout).expect("UTF-8");
+    // The harness names libraries before the source.
+    let first = std::iter::once("-Wl,--no-as-needed");
+    first
+        .chain(text.split_whitespace())
+        .map(String::from)
+        .collect()
+}
+
+/// Check that an interpreter that is embedded, ends, and begins again has its frames while it lives and in its last moments, and none before and
+/// after.
+#[test]
+fn embedded_twice() {
+    if !needs(&["python3-config"]) {
+        return;
+    }
+    let program = Compiler::C.compile(&programs().join("embedded.c"), &embedding());
+    let finished = Run::new(&[program]).quiet().finish();
+    assert!(finished.status.success(), "{finished:?}");
+    let mark = read_file(&finished.marks[0]).expect("a mark that was just written");
+    let stack = |frames: &[(u64, &str)]| -> Stack {
+        let frame = |(line, name): &(u64, &str)| ("<string>".into(), *line, name.to_string());
+        frames.iter().map(frame).collect()
+    };
+    let expected = [
+        (stack(&[]), (4, 6_800_000)),
+        (stack(&[(1, "f"), (2, "<module>")]), (2, 3_600_002)),
+        (stack(&[(2, "last")]), (2, 3_200_002)),
+        (stack(&[(5, "Ending.__del__")]), (2, 3_400_002)),
+    ];
+    let found = large_blocks(&mark.snapshot);
+    assert_same("embedded", &found, &Stacks::from(expected));
 }
