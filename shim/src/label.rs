@@ -177,6 +177,7 @@ pub(crate) unsafe extern "C" fn pthread_setname_np(
 mod tests {
     use super::*;
 
+    #[allow(clippy::disallowed_types, reason = "a test may allocate")]
     fn folded(name: &[u8]) -> Vec<u8> {
         let (mut bytes, mut out) = ([0; NAME_BYTES], [0; NAME_BYTES]);
         bytes[..name.len()].copy_from_slice(name);
