@@ -1,4 +1,4 @@
-//! `cargo xtask ci | tidy | bench | bench-symbols`: what runs on every change, and what no compiler checks.
+//! `cargo xtask ci | tidy | bench | bench-symbols | compare`: what runs on every change, and what no compiler checks.
 //!
 //! `.ci/run` and the README's command come here through `tests/run`, which has installed what the tests need. Each step of `ci` is a
 //! command that can be typed by hand; it is printed before it runs, and the first failure ends it.
@@ -12,6 +12,7 @@
 mod bench;
 mod bench_symbols;
 mod ci;
+mod compare;
 mod direction;
 mod files;
 mod layout_hash;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(&root()),
         ["bench", ref command @ ..] => bench::run(&root(), command),
         ["bench-symbols", ref words @ ..] => bench_symbols::run(&root(), words),
+        ["compare", ref command @ ..] => compare::run(&root(), command),
         ["tidy"] => tidy(&root()),
         ["layout-hash"] => {
             println!("{}", layout_hash::line(&root()));
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: cargo xtask ci | tidy | bench [RUNS] -- COMMAND… | bench-symbols [MIB] | layout-hash"
+                "usage: cargo xtask ci | tidy | bench [RUNS] -- COMMAND… | bench-symbols [MIB] | compare [RUNS] -- COMMAND… | layout-hash"
             );
             ExitCode::from(2)
         }
