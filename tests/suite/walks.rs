@@ -140,7 +140,7 @@ fn check(words: &[OsString], input: &[u8], least: usize) {
         .env("ORACLE_DIR", &directory)
         .env(OBJECTS_LEFT_OUT.0, OBJECTS_LEFT_OUT.1)
         .option("--depth")
-        .option(&DEPTH.to_string())
+        .option(DEPTH.to_string())
         .finish();
     let name = words[0].to_string_lossy();
     assert!(finished.status.success(), "{name}: {finished:?}");
