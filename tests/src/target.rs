@@ -23,6 +23,7 @@ pub struct Target {
     arguments: Vec<String>,
     environment: Vec<(OsString, OsString)>,
     behind: Vec<PathBuf>,
+    interpreter: Option<PathBuf>,
     bare: bool,
     built: Option<PathBuf>,
 }
@@ -76,6 +77,7 @@ impl Target {
             arguments: Vec::new(),
             environment: Vec::new(),
             behind: Vec::new(),
+            interpreter: None,
             bare: false,
             built: None,
         }
@@ -99,6 +101,13 @@ impl Target {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Target {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Run by this CPython; by /usr/bin/python3 where nothing is said.
+    #[must_use]
+    pub fn by(mut self, python: &Path) -> Target {
+        self.interpreter = Some(python.to_path_buf());
         self
     }
 
@@ -134,7 +143,8 @@ impl Target {
     pub fn words(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
         if self.compiler == Compiler::Python {
-            words.push(found("python3").expect("python3 is there").into());
+            let python = self.interpreter.clone().or_else(|| found("python3"));
+            words.push(python.expect("python3 is there").into());
         }
         words.push(self.build().into());
         words.extend(self.arguments.iter().map(OsString::from));

@@ -25,6 +25,7 @@ mod newcomer;
 mod oracles;
 mod passing_through;
 mod plugins;
+mod python_agreement;
 mod python_frames;
 mod python_objects;
 mod rss;
