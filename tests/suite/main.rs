@@ -27,6 +27,7 @@ mod passing_through;
 mod plugins;
 mod python_agreement;
 mod python_frames;
+mod python_leak;
 mod python_objects;
 mod rss;
 mod stack_use;

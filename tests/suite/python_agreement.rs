@@ -8,7 +8,9 @@
 
 use heapshim_cli::catalog::{Catalog, Word};
 use heapshim_cli::model::{Frame, FrameKind, Snapshot};
-use heapshim_tests::{Amount, Diff, Python, Running, Target, found, fresh_directory, programs, pythons};
+use heapshim_tests::{
+    Amount, Diff, Python, Running, Target, found, fresh_directory, programs, pythons,
+};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
