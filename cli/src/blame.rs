@@ -100,6 +100,9 @@ where
             if frame.is_mark() {
                 return search.at_end(table, frame);
             }
+            if mode == Mode::Native && search.foreign.is_some() && !is_own_native(table, frame) {
+                return search.foreign; // an extension, which Python has called: nobody else's line is between
+            }
             let class = table.class(frame);
             if charges(mode, table, class, frame) {
                 let blamed = search.blamed(table, frame);
@@ -191,7 +194,7 @@ fn via(table: &Table, inside: &SymbolFrame) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{c_frame, cpp_frame, module_frame, rust_frame};
+    use crate::fixture::{c_frame, cpp_frame, module_frame, python_frame, rust_frame};
 
     fn blamed(mode: Mode, frames: &[SymbolFrame]) -> Option<(String, Option<String>)> {
         blamed_with(&Table::default(), mode, frames)
@@ -359,6 +362,28 @@ mod tests {
         let stack = [insert, stripped];
         let found = blamed_with(&of("/usr/sbin/server"), Mode::App, &stack);
         assert_eq!(found, row("g_hash_table_insert", None));
+    }
+
+    /// Check that the line of an installed extension is charged where native lines are asked for, though the interpreter that calls it is
+    /// in the program's own executable.
+    #[test]
+    fn extension_is_charged_natively() {
+        let at = |module: &str, frame: SymbolFrame| SymbolFrame {
+            module: Some(module.to_string()),
+            ..frame
+        };
+        let extension = "/usr/lib/python3/dist-packages/_multidict.so";
+        let stack = [
+            at(extension, c_frame("_pair_list_new", "_pair_list.c", 150)),
+            python_frame("__init__", "/srv/web_response.py", 56),
+            at("/opt/bin/python3", c_frame("task_step", "_asyncio.c", 2579)),
+        ];
+        let table = Table::default().of(Program {
+            exe: "/opt/bin/python3".to_string(),
+            main: Some("/build/Programs/python.c".to_string()),
+        });
+        let found = blamed_with(&table, Mode::Native, &stack);
+        assert_eq!(found, row("_pair_list_new", None));
     }
 
     /// Check that a stack which ends early is charged to a library where that is all that is known of it.
