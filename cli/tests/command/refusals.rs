@@ -341,7 +341,7 @@ fn full_disk() {
     let state = place.word("full");
     fs::create_dir(&state).expect("made");
     let script = format!(
-        "mount -t tmpfs -o size=4k,mode=700 none {state} && echo mounted && \
+        "mount -t tmpfs -o size=4k,mode=700 none {state} && head -c 4096 /dev/zero > {state}/all && echo mounted && \
          XDG_STATE_HOME={state} exec heapshim mark -p {pid} warm"
     );
     let output = place.shell(&format!("exec unshare -m sh -c '{script}'"));
