@@ -103,6 +103,13 @@ where
             if mode == Mode::Native && search.foreign.is_some() && !is_own_native(table, frame) {
                 return search.foreign; // an extension, which Python has called: nobody else's line is between
             }
+            if mode == Mode::Native && frame.language == Language::Python {
+                // What Python code allocated by itself is the interpreter's, not that of whatever C code runs the Python code.
+                if search.has_fallback() {
+                    return search.end();
+                }
+                continue;
+            }
             let class = table.class(frame);
             if charges(mode, table, class, frame) {
                 let blamed = search.blamed(table, frame);
@@ -157,9 +164,14 @@ impl Search {
         self.foreign.or(fallback)
     }
 
+    /// True where what was passed over says more than that an allocator was called.
+    fn has_fallback(&self) -> bool {
+        self.fallback.is_some() && !self.fallback_is_allocator
+    }
+
     fn pass(&mut self, frame: &SymbolFrame, class: Class) {
         let is_allocator = class == Class::Allocator;
-        if self.fallback.is_none() || self.fallback_is_allocator {
+        if !self.has_fallback() {
             self.fallback = Some(frame.clone());
             self.fallback_is_allocator = is_allocator;
         }
@@ -384,6 +396,26 @@ mod tests {
         });
         let found = blamed_with(&table, Mode::Native, &stack);
         assert_eq!(found, row("_pair_list_new", None));
+    }
+
+    /// Check that what Python code allocated by itself is the interpreter's function's, not that of the C code which runs it, nor
+    /// the script's.
+    #[test]
+    fn interpreter_is_charged_for_its_own() {
+        let interpreter = |name| module_frame(name, "/usr/bin/python3.11");
+        let stack = [
+            interpreter("PyObject_Malloc"),
+            interpreter("PyList_New"),
+            python_frame("handle", "/srv/app.py", 5),
+            c_frame("task_step", "/src/_asyncio.c", 2579),
+        ];
+        assert_eq!(blamed(Mode::Native, &stack), row("PyList_New", None));
+        let stack = [
+            interpreter("PyObject_Malloc"),
+            python_frame("handle", "/srv/app.py", 5),
+            interpreter("_PyEval_Vector"),
+        ];
+        assert_eq!(blamed(Mode::Native, &stack), row("_PyEval_Vector", None));
     }
 
     /// Check that a stack which ends early is charged to a library where that is all that is known of it.
