@@ -153,7 +153,7 @@ fn with_losses(mut unattributed: Unattributed, from: From<'_>, to: &Snapshot) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{amount, c_frame, cpp_frame, module_frame, moment, snapshot};
+    use crate::fixture::{Random, amount, c_frame, cpp_frame, module_frame, moment, snapshot};
     use crate::model::{Counters, Site};
     use crate::report::Row;
     use crate::symbolize;
@@ -409,15 +409,11 @@ mod tests {
     }
 
     /// A generator of numbers; the same each run.
-    struct Numbers(u64);
+    struct Numbers(Random);
 
     impl Numbers {
         fn below(&mut self, limit: u64) -> u64 {
-            self.0 = self
-                .0
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            (self.0 >> 33) % limit
+            self.0.next() % limit
         }
 
         fn snapshot(&mut self, identity: u64) -> Snapshot {
@@ -441,7 +437,7 @@ mod tests {
     /// Check that rows and what is not attributed always add up, for any counters, kinds of row, modes and filters.
     #[test]
     fn sums_are_exact_whatever_is_asked() {
-        let mut numbers = Numbers(42);
+        let mut numbers = Numbers(Random(42));
         let mut symbolizer = symbolizer();
         for round in 0..400 {
             let from = numbers.snapshot(1);

@@ -10,6 +10,25 @@ use crate::report::{Amount, By, End, Report, Row, Sort, Unattributed};
 use crate::symbolize::{Language, Reason, SymbolFrame};
 use std::path::{Path, PathBuf};
 
+/// A generator of numbers (Knuth's multiplier, TAOCP vol. 2, 3.3.4): the same each run, so that a failure comes again.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    /// Any number below 2^31.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        self.0 >> 33
+    }
+
+    /// Any number below the limit.
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next()).unwrap() % limit
+    }
+}
+
 /// A directory that goes when it is dropped.
 pub(crate) struct Scratch(PathBuf);
 

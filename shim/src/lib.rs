@@ -37,7 +37,6 @@ mod modules;
 mod objects;
 mod operators;
 mod options;
-#[allow(dead_code, reason = "what uses the watched bit is written beside this")]
 mod python;
 mod radix;
 mod real;

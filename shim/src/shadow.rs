@@ -121,7 +121,6 @@ pub(crate) fn holds(address: usize) -> bool {
 }
 
 /// Has `take` tell when the live block at this address goes. False where none begins there. The caller keeps the block alive meanwhile.
-#[allow(dead_code, reason = "what uses it is written beside this")]
 pub(crate) fn watch(address: usize) -> bool {
     let Some(entry) = BLOCKS.find(address) else {
         return false;

@@ -43,5 +43,5 @@ pub use place::{environment, fresh_directory, programs, workspace};
 pub use pythons::{Python, pythons};
 pub use run::{Finished, Run, bare};
 pub use target::{Running, Target};
-pub use walks::{Stack, Stacks, walks_in};
+pub use walks::{Stack, Stacks, assert_same_stacks, walks_in};
 pub use walkthrough::{Walkthrough, alone};

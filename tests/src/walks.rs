@@ -43,3 +43,43 @@ pub fn walks_in(file: &Path, ours: impl Fn(&str) -> bool) -> Stacks {
     }
     stacks
 }
+
+/// Asserts that two accounts by stack are the same, what was found and what an oracle saw; says of how many stacks they are not, and shows the first
+/// ones as `show` writes them.
+///
+/// # Panics
+/// Where they differ.
+pub fn assert_same_stacks<S: Ord>(
+    what: &str,
+    found: &BTreeMap<S, (u64, u64)>,
+    expected: &BTreeMap<S, (u64, u64)>,
+    show: impl Fn(&S) -> String,
+) {
+    type Account<S> = BTreeMap<S, (u64, u64)>;
+    let only = |one: &Account<S>, other: &Account<S>| -> Vec<String> {
+        let lines = one.iter();
+        let lines = lines.filter(|(stack, amount)| other.get(*stack) != Some(amount));
+        lines
+            .map(|(stack, amount)| format!("{amount:?} {}", show(stack)))
+            .collect()
+    };
+    let (extra, missing) = (only(found, expected), only(expected, found));
+    let first = |lines: &[String]| {
+        lines
+            .iter()
+            .take(3)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("\n  ")
+    };
+    assert!(
+        extra.is_empty() && missing.is_empty(),
+        "{what}: {} of {} stacks differ from the oracle's {} of {}\nfound\n  {}\noracle\n  {}",
+        extra.len(),
+        found.len(),
+        missing.len(),
+        expected.len(),
+        first(&extra),
+        first(&missing)
+    );
+}

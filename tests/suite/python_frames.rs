@@ -6,7 +6,8 @@
 use heapshim_cli::model::{FrameKind, Site, Snapshot};
 use heapshim_cli::store::read_file;
 use heapshim_tests::{
-    Compiler, Python, Run, Target, found, fresh_directory, needs, programs, pythons,
+    Compiler, Python, Run, Target, assert_same_stacks, found, fresh_directory, needs, programs,
+    pythons,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -77,31 +78,7 @@ fn noted(file: &Path) -> Stacks {
 }
 
 fn assert_same(what: &str, found: &Stacks, expected: &Stacks) {
-    let only = |one: &Stacks, other: &Stacks| -> Vec<String> {
-        let lines = one
-            .iter()
-            .filter(|(stack, amount)| other.get(*stack) != Some(amount));
-        lines.map(|line| format!("{line:?}")).collect()
-    };
-    let (extra, missing) = (only(found, expected), only(expected, found));
-    let first = |lines: &[String]| {
-        lines
-            .iter()
-            .take(3)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join("\n  ")
-    };
-    assert!(
-        extra.is_empty() && missing.is_empty(),
-        "{what}: {} of {} stacks differ from Python's {} of {}\nfound\n  {}\nexpected\n  {}",
-        extra.len(),
-        found.len(),
-        missing.len(),
-        expected.len(),
-        first(&extra),
-        first(&missing)
-    );
+    assert_same_stacks(what, found, expected, |stack| format!("{stack:?}"));
 }
 
 /// Runs a program with FILE as its last word, and gives its account and its notes.

@@ -7,8 +7,8 @@
 use heapshim_cli::model::{FrameKind, Snapshot};
 use heapshim_cli::store::read_file;
 use heapshim_tests::{
-    Compiler, OBJECTS_LEFT_OUT, Run, Stack, Stacks, Target, found, fresh_directory, needs,
-    programs, walks_in,
+    Compiler, OBJECTS_LEFT_OUT, Run, Stack, Stacks, Target, assert_same_stacks, found,
+    fresh_directory, needs, programs, walks_in,
 };
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -73,38 +73,6 @@ fn oracle_stacks(file: &Path, executable: &str) -> Stacks {
     stacks
 }
 
-/// Asserts that both accounts are the same; gives the number of stacks.
-fn compare(name: &str, walked: &Stacks, oracle: &Stacks) -> usize {
-    let differs = |one: &Stacks, other: &Stacks| -> Vec<String> {
-        let lines = one
-            .iter()
-            .filter(|(stack, amount)| other.get(*stack) != Some(amount));
-        lines
-            .map(|(stack, amount)| format!("{amount:?} {stack:x?}"))
-            .collect()
-    };
-    let (only_walked, only_oracle) = (differs(walked, oracle), differs(oracle, walked));
-    let first = |lines: &[String]| {
-        lines
-            .iter()
-            .take(3)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join("\n  ")
-    };
-    assert!(
-        only_walked.is_empty() && only_oracle.is_empty(),
-        "{name}: {} of {} stacks differ from the oracle's {} of {}\nwalked\n  {}\noracle\n  {}",
-        only_walked.len(),
-        walked.len(),
-        only_oracle.len(),
-        oracle.len(),
-        first(&only_walked),
-        first(&only_oracle)
-    );
-    walked.len()
-}
-
 fn oracle() -> PathBuf {
     let options = ["-O2", "-fPIC", "-shared"].map(String::from);
     Compiler::C.compile(&programs().join("oracle.c"), &options)
@@ -152,7 +120,10 @@ fn check(words: &[OsString], input: &[u8], least: usize) {
             .snapshot;
         if let Some(file) = files.get(&snapshot.process.pid) {
             let exe = &snapshot.process.exe;
-            stacks += compare(exe, &stacks_of(&snapshot), &oracle_stacks(file, exe));
+            let walked = stacks_of(&snapshot);
+            let hex = |stack: &Stack| format!("{stack:x?}");
+            assert_same_stacks(exe, &walked, &oracle_stacks(file, exe), hex);
+            stacks += walked.len();
         }
     }
     assert!(stacks >= least, "{name}: only {stacks} stacks");

@@ -117,6 +117,7 @@ fn without_clone_suffix(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Random;
 
     fn name(mangled: &str) -> String {
         demangle(mangled, Language::Unknown).0
@@ -201,13 +202,8 @@ mod tests {
             "_ZNSt3mapINSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEEiSt4lessIS5_ESaISt4pairIKS5_iEEEixEOS5_",
         ];
         let letters = b"_ZNSKIEE0123456789LTXDpTDtRCsBaqhi.$\xc3\xa9";
-        let mut state = 11_u64;
-        let mut below = |limit: usize| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            usize::try_from(state >> 33).unwrap() % limit
-        };
+        let mut random = Random(11);
+        let mut below = |limit: usize| random.below(limit);
         for round in 0..20_000 {
             let mut bytes = whole[round % whole.len()].as_bytes().to_vec();
             for _ in 0..=below(4) {

@@ -199,7 +199,7 @@ fn number(bytes: &[u8], at: usize, size: usize) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::Scratch;
+    use crate::fixture::{Random, Scratch};
 
     /// Check that a build id is found behind another note, and that notes that run past their end give none.
     #[test]
@@ -227,13 +227,8 @@ mod tests {
         let memory = File::open("/proc/self/mem").unwrap();
         memory.read_exact_at(&mut whole, start).unwrap();
         let scratch = Scratch::new("image-hostile");
-        let mut state = 11_u64;
-        let mut below = |limit: usize| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            usize::try_from(state >> 33).unwrap() % limit
-        };
+        let mut random = Random(11);
+        let mut below = |limit: usize| random.below(limit);
         for _ in 0..300 {
             let mut bytes = whole.clone();
             for _ in 0..=below(30) {

@@ -1,6 +1,7 @@
 //! Debug information in every form in which compilers and distributions leave it.
 
 use super::program::{C, Program, brief, frames, frames_with, line_of, split};
+use crate::fixture::Random;
 use crate::symbolize::{Options, Reason, SymbolFrame};
 use std::path::Path;
 
@@ -266,15 +267,11 @@ fn expect_nothing_said(program: &Program, address: u64) {
 }
 
 /// Bytes changed and files cut, in a way that is the same each time.
-struct Damage(u64);
+struct Damage(Random);
 
 impl Damage {
     fn below(&mut self, limit: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        usize::try_from(self.0 >> 33).unwrap() % limit
+        self.0.below(limit)
     }
 
     fn apply(&mut self, whole: &[u8], round: usize) -> Vec<u8> {
@@ -297,7 +294,7 @@ fn asked_while_damaged(program: &Program, file: &str, address: u64) {
     let whole = std::fs::read(&path).unwrap();
     let mut module = program.module();
     module.build_id.clear();
-    let mut damage = Damage(7);
+    let mut damage = Damage(Random(7));
     for round in 0..60 {
         std::fs::write(&path, damage.apply(&whole, round)).unwrap();
         assert!(!frames_with(Options::default(), module.clone(), address).is_empty());
