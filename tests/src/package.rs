@@ -59,7 +59,7 @@ impl Package {
             copy(&self.tree, &tree);
             let manifest = tree.join("Cargo.toml");
             let text = fs::read_to_string(&manifest).expect("a manifest");
-            replace(&manifest, without_development(&text).as_bytes());
+            replace(&manifest, on_its_own(&text).as_bytes());
             // What it needs has the versions that were fetched.
             let lock = workspace().join("tests/foreign/Cargo.lock");
             fs::copy(lock, tree.join("Cargo.lock")).expect("a lock file");
@@ -156,11 +156,16 @@ fn profile_options(profile: &str) -> Vec<(&'static str, &'static str)> {
     options
 }
 
-/// A manifest without what only the package's own tests need: that was not fetched.
-fn without_development(manifest: &str) -> String {
+/// A manifest without what only the package's own tests need, which was not fetched; and a workspace by itself, since the build's
+/// directory, where the copy lies, may be inside of this one.
+fn on_its_own(manifest: &str) -> String {
     let sections = manifest.split("\n[");
     let kept = sections.filter(|section| !section.starts_with("dev-dependencies"));
-    kept.collect::<Vec<_>>().join("\n[")
+    let mut text = kept.collect::<Vec<_>>().join("\n[");
+    if !text.contains("\n[workspace]") {
+        text.push_str("\n[workspace]\n");
+    }
+    text
 }
 
 /// Where cargo keeps sources.
