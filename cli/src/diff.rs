@@ -79,6 +79,7 @@ pub fn diff<'a>(
     Report {
         target: to.process.clone(),
         two_processes: matches!(from, From::Mark(from) if !same_process(from, to)),
+        merged: None,
         from: from_end,
         to: to_end,
         growth,

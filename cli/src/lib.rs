@@ -16,6 +16,7 @@ pub mod launch;
 pub mod library;
 pub mod mapping;
 pub mod mark;
+pub mod merged;
 pub mod model;
 pub mod nearest;
 pub mod overview;

@@ -193,6 +193,8 @@ pub struct Report {
     pub target: Process,
     /// True where the two marks are of two processes, or of two programs that one process ran.
     pub two_processes: bool,
+    /// How many processes' accounts were merged into it; None: it is of one.
+    pub merged: Option<usize>,
     /// The first mark.
     pub from: End,
     /// The second mark.

@@ -30,6 +30,7 @@ pub struct Subject<'a> {
     to: &'a Mark,
     origin: Origin,
     embedded: Option<(&'static str, &'static str)>,
+    merged: Option<usize>,
 }
 
 impl<'a> Subject<'a> {
@@ -41,6 +42,7 @@ impl<'a> Subject<'a> {
             to,
             origin,
             embedded: None,
+            merged: None,
         }
     }
 
@@ -49,6 +51,15 @@ impl<'a> Subject<'a> {
     pub fn embedding(self, end: &'static str, text: &'static str) -> Subject<'a> {
         Subject {
             embedded: Some((end, text)),
+            ..self
+        }
+    }
+
+    /// The same, of so many processes whose accounts are in one.
+    #[must_use]
+    pub fn merging(self, processes: usize) -> Subject<'a> {
+        Subject {
+            merged: Some(processes),
             ..self
         }
     }
@@ -71,7 +82,8 @@ impl<'a> Subject<'a> {
             .map_or(From::Start, |mark| From::Mark(&mark.snapshot));
         let report = diff::diff(from, &self.to.snapshot, &mut symbolizer, options);
         symbolizer.keep();
-        (report, sources)
+        let merged = self.merged;
+        (Report { merged, ..report }, sources)
     }
 }
 

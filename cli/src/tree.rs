@@ -6,6 +6,7 @@ use crate::directory::write_file;
 use crate::error::Error;
 use crate::launch::Held;
 use crate::mark::{self, Mark};
+use crate::merged::Merged;
 use crate::model::{Exit, Snapshot};
 use crate::process::{Memory, Origin};
 use crate::render::{escape, signed_size as signed};
@@ -21,6 +22,8 @@ pub struct Tree {
     save: Option<PathBuf>,
     /// Where files are to be looked for that the marks are to carry; None: they carry nothing.
     bundle: Option<Places>,
+    /// All accounts in one; None: not asked for.
+    merged: Option<Merged>,
     processes: usize,
     growth: i64,
     most: Option<(i64, String, u32)>,
@@ -42,11 +45,21 @@ impl Tree {
         Ok(Tree {
             save,
             bundle,
+            merged: None,
             processes: 0,
             growth: 0,
             most: None,
             problem: None,
         })
+    }
+
+    /// The same, which also adds up every account that it is told of.
+    #[must_use]
+    pub fn merging(self) -> Tree {
+        Tree {
+            merged: Some(Merged::default()),
+            ..self
+        }
     }
 
     /// Takes the end of a process other than the command into account.
@@ -61,10 +74,18 @@ impl Tree {
         if self.most.as_ref().is_none_or(|(most, _, _)| growth > *most) {
             self.most = Some((growth, held.process.name.clone(), held.process.pid));
         }
-        if self.save.is_some() && totals.allocated_blocks > 0 {
-            let kept = exit_mark(held, None).and_then(|mark| self.keep(&mark));
+        let kept = self.save.is_some() && totals.allocated_blocks > 0;
+        if kept || self.merged.is_some() {
+            let kept = exit_mark(held, None).and_then(|mark| self.take_in(&mark));
             self.problem = self.problem.take().or(kept.err());
         }
+    }
+
+    fn take_in(&mut self, mark: &Mark) -> Result<(), Error> {
+        if let Some(merged) = &mut self.merged {
+            merged.add(&mark.snapshot);
+        }
+        self.keep(mark)
     }
 
     /// The command's own mark at its end. Kept in `save`, and beside its other marks if it has any.
@@ -73,7 +94,7 @@ impl Tree {
     /// `Damaged` where its ledger is.
     pub fn own(&mut self, held: &Held, exit: Exit) -> Result<Mark, Error> {
         let mark = exit_mark(held, Some(exit))?;
-        let kept = self.keep(&mark);
+        let kept = self.take_in(&mark);
         self.problem = self.problem.take().or(kept.err());
         if let Some(ticks) = held.start_ticks
             && let Ok(store) = Store::new(held.process.pid, ticks)
@@ -82,6 +103,20 @@ impl Tree {
             self.problem = self.problem.take().or(store.save(&mark, true).err());
         }
         Ok(mark)
+    }
+
+    /// Every account that it was told of in one, under the command's name (None: the first's), and how many there are; None where
+    /// that was not asked for, or none came.
+    pub fn merged(&mut self, own: Option<&Mark>) -> Option<(Mark, usize)> {
+        let merged = self.merged.take()?;
+        let processes = merged.processes();
+        let process = own.map(|mark| mark.snapshot.process.clone());
+        let mark = Mark {
+            snapshot: merged.finish(process)?,
+            memory: Memory::default(),
+            bundle: None,
+        };
+        Some((mark, processes))
     }
 
     /// One line for the processes other than the command; None where there were none.
@@ -98,7 +133,7 @@ impl Tree {
         };
         match &self.save {
             Some(directory) => line.push_str(&format!(": marks in {}", directory.display())),
-            None => line.push_str(": see them with --save DIR"),
+            None => line.push_str(": see them with --save DIR, or in one table with --merge"),
         }
         Some(line)
     }
@@ -153,7 +188,7 @@ mod tests {
         assert_eq!(tree.summary(), None);
         tree.processes = 1;
         tree.most = Some((1_153_434, "ser\x1bver".to_owned(), 4243));
-        let one = "1 other process: ser\\x1bver (pid 4243) +1.1 MiB: see them with --save DIR";
+        let one = "1 other process: ser\\x1bver (pid 4243) +1.1 MiB: see them with --save DIR, or in one table with --merge";
         assert_eq!(tree.summary().as_deref(), Some(one));
         (tree.processes, tree.growth) = (12, 1_258_291);
         tree.save = Some("marks".into());

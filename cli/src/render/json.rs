@@ -62,8 +62,10 @@ fn target(report: &Report) -> String {
         Some(Exit::Code(code)) => format!("{{\"code\": {code}}}"),
         Some(Exit::Signal(signal)) => format!("{{\"signal\": {signal}}}"),
     };
+    let merged = report.merged;
+    let merged = merged.map_or(String::new(), |count| format!(", \"processes\": {count}"));
     format!(
-        "{{\"pid\": {}, \"name\": {}, \"exe\": {}, \"cmdline\": [{}], \"exit\": {exit}}}",
+        "{{\"pid\": {}, \"name\": {}, \"exe\": {}, \"cmdline\": [{}], \"exit\": {exit}{merged}}}",
         process.pid,
         string(&process.name),
         string(&process.exe),

@@ -37,3 +37,49 @@ fn marks_of_children() {
         );
     }
 }
+
+/// Check that `--merge` adds up the accounts of the command and its children in one report, line by line, and says of how many.
+#[test]
+fn merged() {
+    let place = Place::new("merged");
+    let program = place.keeper();
+    let line = place.word("line");
+    std::fs::write(&line, "a line\n").expect("written");
+    let script = format!("for i in 1 2 3; do {program} <{line} >&2; done; exec {program} >&2");
+    let report = place.word("report.json");
+    let words = ["run", "--merge", "--format", "json", "-o", &report];
+    let output = place.output(&[&words[..], &["--", "sh", "-c", &script]].concat());
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    let json = std::fs::read_to_string(&report).expect("a report");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["target"]["processes"], 4, "{json}");
+    assert_eq!(json["target"]["name"], "keeper");
+    assert_eq!(json["target"]["exit"], serde_json::json!({"code": 5}));
+    let rows = json["rows"].as_array().expect("rows");
+    let kept: Vec<_> = rows
+        .iter()
+        .filter(|row| row["growth_bytes"] == 3 * 1009)
+        .collect();
+    assert_eq!(kept.len(), 1, "{json}");
+    assert_eq!(
+        (&kept[0]["growth_blocks"], &kept[0]["function"]),
+        (&3.into(), &"main".into())
+    );
+    assert_eq!(json["growth_blocks"], 3, "{json}");
+}
+
+/// Check that the merged table says how many processes it is of, and that no other line follows it.
+#[test]
+fn merged_table() {
+    let place = Place::new("merged-table");
+    let script = "/bin/true; /bin/true; i=1";
+    let output = place.output(&["run", "--merge", "--", "sh", "-c", script]);
+    assert!(output.status.success(), "{}", said(&output));
+    let table = text(&output.stderr);
+    let first = table.lines().next().expect("a headline");
+    assert!(
+        first.contains(") and 2 other processes   start → exit"),
+        "{table}"
+    );
+    assert!(!table.contains("--save DIR"), "{table}");
+}

@@ -61,8 +61,11 @@ pub(crate) struct Run {
     /// Frames kept of a stack [default: 512]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
     pub(crate) depth: Option<u32>,
+    /// One report for the whole tree: the accounts of all its processes, added up
+    #[arg(long)]
+    pub(crate) merge: bool,
     /// Print no report
-    #[arg(long, conflicts_with_all = ["format", "output"])]
+    #[arg(long, conflicts_with_all = ["format", "output", "merge"])]
     pub(crate) quiet: bool,
     /// Run the command also where it cannot be traced
     #[arg(long)]

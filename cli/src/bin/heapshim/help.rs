@@ -13,6 +13,7 @@ Examples:
   heapshim run -- ./server                 report on stderr when it ends
   heapshim run -o report.txt -- ./server   … in a file
   heapshim run --save marks -- make        keep a mark of each process
+  heapshim run --merge -- make             the whole tree in one table
   heapshim run --quiet -- ./server         no report: look at it meanwhile";
 
 /// `heapshim lib --help`

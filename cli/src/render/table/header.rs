@@ -20,9 +20,14 @@ pub(super) fn headline(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     } else {
         ""
     };
+    let others = match report.merged {
+        None | Some(0 | 1) => String::new(),
+        Some(2) => " and 1 other process".to_string(),
+        Some(all) => format!(" and {} other processes", all - 1),
+    };
     writeln!(
         out,
-        "{} (pid {})   {} → {}   {}   {exactness}{runs}",
+        "{} (pid {}){others}   {} → {}   {}   {exactness}{runs}",
         escape(&report.target.name),
         report.target.pid,
         escape(&from.name),

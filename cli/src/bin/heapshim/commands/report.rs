@@ -20,9 +20,13 @@ pub(crate) fn print(subject: &Subject<'_>, args: &Args) -> Result<(), Error> {
     output::write(&text(subject, args, stream)?, args.output.as_deref())
 }
 
-/// Prints the growth from the start to a command's end to stderr, or to `-o FILE`.
-pub(crate) fn finish(to: &Mark, args: &Args) -> Result<(), Error> {
+/// Prints the growth from the start to a command's end to stderr, or to `-o FILE`; `merged`: of how many processes it is the sum.
+pub(crate) fn finish(to: &Mark, merged: Option<usize>, args: &Args) -> Result<(), Error> {
     let subject = Subject::new(None, to, Origin::default());
+    let subject = match merged {
+        Some(processes) => subject.merging(processes),
+        None => subject,
+    };
     let text = text(&subject, args, Stream::of(&io::stderr(), color(args)))?;
     match &args.output {
         Some(path) => directory::write_file(path, &text),

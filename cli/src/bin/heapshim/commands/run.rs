@@ -36,6 +36,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
         ..Places::default()
     });
     let mut tree = Tree::new(args.save.as_deref(), bundle)?;
+    if args.merge {
+        tree = tree.merging();
+    }
     let finished = |held| tree.finished(&held);
     let ended = match launch::run(&args.words, library.as_deref(), args.depth, finished)? {
         Ok(ended) => ended,
@@ -81,26 +84,40 @@ fn conclude(
         mark.snapshot.complaints |= Complaint::Bypassed as u32;
     }
     if !args.quiet {
-        match mark {
-            Some(mark) => report::finish(&mark, &args.report)?,
-            None => say(&no_account(ended.pid, ended.untraced.contains(&ended.pid))),
-        }
-        if let Some(line) = tree.summary() {
-            say(&line);
-        }
-        match ended
-            .untraced
-            .iter()
-            .filter(|&&pid| pid != ended.pid)
-            .count()
-        {
-            0 => (),
-            count => say(&format!(
-                "{count} more that could not be traced (limits on memory or file size)"
-            )),
-        }
+        let refused = ended.untraced.contains(&ended.pid);
+        tell(args, mark.as_ref(), tree, || no_account(ended.pid, refused))?;
+        say_untraced(ended.untraced.iter().filter(|&&pid| pid != ended.pid));
     }
     tree.problem().map_or(Ok(()), Err)
+}
+
+/// Prints the report: of the command and a line for the rest of its tree, or of all of it.
+fn tell(
+    args: &Args,
+    own: Option<&Mark>,
+    tree: &mut Tree,
+    no_account: impl Fn() -> String,
+) -> Result<(), Error> {
+    if let Some((whole, processes)) = tree.merged(own) {
+        return report::finish(&whole, Some(processes), &args.report);
+    }
+    match own {
+        Some(mark) => report::finish(mark, None, &args.report)?,
+        None => say(&no_account()),
+    }
+    if let Some(line) = tree.summary() {
+        say(&line);
+    }
+    Ok(())
+}
+
+fn say_untraced<'a>(others: impl Iterator<Item = &'a u32>) {
+    match others.count() {
+        0 => (),
+        count => say(&format!(
+            "{count} more that could not be traced (limits on memory or file size)"
+        )),
+    }
 }
 
 /// True where the account is of this very program, and not of one that it executed.
