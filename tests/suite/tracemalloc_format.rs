@@ -140,6 +140,7 @@ fn report(by: By, rows: Vec<Row>) -> Report {
             start_unix_ns: 0,
         },
         two_processes: false,
+        merged: None,
         from: end(Amount::default()),
         to: end(rows.iter().map(|row| row.live).sum()),
         growth: Amount::default(),
