@@ -27,7 +27,7 @@ pub enum Word {
     Last,
     /// The mark of that name, `exit` included.
     Named(String),
-    /// A mark file.
+    /// A mark file, or a ledger that HEAPSHIM_DIR kept.
     File(PathBuf),
 }
 
@@ -38,7 +38,9 @@ impl FromStr for Word {
             "start" => Word::Start,
             "now" => Word::Now,
             "last" => Word::Last,
-            _ if text.ends_with(".heapmark") => Word::File(text.into()),
+            _ if text.ends_with(".heapmark") || text.ends_with(".heapledger") => {
+                Word::File(text.into())
+            }
             _ => Word::Named(text.to_owned()),
         })
     }
@@ -301,6 +303,7 @@ mod tests {
         assert_eq!(word("last"), Word::Last);
         assert_eq!(word("exit"), Word::Named("exit".into()));
         assert_eq!(word("dir/a.heapmark"), Word::File("dir/a.heapmark".into()));
+        assert_eq!(word("a.heapledger"), Word::File("a.heapledger".into()));
         assert_eq!(word("warm"), Word::Named("warm".into()));
     }
 

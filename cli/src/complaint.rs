@@ -9,11 +9,13 @@ use heapshim_ledger::layout::Complaint;
 use std::fmt;
 
 /// Every kind, gravest first: a report begins with what makes its numbers mean least.
-const ALL: [Complaint; 5] = [
+const ALL: [Complaint; 7] = [
     Complaint::Bypassed,
     Complaint::Seal,
     Complaint::Socket,
     Complaint::Python,
+    Complaint::Child,
+    Complaint::Directory,
     Complaint::Depth,
 ];
 
@@ -62,6 +64,14 @@ fn note(kind: Complaint) -> Note {
         Complaint::Python => (
             "this build of Python is not known: no Python lines, and small objects are not seen",
             "read the native lines, or run the program on CPython 3.7 to 3.13 with a GIL",
+        ),
+        Complaint::Child => (
+            "children that it forked are not traced: a seccomp filter or a limit forbids it",
+            "look at this process alone, or start it without the filter",
+        ),
+        Complaint::Directory => (
+            "its account could not be kept in HEAPSHIM_DIR: it is in memory, and gone when the process ends",
+            "name an absolute directory that it may write, on a disk with room",
         ),
         Complaint::Depth => (
             "HEAPSHIM_DEPTH is no number from 1 to 512: stacks are kept to the default depth",

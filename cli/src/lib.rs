@@ -12,6 +12,7 @@ pub mod error;
 mod fixture;
 pub mod glob;
 pub mod iso_time;
+pub mod kept;
 pub mod launch;
 pub mod library;
 pub mod mapping;

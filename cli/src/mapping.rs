@@ -2,18 +2,19 @@
 //!
 //! Made from a descriptor that `session` found in /proc or that a traced process sent to `run`; read through
 //! `heapshim_ledger::Reader`, which checks all that is inside. Checked here: that it is a memfd of the right owner that can neither
-//! shrink (a read of ours past its end would be SIGBUS) nor grow, and of a size that a ledger may have.
+//! shrink (a read of ours past its end would be SIGBUS) nor grow, and of a size that a ledger may have; or a file that our own user keeps
+//! by HEAPSHIM_DIR, which nobody but that user could shorten.
 
 use crate::error::{Error, Kind};
 use heapshim_ledger::{Reader, Region};
-use rustix::fs::SealFlags;
+use rustix::fs::{FileType, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 
 /// No ledger is larger: four times the largest geometry, so that a hostile size costs neither time nor memory.
-const MAX_BYTES: u64 = 1 << 30;
+pub(crate) const MAX_BYTES: u64 = 1 << 30;
 
 /// A mapped ledger.
 #[derive(Debug)]
@@ -55,6 +56,38 @@ impl Mapping {
         Ok(Mapping { base, bytes, inode })
     }
 
+    /// Zeroed memory of our own, to copy a ledger into (`kept`).
+    pub(crate) fn blank(bytes: u64, object: impl fmt::Display) -> Result<Mapping, Error> {
+        let len = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+        // SAFETY: no address is asked for, so that no other mapping is touched.
+        let mapped = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), len, protection, flags) };
+        let mapped = mapped.map_err(|errno| Error::io(&object, "no memory for it", errno))?;
+        let base = NonNull::new(mapped.cast())
+            .ok_or_else(|| Error::new(Kind::Failed, &object, "its account was mapped at 0"))?;
+        Ok(Mapping {
+            base,
+            bytes,
+            inode: 0,
+        })
+    }
+
+    /// Copies bytes to this place of a `blank` mapping; true where they were not there already. What lies past its end is left out.
+    pub(crate) fn fill(&mut self, at: u64, bytes: &[u8]) -> bool {
+        let room = usize::try_from(self.bytes.saturating_sub(at)).unwrap_or(0);
+        let bytes = bytes.get(..room.min(bytes.len())).unwrap_or(&[]);
+        let offset = usize::try_from(at).unwrap_or(0);
+        // SAFETY: `bytes` fit behind `at` into the mapping's length, which lies in one allocation.
+        let place = unsafe { self.base.as_ptr().add(offset) };
+        // SAFETY: readable and writable memory of a `blank` mapping; `&mut self` says that no reader borrows it.
+        let place = unsafe { std::slice::from_raw_parts_mut(place, bytes.len()) };
+        let changes = *place != *bytes;
+        if changes {
+            place.copy_from_slice(bytes);
+        }
+        changes
+    }
+
     /// The reader of this ledger, whose header and section table it has checked.
     ///
     /// # Errors
@@ -83,16 +116,17 @@ impl Drop for Mapping {
 
 fn check(fd: BorrowedFd<'_>, object: &dyn fmt::Display) -> Result<(u64, u64), Error> {
     let wrong = |problem| Error::new(Kind::Damaged, object, problem);
-    let seals = rustix::fs::fcntl_get_seals(fd)
-        .map_err(|_| wrong("its account is not one that heapshim made: no memfd"))?;
-    if !seals.contains(SealFlags::SHRINK | SealFlags::GROW) {
+    let stat = rustix::fs::fstat(fd)
+        .map_err(|errno| Error::io(object, "its account was not read", errno))?;
+    let us = rustix::process::geteuid();
+    // A memfd has no name.
+    if stat.st_nlink > 0 {
+        check_kept(fd, &stat, object)?;
+    } else if !is_sealed(fd) {
         return Err(wrong(
             "its account is not one that heapshim made: not sealed",
         ));
     }
-    let stat = rustix::fs::fstat(fd)
-        .map_err(|errno| Error::io(object, "its account was not read", errno))?;
-    let us = rustix::process::geteuid();
     if stat.st_uid != us.as_raw() && !us.is_root() {
         return Err(Error::new(
             Kind::Denied,
@@ -105,6 +139,34 @@ fn check(fd: BorrowedFd<'_>, object: &dyn fmt::Display) -> Result<(u64, u64), Er
         return Err(wrong("its account has no size that one can have"));
     }
     Ok((bytes, stat.st_ino))
+}
+
+fn is_sealed(fd: BorrowedFd<'_>) -> bool {
+    let seals = rustix::fs::fcntl_get_seals(fd);
+    seals.is_ok_and(|seals| seals.contains(SealFlags::SHRINK | SealFlags::GROW))
+}
+
+/// A file can be shortened under us by its owner: that must be our own user, root or not. And it must be a ledger.
+fn check_kept(
+    fd: BorrowedFd<'_>,
+    stat: &rustix::fs::Stat,
+    object: &dyn fmt::Display,
+) -> Result<(), Error> {
+    let wrong = |problem| Error::new(Kind::Damaged, object, problem);
+    let mut magic = [0; 8];
+    let read = rustix::io::pread(fd, &mut magic, 0);
+    if !FileType::from_raw_mode(stat.st_mode).is_file() || read != Ok(8) {
+        return Err(wrong("its account is not one that heapshim made: no file"));
+    }
+    if u64::from_ne_bytes(magic) != heapshim_ledger::layout::MAGIC {
+        return Err(wrong("its account is not one that heapshim made"));
+    }
+    if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o022 != 0 {
+        let problem = "its account is in a file that another user could change meanwhile";
+        let next = "read it as it is: heapshim diff FILE.heapledger";
+        return Err(Error::new(Kind::Denied, object, problem).next(next));
+    }
+    Ok(())
 }
 
 fn unreadable(object: impl fmt::Display, error: heapshim_ledger::Error) -> Error {

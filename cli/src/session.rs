@@ -23,6 +23,8 @@ use std::path::Path;
 
 /// What the link of a ledger's descriptor says.
 const LINK: &[u8] = b"/memfd:heapshim-ledger (deleted)";
+/// What it ends in where HEAPSHIM_DIR keeps the ledger in a file.
+const KEPT: &[u8] = b".heapledger";
 
 /// More names than this are no help in one line.
 const MOST_LISTED: usize = 8;
@@ -114,6 +116,11 @@ fn recorded(pid: u32, reader: &Reader<'_>) -> Process {
     }
 }
 
+/// Who a ledger says that it is of, where its process is not to be asked.
+pub(crate) fn recorded_process(reader: &Reader<'_>) -> Process {
+    recorded(reader.header.pid.peek(), reader)
+}
+
 /// Every traced process that we may read, by pid. Those that may not be read, or end meanwhile, are left out.
 #[must_use]
 pub fn all() -> Vec<Session> {
@@ -194,7 +201,7 @@ fn find(pid: u32) -> Result<Option<Session>, Error> {
     let mut problem = None;
     for entry in entries.flatten() {
         let path = entry.path();
-        if !fs::read_link(&path).is_ok_and(|link| link.as_os_str().as_bytes() == LINK) {
+        if !fs::read_link(&path).is_ok_and(|link| is_ledger(link.as_os_str().as_bytes())) {
             continue;
         }
         match open(pid, &path) {
@@ -215,6 +222,10 @@ fn find(pid: u32) -> Result<Option<Session>, Error> {
         (None, Some(error)) => Err(error),
         (None, None) => Ok(None),
     }
+}
+
+fn is_ledger(link: &[u8]) -> bool {
+    link == LINK || link.ends_with(KEPT)
 }
 
 /// Opens one ledger: whose it is by its own word, since when, and itself.

@@ -6,6 +6,7 @@
 
 use crate::directory::{Private, Reach, xdg};
 use crate::error::{Error, Kind};
+use crate::kept;
 use crate::mark::{self, Mark};
 use crate::process;
 use std::fs;
@@ -111,13 +112,16 @@ impl Store {
     }
 }
 
-/// Reads a mark file from anywhere.
+/// Reads a mark file from anywhere, or a ledger that was kept in a file as it is now.
 ///
 /// # Errors
 /// What the system said; `Damaged` where it holds no mark.
 pub fn read_file(path: &Path) -> Result<Mark, Error> {
     use std::io::Read;
     use std::os::unix::fs::OpenOptionsExt;
+    if kept::is_ledger(path) {
+        return kept::read(path);
+    }
     let failed = |error| {
         Error::io(path.display(), "not read", error)
             .next("`heapshim mark -o FILE` writes one, `heapshim run --save DIR` several")

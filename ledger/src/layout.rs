@@ -152,6 +152,10 @@ pub enum Complaint {
     Bypassed = 8,
     /// The program runs a Python whose build is not known: native stacks only.
     Python = 16,
+    /// A child that it forked is not traced: a seccomp filter or a limit leaves no room for an account.
+    Child = 32,
+    /// HEAPSHIM_DIR could not take the ledger: it lies in memory, and is gone with the process.
+    Directory = 64,
 }
 
 /// A structure that lives in the ledger.

@@ -1,9 +1,12 @@
-//! The two memfds: the ledger, which readers map read-only, and the control page, the only thing that the command may write.
+//! The two files: the ledger, which readers map read-only, and the control page, the only thing that the command may write. Both are memfds,
+//! unless HEAPSHIM_DIR asks for the ledger in a file (`kept_file`).
 //!
 //! A memfd needs no place in the file system and dies with its last holder. The descriptors are close-on-exec, placed high so that the
 //! target's own numbers do not shift, and known by device and inode, never by number alone: the target may close or
 //! replace a number by a raw system call.
 
+use crate::kept_file;
+use crate::options::Options;
 use crate::sys::{self, Descriptor};
 use core::ptr::NonNull;
 use heapshim_ledger::header::Geometry;
@@ -26,8 +29,18 @@ pub(crate) struct LedgerFile {
     pub(crate) ledger: Descriptor,
     /// The control page's memfd.
     pub(crate) control: Descriptor,
-    /// True where it is sealed.
+    /// True where it is sealed; a file on a disk cannot be.
     pub(crate) sealed: bool,
+    /// True where HEAPSHIM_DIR was to keep it, and could not.
+    pub(crate) not_kept: bool,
+}
+
+/// The two files of a ledger that is being made.
+struct Files {
+    ledger: Descriptor,
+    control: Descriptor,
+    bytes: u64,
+    kept: bool,
 }
 
 /// A descriptor of ours: number, device and inode. Written at start-up, read by the close family.
@@ -51,26 +64,29 @@ static BASE: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
 
 /// Makes this process's ledger; None where there is no memory, or no memfd_create.
-pub(crate) fn create(identity: &Identity) -> Option<LedgerFile> {
-    let geometry = Geometry::fit(room())?;
-    let bytes = usize::try_from(geometry.total_bytes()).ok()?;
-    let (ledger, control) = (
-        new_file(c"heapshim-ledger", geometry.total_bytes())?,
-        new_control(identity)?,
-    );
-    let memory = sys::map_shared(ledger, bytes, true).ok()?;
-    let identity = Identity {
-        control_inode: sys::file_identity(control).map_or(0, |(_, inode)| inode),
-        ..*identity
+pub(crate) fn create(identity: &Identity, options: &Options) -> Option<LedgerFile> {
+    let room = room();
+    let kept = kept_file::create(options, identity, |free| Geometry::fit(free.min(room)));
+    let (geometry, kept) = match kept {
+        Some((file, geometry)) => (geometry, Some(file)),
+        None => (Geometry::fit(room)?, None),
     };
+    let files = files(identity, geometry.total_bytes(), kept)?;
+    let bytes = usize::try_from(files.bytes).ok()?;
+    let memory = sys::map_shared(files.ledger, bytes, true).ok()?;
+    let identity = with_control(identity, files.control);
     let writer = Writer::create(&region(memory, bytes), &geometry, &identity).ok()?;
     BASE.put(memory.expose_provenance().get() as u64);
-    BYTES.put(geometry.total_bytes());
-    Some(finish(writer, ledger, control))
+    BYTES.put(files.bytes);
+    Some(finish(writer, &files, options))
 }
 
 /// Makes a forked child's ledger and maps it where the parent's is mapped. The parent's descriptors are given up.
-pub(crate) fn replace(parent: &Tables<'_>, identity: &Identity) -> Option<LedgerFile> {
+pub(crate) fn replace(
+    parent: &Tables<'_>,
+    identity: &Identity,
+    options: &Options,
+) -> Option<LedgerFile> {
     let bytes = usize::try_from(BYTES.peek()).ok()?;
     let base = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(
         usize::try_from(BASE.peek()).ok()?,
@@ -81,27 +97,47 @@ pub(crate) fn replace(parent: &Tables<'_>, identity: &Identity) -> Option<Ledger
     let geometry =
         Geometry::fit(BYTES.peek()).filter(|geometry| geometry.total_bytes() == BYTES.peek())?;
     close_inherited();
-    let (ledger, control) = (
-        new_file(c"heapshim-ledger", BYTES.peek())?,
-        new_control(identity)?,
-    );
-    let memory = sys::map_shared(ledger, bytes, true).ok()?;
-    let identity = Identity {
-        control_inode: sys::file_identity(control).map_or(0, |(_, inode)| inode),
-        ..*identity
-    };
+    // The same tables at the same places: nothing smaller will do.
+    let same = |free: u64| (free >= BYTES.peek()).then_some(geometry);
+    let kept = kept_file::create(options, identity, same).map(|(file, _)| file);
+    let files = files(identity, BYTES.peek(), kept)?;
+    let memory = sys::map_shared(files.ledger, bytes, true).ok()?;
+    let identity = with_control(identity, files.control);
     Writer::create_forked(&region(memory, bytes), &geometry, &identity, parent).ok()?;
     // SAFETY: the ledger's own mapping; the same tables lie at the same places in the new file.
-    unsafe { sys::map_over(base, ledger, bytes) }.ok()?;
+    unsafe { sys::map_over(base, files.ledger, bytes) }.ok()?;
     // SAFETY: the temporary mapping; nothing of it is used after this.
     unsafe { sys::unmap(memory, bytes) };
     let writer = Writer::reopen(&region(base, bytes)).ok()?;
-    Some(finish(writer, ledger, control))
+    Some(finish(writer, &files, options))
 }
 
-fn finish(writer: Writer<'static>, ledger: Descriptor, control: Descriptor) -> LedgerFile {
-    let sealed = sys::seal(ledger, true).is_ok() && sys::seal(control, false).is_ok();
-    let [first, second] = [ledger, control].map(move_high);
+/// The ledger's file, which is `kept` or a memfd, and the control page's.
+fn files(identity: &Identity, bytes: u64, kept: Option<Descriptor>) -> Option<Files> {
+    let control = new_control(identity)?;
+    let ledger = match kept {
+        Some(file) => file,
+        None => new_file(c"heapshim-ledger", bytes)?,
+    };
+    Some(Files {
+        ledger,
+        control,
+        bytes,
+        kept: kept.is_some(),
+    })
+}
+
+fn with_control(identity: &Identity, control: Descriptor) -> Identity {
+    Identity {
+        control_inode: sys::file_identity(control).map_or(0, |(_, inode)| inode),
+        ..*identity
+    }
+}
+
+fn finish(writer: Writer<'static>, files: &Files, options: &Options) -> LedgerFile {
+    let sealed = files.kept || sys::seal(files.ledger, true).is_ok();
+    let sealed = sys::seal(files.control, false).is_ok() && sealed;
+    let [first, second] = [files.ledger, files.control].map(move_high);
     remember(&OURS[0], first);
     remember(&OURS[1], second);
     LedgerFile {
@@ -109,6 +145,7 @@ fn finish(writer: Writer<'static>, ledger: Descriptor, control: Descriptor) -> L
         ledger: first,
         control: second,
         sealed,
+        not_kept: options.directory.text().is_some() && !files.kept,
     }
 }
 

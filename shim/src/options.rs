@@ -23,6 +23,10 @@ pub(crate) struct Options {
     pub(crate) socket: Kept<108>,
     /// A file for complaints.
     pub(crate) log: Kept<256>,
+    /// The directory that is to keep the ledger, absolute; None: memory alone.
+    pub(crate) directory: Kept<256>,
+    /// The program's base name, for the ledger's in that directory.
+    pub(crate) name: Kept<64>,
     /// Bits of `Complaint`.
     pub(crate) complaints: u32,
 }
@@ -45,6 +49,14 @@ impl<const N: usize> Kept<N> {
         {
             place.copy_from_slice(value);
         }
+        kept
+    }
+
+    /// As much of a text as there is room for.
+    fn cut(text: &[u8]) -> Kept<N> {
+        let mut kept = Kept { bytes: [0; N] };
+        let places = kept.bytes.iter_mut().take(N - 1);
+        places.zip(text).for_each(|(to, from)| *to = *from);
         kept
     }
 
@@ -131,22 +143,33 @@ pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
     let without_python = stack
         .variable(b"HEAPSHIM_PYTHON")
         .is_some_and(|text| text.to_bytes() == b"off");
+    let directory = stack
+        .variable(b"HEAPSHIM_DIR")
+        .filter(|text| !text.is_empty());
+    let kept = Kept::new(directory.filter(|text| text.to_bytes().starts_with(b"/")));
+    if directory.is_some() && kept.text().is_none() {
+        complaints |= Complaint::Directory as u32;
+    }
     Options {
         enabled: named && !off,
         depth,
         python: !without_python,
         socket: Kept::new(stack.variable(b"HEAPSHIM_SOCKET")),
         log: Kept::new(stack.variable(b"HEAPSHIM_LOG")),
+        directory: kept,
+        name: Kept::cut(base_name(program)),
         complaints,
     }
 }
 
 fn is_named(names: &[u8], program: &[u8]) -> bool {
-    let base = program
-        .rsplit(|&byte| byte == b'/')
-        .next()
-        .unwrap_or(program);
-    names.split(|&byte| byte == b',').any(|name| name == base)
+    let mut names = names.split(|&byte| byte == b',');
+    names.any(|name| name == base_name(program))
+}
+
+fn base_name(program: &[u8]) -> &[u8] {
+    let mut parts = program.rsplit(|&byte| byte == b'/');
+    parts.next().unwrap_or(program)
 }
 
 fn number(digits: &[u8]) -> Option<usize> {

@@ -13,10 +13,10 @@ use crate::options::{InitialStack, Options};
 use crate::sys::{self, Descriptor};
 use crate::tracer::{self, Tracer};
 use crate::{
-    descriptors, filters, interpose, label, loader, objects, options, python, real, shadow, thread,
-    thread_word,
+    descriptors, filters, forks, interpose, label, loader, objects, options, python, real, shadow,
+    thread, thread_word,
 };
-use heapshim_ledger::layout::Complaint;
+use heapshim_ledger::layout::{Complaint, Header};
 use heapshim_ledger::modules::MAX_TEXT;
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
 use heapshim_ledger::writer::Identity;
@@ -140,6 +140,7 @@ fn begin() -> bool {
     real::prepare();
     descriptors::prepare();
     filters::prepare();
+    forks::prepare();
     label::prepare();
     interpose::OPERATORS
         .iter()
@@ -151,7 +152,7 @@ fn begin() -> bool {
         depth: u32::try_from(options.depth).unwrap_or(0),
         ..identity(&options)
     };
-    let Some(file) = ledger_file::create(&identity) else {
+    let Some(file) = ledger_file::create(&identity, &options) else {
         return complain(&options, b"no memory for the ledger");
     };
     if !shadow::prepare()
@@ -231,6 +232,9 @@ fn publish(file: &LedgerFile, options: &Options) -> bool {
     if !file.sealed {
         note(file, Complaint::Seal);
     }
+    if file.not_kept {
+        note(file, Complaint::Directory);
+    }
     if !register(options, Some([file.ledger, file.control])) {
         note(file, Complaint::Socket);
     }
@@ -265,11 +269,14 @@ fn register(options: &Options, files: Option<[Descriptor; 2]>) -> bool {
 /// charged to its site, and numbers may be negative.
 fn begin_again() -> bool {
     FORKED.put(1);
-    let Some(tracer) = tracer::get().filter(|_| !filters::is_filtered()) else {
+    let Some(tracer) = tracer::get() else {
         return false;
     };
     let options = &tracer.options;
     let header = tracer.writer.header;
+    if filters::is_filtered() {
+        return untracked_child(header);
+    }
     let identity = Identity {
         forked_from: header.identity.peek(),
         granule_shift: header.granule_shift.peek(),
@@ -277,11 +284,18 @@ fn begin_again() -> bool {
         complaints: options.complaints | header.complaints.peek() & INHERITED,
         ..identity(options)
     };
-    let Some(file) = ledger_file::replace(&tracer.writer, &identity) else {
+    let Some(file) = ledger_file::replace(&tracer.writer, &identity, options) else {
+        untracked_child(header);
         return complain(options, b"no ledger for a forked child");
     };
     thread::after_fork(tracer);
     publish(&file, options)
+}
+
+/// A child that may not have an account of its own says so in its parent's, which it still sees: one store, no system call.
+fn untracked_child(parent: &Header) -> bool {
+    tracer::note(parent, Complaint::Child);
+    false
 }
 
 /// This process goes untraced: said to the log and to `run`.

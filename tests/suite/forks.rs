@@ -158,3 +158,18 @@ fn lines_of(mark: &std::path::Path) -> Diff {
     let words = ["diff", "start", mark, "--format", "json"];
     Diff::read(&String::from_utf8(talk(&words).stdout).expect("UTF-8"))
 }
+
+/// Check that children made by a signal handler inside of malloc and free leave their parent's account exact: forks.c's handler interrupts a
+/// hook between any two of its instructions.
+#[test]
+fn forked_in_a_handler() {
+    let mut running = Target::c("forks_handler.c").arg("500").spawn();
+    running.mark("warm");
+    running.step(b"go");
+    let pairs = running.numbers()[0];
+    let diff = running.diff(&["warm", "now"]);
+    assert_eq!(diff.growth(), amount(0, 0));
+    assert_eq!(diff.total(), amount(33 * pairs, pairs), "{pairs} pairs");
+    diff.assert_adds_up();
+    assert!(running.finish().0.success());
+}

@@ -19,6 +19,7 @@ mod foreign;
 mod forks;
 mod heaptrack;
 mod inside;
+mod kept_ledgers;
 mod known_answer;
 mod limits;
 mod newcomer;

@@ -40,6 +40,40 @@ pub(crate) fn truncate(file: Descriptor, bytes: u64) -> Result<(), Errno> {
     .map(drop)
 }
 
+/// Makes a file of its owner's alone where none of that name is.
+pub(crate) fn create(path: &CStr) -> Option<Descriptor> {
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_NOCTTY;
+    open(path, flags)
+}
+
+/// Removes a file that `create` has made.
+pub(crate) fn remove(path: &CStr) {
+    let arguments = [signed(libc::AT_FDCWD), path.as_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: the path is a C string; the file is ours, and nobody was told of it yet.
+    let _ = unsafe { raw(libc::SYS_unlinkat, arguments) };
+}
+
+/// Takes room on the disk for a file's first bytes, so that no write to them through a mapping can find it full (SIGBUS).
+pub(crate) fn allocate(file: Descriptor, bytes: u64) -> Result<(), Errno> {
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    // SAFETY: only called on files of ours that nobody has mapped yet.
+    unsafe { raw(libc::SYS_fallocate, [file.number(), 0, 0, bytes, 0, 0]) }.map(drop)
+}
+
+/// Bytes that the file's disk has left for this user.
+pub(crate) fn free_bytes(file: Descriptor) -> u64 {
+    let mut disk = core::mem::MaybeUninit::<libc::statfs>::zeroed();
+    let arguments = [file.number(), disk.as_mut_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: fstatfs writes one struct statfs at the given place.
+    if unsafe { raw(libc::SYS_fstatfs, arguments) }.is_err() {
+        return 0;
+    }
+    // SAFETY: zeroed memory is a valid statfs, and so is what the call has written.
+    let disk = unsafe { disk.assume_init() };
+    let block = u64::try_from(disk.f_bsize).unwrap_or(0);
+    disk.f_bavail.saturating_mul(block)
+}
+
 /// Makes a file its owner's alone.
 pub(crate) fn owner_only(file: Descriptor) -> Result<(), Errno> {
     // SAFETY: changes the mode of a memfd of ours.

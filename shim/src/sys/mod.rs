@@ -12,8 +12,8 @@ mod signals;
 mod socket;
 
 pub(crate) use files::{
-    append_file, close, close_range, file_identity, memfd, move_up, owner_only, read_file,
-    read_link, seal, truncate,
+    allocate, append_file, close, close_range, create, file_identity, free_bytes, memfd, move_up,
+    owner_only, read_file, read_link, remove, seal, truncate,
 };
 pub(crate) use memory::{map_over, map_private, map_shared, readable, unmap, wipe_on_fork};
 pub(crate) use process::{

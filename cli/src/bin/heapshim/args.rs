@@ -136,7 +136,7 @@ pub(crate) struct Diff {
     /// Which process.
     #[command(flatten)]
     pub(crate) target: Target,
-    /// The first mark: start, last, a name, or a file *.heapmark [default: last, else start]
+    /// The first mark: start, last, a name, or a file *.heapmark, *.heapledger [default: last, else start]
     #[arg(value_name = "A", conflicts_with_all = ["period", "wait"])]
     pub(crate) from: Option<Word>,
     /// The second mark [default: now]

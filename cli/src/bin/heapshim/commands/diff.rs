@@ -5,6 +5,7 @@ use super::report;
 use crate::args::Diff as Args;
 use heapshim_cli::catalog::{Catalog, Word};
 use heapshim_cli::error::{Error, Kind};
+use heapshim_cli::kept;
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
 use heapshim_cli::store;
@@ -15,9 +16,14 @@ use std::thread;
 /// Finds or takes the two marks and prints the report.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     report::check(&args.report)?;
-    if let (Some(from @ (Word::Start | Word::File(_))), Some(Word::File(to))) =
-        (&args.from, &args.to)
-    {
+    let (from, to) = match (&args.from, &args.to) {
+        // A ledger is an account from its start: alone, it is what there is to see.
+        (Some(ledger @ Word::File(path)), None) if kept::is_ledger(path) => {
+            (Some(&Word::Start), Some(ledger))
+        }
+        (from, to) => (from.as_ref(), to.as_ref()),
+    };
+    if let (Some(from @ (Word::Start | Word::File(_))), Some(Word::File(to))) = (from, to) {
         let first = match from {
             Word::File(path) => Some(store::read_file(path)?),
             _ => None,
