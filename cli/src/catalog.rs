@@ -133,7 +133,8 @@ impl Catalog {
             .next("name two of its marks; `heapshim marks` lists them")
         })?;
         let memory = process::memory(session.pid());
-        let snapshot = snapshot::take(&session.reader()?, session.process()?, name, memory)?;
+        let mut snapshot = snapshot::take(&session.reader()?, session.process()?, name, memory)?;
+        session.made_code()?.name(&mut snapshot);
         Ok(Mark {
             snapshot,
             memory,
@@ -237,7 +238,8 @@ impl Catalog {
     fn inside(&self, number: u32) -> Option<Mark> {
         let session = self.session.as_ref()?;
         let (reader, process) = (session.reader().ok()?, session.process().ok()?);
-        let snapshot = snapshot::inside(&reader, process, number).ok()??;
+        let mut snapshot = snapshot::inside(&reader, process, number).ok()??;
+        session.made_code().ok()?.name(&mut snapshot);
         let memory = Memory {
             rss_bytes: snapshot.moment.rss_bytes,
             resident: snapshot.moment.resident,

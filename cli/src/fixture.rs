@@ -250,6 +250,7 @@ pub(crate) fn snapshot(identity: u64) -> Snapshot {
         codes: Vec::new(),
         threads: Vec::new(),
         modules: vec![module("/nowhere/server"), module("/nowhere/libheapshim.so")],
+        jit: std::collections::BTreeMap::new(),
         sites: [0, 1, 4, 3, 2, 6].map(site).to_vec(),
         frames,
         losses: Losses::default(),

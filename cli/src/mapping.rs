@@ -22,6 +22,7 @@ pub struct Mapping {
     base: NonNull<u8>,
     bytes: u64,
     inode: u64,
+    owner: u32,
 }
 
 // SAFETY: the mapping is read-only memory that is reached through `Region` alone, which is Send and Sync itself.
@@ -35,7 +36,7 @@ impl Mapping {
     /// # Errors
     /// `Damaged` where it is no sealed memfd, `Denied` where another user made it.
     pub fn new(fd: impl AsFd, object: impl fmt::Display) -> Result<Mapping, Error> {
-        let (bytes, inode) = check(fd.as_fd(), &object)?;
+        let (bytes, inode, owner) = check(fd.as_fd(), &object)?;
         let len = usize::try_from(bytes)
             .map_err(|_| Error::new(Kind::Damaged, &object, "its account is too large"))?;
         // SAFETY: no address is asked for, so that no other mapping is touched; the memory is only read, and only as atomics.
@@ -53,7 +54,12 @@ impl Mapping {
             mapped.map_err(|errno| Error::io(&object, "its account was not mapped", errno))?;
         let base = NonNull::new(mapped.cast())
             .ok_or_else(|| Error::new(Kind::Failed, &object, "its account was mapped at 0"))?;
-        Ok(Mapping { base, bytes, inode })
+        Ok(Mapping {
+            base,
+            bytes,
+            inode,
+            owner,
+        })
     }
 
     /// Zeroed memory of our own, to copy a ledger into (`kept`).
@@ -104,6 +110,12 @@ impl Mapping {
     pub fn inode(&self) -> u64 {
         self.inode
     }
+
+    /// The user that the target was when it made the ledger.
+    #[must_use]
+    pub fn owner(&self) -> u32 {
+        self.owner
+    }
 }
 
 impl Drop for Mapping {
@@ -114,7 +126,7 @@ impl Drop for Mapping {
     }
 }
 
-fn check(fd: BorrowedFd<'_>, object: &dyn fmt::Display) -> Result<(u64, u64), Error> {
+fn check(fd: BorrowedFd<'_>, object: &dyn fmt::Display) -> Result<(u64, u64, u32), Error> {
     let wrong = |problem| Error::new(Kind::Damaged, object, problem);
     let stat = rustix::fs::fstat(fd)
         .map_err(|errno| Error::io(object, "its account was not read", errno))?;
@@ -138,7 +150,7 @@ fn check(fd: BorrowedFd<'_>, object: &dyn fmt::Display) -> Result<(u64, u64), Er
     if bytes == 0 || bytes > MAX_BYTES {
         return Err(wrong("its account has no size that one can have"));
     }
-    Ok((bytes, stat.st_ino))
+    Ok((bytes, stat.st_ino, stat.st_uid))
 }
 
 fn is_sealed(fd: BorrowedFd<'_>) -> bool {

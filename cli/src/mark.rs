@@ -225,6 +225,7 @@ mod tests {
             }],
             frames: frames(),
             threads: vec!["worker-#".into()],
+            jit: [(u64::MAX, "JS:*läuft /a.js:1:2".into())].into(),
             sites: vec![
                 Site {
                     frame: 0,

@@ -11,6 +11,7 @@
 
 use crate::resident::Resident;
 use heapshim_ledger::codes::PythonFrame;
+use std::collections::BTreeMap;
 
 /// A point in time as the user named it, and how the process stood there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,6 +198,8 @@ pub struct Snapshot {
     pub threads: Vec<String>,
     /// The trie, by node id.
     pub frames: Vec<Frame>,
+    /// Names of code that was made at run time, by the frame's value: what its runtime said of it at this moment.
+    pub jit: BTreeMap<u64, String>,
     /// The account, by site id.
     pub sites: Vec<Site>,
     /// What is not in it.

@@ -116,6 +116,14 @@ pub fn own_pid(pid: u32) -> Option<u32> {
         .ok()
 }
 
+/// The user whose rights it has.
+#[must_use]
+pub fn effective_user(pid: u32) -> Option<u32> {
+    let status = read(pid, "status")?;
+    let users = field(&status, "Uid:")?;
+    users.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
 /// Resident memory now.
 #[must_use]
 pub fn memory(pid: u32) -> Memory {
@@ -226,6 +234,8 @@ mod tests {
         assert!(all().contains(&pid));
         assert!(start_ticks(pid).is_some());
         assert_eq!(own_pid(pid), Some(pid));
+        let user = rustix::process::geteuid().as_raw();
+        assert_eq!(effective_user(pid), Some(user));
         assert!(comm(pid).is_some());
         assert!(exe(pid).is_some_and(|exe| exe.starts_with('/')));
         assert!(cmdline(pid).is_some());

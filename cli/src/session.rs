@@ -10,8 +10,9 @@ use crate::error::{Error, Kind};
 use crate::mapping::Mapping;
 use crate::model::Process;
 use crate::nearest::nearest;
-use crate::process;
+use crate::process::{self, Origin};
 use crate::shell;
+use crate::symbolize::MapFile;
 use heapshim_ledger::Reader;
 use heapshim_ledger::modules::MAX_TEXT;
 use heapshim_ledger::sync::Word;
@@ -74,6 +75,21 @@ impl Session {
     /// `Damaged`, with what is wrong.
     pub fn reader(&self) -> Result<Reader<'_>, Error> {
         self.mapping.reader(self.object())
+    }
+
+    /// Where it names the code that it makes at run time. Of one that has ended, the root directory is not known, and taken for ours.
+    ///
+    /// # Errors
+    /// `Damaged`, with what is wrong.
+    pub fn made_code(&self) -> Result<MapFile, Error> {
+        let reader = self.reader()?;
+        let now = process::effective_user(self.pid);
+        Ok(MapFile {
+            root: Origin::of(self.pid).root.filter(|root| root.exists()),
+            pid: reader.header.pid.peek(),
+            owners: now.into_iter().chain([self.mapping.owner()]).collect(),
+            since_unix_ns: reader.header.start_unix_ns.peek(),
+        })
     }
 
     /// Who it is: /proc's words where it still runs, else the ledger's.

@@ -19,6 +19,7 @@ use heapshim_ledger::modules::{MAX_TEXT, ModuleId};
 use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::Word;
 use heapshim_ledger::{Error as LedgerError, Reader};
+use std::collections::BTreeMap;
 
 /// How much larger than today's largest a ledger's tables may be before they are taken for hostile.
 const ROOM: u32 = 4;
@@ -162,6 +163,7 @@ fn assemble(
         codes,
         threads,
         frames,
+        jit: BTreeMap::new(), // `symbolize::jit` knows
         sites,
         losses,
         complaints: reader.header.complaints.peek(),

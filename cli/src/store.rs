@@ -266,6 +266,7 @@ mod tests {
             codes: vec![],
             threads: vec![],
             frames: vec![root],
+            jit: std::collections::BTreeMap::new(),
             sites: vec![],
             losses: Losses::default(),
             complaints: 0,

@@ -71,7 +71,10 @@ impl<'a> Subject<'a> {
         if let Some((end, text)) = self.embedded {
             sources.embed(end, text);
         }
-        for mark in self.from.into_iter().chain([self.to]) {
+        let mut marks: Vec<&Mark> = self.from.into_iter().chain([self.to]).collect();
+        marks.sort_by_key(|mark| mark.snapshot.moment.unix_ns);
+        for mark in marks {
+            symbolizer.carry_made(&mark.snapshot);
             if let Some(bundle) = &mark.bundle {
                 symbolizer.carry(&mark.snapshot, &bundle.records);
                 sources.carry(&bundle.lines);

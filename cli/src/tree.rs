@@ -169,7 +169,9 @@ fn exit_mark(held: &Held, exit: Option<Exit>) -> Result<Mark, Error> {
         ..held.process.clone()
     };
     let memory = Memory::default();
-    let snapshot: Snapshot = snapshot::take(&held.session.reader()?, process, "exit", memory)?;
+    let session = &held.session;
+    let mut snapshot: Snapshot = snapshot::take(&session.reader()?, process, "exit", memory)?;
+    session.made_code()?.name(&mut snapshot);
     Ok(Mark {
         snapshot,
         memory,

@@ -191,6 +191,12 @@ impl Row {
         self.json["file"].as_str()?.rsplit('/').next()
     }
 
+    /// The row as it stands in the report.
+    #[must_use]
+    pub fn json(&self) -> &Value {
+        &self.json
+    }
+
     /// Growth between the two marks.
     #[must_use]
     pub fn growth(&self) -> Amount {

@@ -22,6 +22,7 @@ mod inside;
 mod kept_ledgers;
 mod known_answer;
 mod limits;
+mod made_code;
 mod newcomer;
 mod oracles;
 mod passing_through;

@@ -60,6 +60,7 @@ pub struct Table {
     loader_modules: Names,
     interpreter_modules: Names,
     python_files: Names,
+    runtime_code: Names,
     foreign_files: Names,
     foreign_modules: Names,
     foreign_functions: Names,
@@ -108,6 +109,7 @@ impl Table {
             loader_modules: Names::default(),
             interpreter_modules: Names::default(),
             python_files: Names::default(),
+            runtime_code: Names::default(),
             foreign_files: Names::default(),
             foreign_modules: Names::default(),
             foreign_functions: Names::default(),
@@ -143,6 +145,7 @@ impl Table {
             "[foreign modules]" => &mut self.foreign_modules,
             "[foreign functions]" => &mut self.foreign_functions,
             "[interpreter modules]" => &mut self.interpreter_modules,
+            "[runtime code]" => &mut self.runtime_code,
             "[python files]" => &mut self.python_files,
             _ => return None,
         })
@@ -167,6 +170,8 @@ impl Table {
         }
         let is_plumbing = module.is_some_and(|name| self.library_modules.contains(name))
             || self.is_loader(frame)
+            || frame.language == Language::Jit
+                && function.is_some_and(|name| self.runtime_code.contains(name))
             || function.is_some_and(|name| self.is_plumbing(name, frame))
             || frame
                 .file
@@ -232,7 +237,8 @@ impl Table {
     /// the program's own. Asked of frames of class `Own` alone.
     #[must_use]
     pub fn is_foreign(&self, frame: &SymbolFrame) -> bool {
-        if frame.language == Language::Python || named(&self.owned, frame) {
+        let is_script = matches!(frame.language, Language::Python | Language::Jit);
+        if is_script || named(&self.owned, frame) {
             return false;
         }
         match (&frame.file, frame.line) {

@@ -257,6 +257,10 @@ fn key(by: By, frame: &SymbolFrame) -> Key {
         (By::Line, Some(file), None, _) if frame.language == Language::Python => {
             Key::Line(file.clone(), 0)
         }
+        // Code that was made at run time moves, and is made anew.
+        (By::Line, file, None, Some(function)) if frame.language == Language::Jit => {
+            Key::Function(file.clone().unwrap_or_default(), function.clone())
+        }
         _ => address(),
     }
 }

@@ -12,6 +12,7 @@ use crate::model::{
 use crate::process::Memory;
 use crate::resident::Resident;
 use crate::symbolize::records::{self, Record, write as write_records};
+use std::collections::BTreeMap;
 
 const PROCESS: u32 = 1;
 const MOMENT: u32 = 2;
@@ -26,6 +27,8 @@ const CODES: u32 = 8;
 const THREADS: u32 = 9;
 /// What resident memory is made of; only marks that know it have it.
 const RESIDENT: u32 = 10;
+/// Names of code that was made at run time; only marks that know any have it.
+const JIT: u32 = 11;
 /// Only marks taken with `--bundle` have these two.
 const SYMBOLS: u32 = 16;
 const SOURCES: u32 = 17;
@@ -55,6 +58,7 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
         codes,
         threads,
         frames,
+        jit,
         sites,
         losses,
         complaints,
@@ -101,6 +105,9 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
     if let Some(resident) = &moment.resident {
         sections.push(section(RESIDENT, &|out| write_resident(out, resident)));
     }
+    if !jit.is_empty() {
+        sections.push(section(JIT, &|out| write_jit(out, jit)));
+    }
     if let Some(bundle) = &mark.bundle {
         sections.push(section(SYMBOLS, &|out| write_records(out, &bundle.records)));
         sections.push(section(SOURCES, &|out| {
@@ -128,6 +135,10 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
     };
     let threads = match find(THREADS) {
         Ok(bytes) => read_list(bytes, 4, |bytes, _| Ok(bytes.text()?))?,
+        Err(_) => Vec::new(),
+    };
+    let jit = match find(JIT) {
+        Ok(bytes) => read_list(bytes, 12, |bytes, _| Ok((bytes.u64()?, bytes.text()?)))?,
         Err(_) => Vec::new(),
     };
     let process = Process {
@@ -177,6 +188,7 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         codes,
         threads,
         frames,
+        jit: jit.into_iter().collect(),
         sites,
         losses,
         complaints,
@@ -200,6 +212,14 @@ fn read_list<T>(
     match bytes.left() {
         0 => entries,
         _ => entries.and(Err(Damage::Length)),
+    }
+}
+
+fn write_jit(out: &mut Writer, jit: &BTreeMap<u64, String>) {
+    out.len(jit.len());
+    for (address, name) in jit {
+        out.u64(*address);
+        out.blob(name.as_bytes());
     }
 }
 

@@ -9,6 +9,7 @@
 
 use crate::model::{Frame, FrameKind, Module, Snapshot};
 use crate::symbolize::contain::contained;
+use crate::symbolize::jit::jit_frame;
 use crate::symbolize::kept::{Answers, Kept};
 use crate::symbolize::live::Live;
 use crate::symbolize::module::{OpenModule, failure};
@@ -69,6 +70,8 @@ pub struct Symbolizer {
     seen: HashMap<u64, Vec<Option<Seen>>>,
     /// By process, code object and line: what the interpreter has said.
     scripts: HashMap<(u64, u32, u32), Rc<[SymbolFrame]>>,
+    /// By process and address: what the snapshots together know of code that was made at run time.
+    made: HashMap<(u64, u64), Rc<[SymbolFrame]>>,
 }
 
 /// A module, opened when something is asked of it that is not known yet.
@@ -98,6 +101,7 @@ impl Symbolizer {
             known: HashMap::new(),
             seen: HashMap::new(),
             scripts: HashMap::new(),
+            made: HashMap::new(),
         }
     }
 
@@ -158,7 +162,7 @@ impl Symbolizer {
                 }
             }
             FrameKind::Python => return self.python(snapshot, frame),
-            FrameKind::Unknown => Reason::UnknownModule,
+            FrameKind::Unknown => return self.made(snapshot, frame),
             FrameKind::Truncated => Reason::Truncated(frame.value),
             FrameKind::Full => Reason::Full,
             FrameKind::Nested => Reason::Nested,
@@ -178,6 +182,31 @@ impl Symbolizer {
         let key = (snapshot.process.identity, id, line);
         let frames = self.scripts.entry(key);
         Rc::clone(frames.or_insert_with(|| Rc::new([python_frame(code, line, directory)])))
+    }
+
+    /// Code in no module: what makes it may have said which.
+    fn made(&mut self, snapshot: &Snapshot, frame: &Frame) -> Rc<[SymbolFrame]> {
+        let key = (snapshot.process.identity, frame.value);
+        if let Some(frames) = self.made.get(&key) {
+            return Rc::clone(frames);
+        }
+        let directory = Some(&*snapshot.process.directory).filter(|_| !self.options.as_named);
+        let name = snapshot.jit.get(&frame.value);
+        Rc::new([name.map_or_else(
+            || SymbolFrame::unresolved(Reason::UnknownModule, frame.value),
+            |name| jit_frame(name, frame.value, directory),
+        )])
+    }
+
+    /// Takes the names that a snapshot has of code made at run time for those of the whole process, also where another snapshot knows
+    /// none or others: called for one after the other, the oldest first.
+    pub fn carry_made(&mut self, snapshot: &Snapshot) {
+        let directory = Some(&*snapshot.process.directory).filter(|_| !self.options.as_named);
+        for (&address, name) in &snapshot.jit {
+            let frame = jit_frame(name, address, directory);
+            let key = (snapshot.process.identity, address);
+            self.made.insert(key, Rc::new([frame]));
+        }
     }
 
     /// Takes what a snapshot's mark carries for granted.

@@ -4,7 +4,8 @@
 //! did not), `cache` (which module, which address, asked once), `kept` (the answers of earlier runs), `records` (answers as bytes),
 //! `module` (all that there is of one), `elf` (a file's sections), `inflate`, `dwarf` (lines and inlined functions), `split` (their parts
 //! in other files), `symbols` (names where there is no more), `separate` (debug files that lie elsewhere), `lines` (whether a module
-//! has any, for `doctor`), `live` and `image` (what a running target still has), `python` (what an interpreter has said itself),
+//! has any, for `doctor`), `live` and `image` (what a running target still has), `python` (what an interpreter has said itself), `jit` (what
+//! others say of the code that they make),
 //! `demangle` and `outline`, `open`, `progress`.
 //!
 //! The files are named by the target, which may be hostile: nothing here trusts a size, an offset or a path, an address that
@@ -24,6 +25,7 @@ mod elf;
 mod frame;
 mod image;
 mod inflate;
+mod jit;
 mod kept;
 mod lines;
 mod live;
@@ -39,6 +41,7 @@ mod symbols;
 
 pub use cache::{Options, Symbolizer};
 pub use frame::{Language, Reason, Stack, SymbolFrame};
+pub use jit::MapFile;
 pub use kept::kept_directory;
 pub use lines::{Lines, lines_of};
 pub use open::{open_regular, resolve_in};

@@ -1,0 +1,122 @@
+//! Code that is made at run time: named by /tmp/perf-PID.map, in marks also when the process and its map are gone.
+
+use heapshim_tests::{Amount, Diff, Row, Running, Target, fresh_directory, talk};
+use serde_json::Value;
+
+/// The rows whose frame is code that was made.
+fn made(diff: &Diff) -> Vec<Row> {
+    let mut rows = diff.rows();
+    rows.retain(|row| row.json()["language"] == "jit");
+    rows
+}
+
+fn amount(bytes: i64, blocks: i64) -> Amount {
+    Amount { bytes, blocks }
+}
+
+/// The row of a function, as the report has it: file, line, growth.
+fn row_of(diff: &Diff, function: &str) -> (Value, Value, Amount) {
+    let rows = made(diff);
+    let row = rows.iter().find(|row| row.function() == Some(function));
+    let row = row.unwrap_or_else(|| panic!("no {function} in\n{}", diff.listing()));
+    (
+        row.json()["file"].clone(),
+        row.json()["line"].clone(),
+        row.growth(),
+    )
+}
+
+/// Asserts what made.c leaks in one step: by its names, exactly.
+fn assert_named(diff: &Diff) {
+    assert_eq!(
+        row_of(diff, "leak"),
+        ("/srv/made.js".into(), 7.into(), amount(3003, 3))
+    );
+    assert_eq!(
+        row_of(diff, "app.Cache.put"),
+        (Value::Null, Value::Null, amount(385, 5))
+    );
+    assert_eq!(made(diff).len(), 2, "{}", diff.listing());
+    let mut others = diff.rows();
+    others.retain(|row| {
+        row.json()["stack"]
+            .to_string()
+            .contains("in no known module")
+    });
+    let growth: Vec<Amount> = others.iter().map(Row::growth).collect();
+    assert_eq!(growth, [amount(13, 1)], "{}", diff.listing());
+    diff.assert_adds_up();
+}
+
+/// The program with its map, marked, and one step further.
+fn leaking() -> Running {
+    let mut running = Target::c("made.c").spawn();
+    running.mark("before");
+    running.step(b"go");
+    running
+}
+
+/// Check that each piece of code has its name, the latest that it was given, with file and line where the name has them, to the byte; and
+/// that what no map names is a row without a name.
+#[test]
+fn named() {
+    let mut running = leaking();
+    assert_named(&running.diff(&["before", "now"]));
+    running.step(b"unlink");
+}
+
+/// Check that a mark keeps the names that it was taken with: read when the map is gone, when the process is, and beside a mark that knows
+/// none.
+#[test]
+fn kept_in_marks() {
+    let mut running = leaking();
+    let marks = fresh_directory("marks");
+    let paths = ["before", "named", "nameless"].map(|name| marks.join(format!("{name}.heapmark")));
+    let paths = paths.each_ref().map(|path| path.to_str().expect("UTF-8"));
+    let pid = running.pid().to_string();
+    let mark = |path: &str| drop(talk(&["mark", "-p", &pid, "-o", path]));
+    mark(paths[1]);
+    running.step(b"unlink");
+    mark(paths[2]);
+    let table = running.table(&["before", "now"]);
+    assert!(!table.contains("leak"), "{table}");
+    assert!(running.finish().0.success());
+    let diff = |from: &str, to: &str| {
+        let json = talk(&["diff", from, to, "--format", "json"]).stdout;
+        Diff::read(&String::from_utf8(json).expect("UTF-8"))
+    };
+    for last in &paths[1..] {
+        let since_start = diff("start", last);
+        assert!(since_start.growth().bytes >= 3401);
+        if *last == paths[1] {
+            assert_eq!(row_of(&since_start, "leak").2, amount(3003, 3));
+        } else {
+            assert!(made(&since_start).is_empty(), "{}", since_start.listing());
+        }
+    }
+    let both = diff(paths[1], paths[2]);
+    let row = made(&both)
+        .into_iter()
+        .find(|row| row.function() == Some("leak"));
+    assert_eq!(
+        row.map(|row| row.live()),
+        Some(amount(3003, 3)),
+        "{}",
+        both.listing()
+    );
+}
+
+/// Check that the report that `run` prints at the end, when the process is gone, has the names.
+#[test]
+fn named_after_the_end() {
+    let file = fresh_directory("report").join("report");
+    let file = file.to_str().expect("UTF-8");
+    let mut running = Target::c("made.c").spawn_under_run(&["--format", "json", "-o", file]);
+    running.step(b"go");
+    assert!(running.finish().0.success());
+    let diff = Diff::read(&std::fs::read_to_string(file).expect("a report"));
+    let map = format!("/tmp/perf-{}.map", diff.json()["target"]["pid"]);
+    std::fs::remove_file(map).expect("its map");
+    assert_eq!(row_of(&diff, "leak").2, amount(3003, 3));
+    assert_eq!(row_of(&diff, "app.Cache.put").2, amount(385, 5));
+}
