@@ -22,7 +22,7 @@ pub struct Mapping {
     base: NonNull<u8>,
     bytes: u64,
     inode: u64,
-    owner: u32,
+    owner: Option<u32>,
 }
 
 // SAFETY: the mapping is read-only memory that is reached through `Region` alone, which is Send and Sync itself.
@@ -58,7 +58,7 @@ impl Mapping {
             base,
             bytes,
             inode,
-            owner,
+            owner: Some(owner),
         })
     }
 
@@ -75,6 +75,7 @@ impl Mapping {
             base,
             bytes,
             inode: 0,
+            owner: None,
         })
     }
 
@@ -111,9 +112,9 @@ impl Mapping {
         self.inode
     }
 
-    /// The user that the target was when it made the ledger.
+    /// The user that the target was when it made the ledger; None for a copy.
     #[must_use]
-    pub fn owner(&self) -> u32 {
+    pub fn owner(&self) -> Option<u32> {
         self.owner
     }
 }

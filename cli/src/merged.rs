@@ -7,7 +7,7 @@
 //! what is live twice. Blocks that a forked child inherited count in the process that allocated them, and once.
 
 use crate::model::{Code, Counters, Frame, FrameKind, Losses, Module, Process, Site, Snapshot};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
 /// A module, whatever it was loaded at.
@@ -17,6 +17,9 @@ type CodeKey = (String, String, u32);
 /// A node in the merged trie.
 type NodeKey = (u32, FrameKind, Option<u32>, u64);
 
+/// How many names code made at run time may have at one address, one a process: addresses end at 2^48, those behind tell them apart.
+const PLACES: u64 = 256;
+
 /// What has been merged so far.
 #[derive(Debug, Default)]
 pub struct Merged {
@@ -25,6 +28,8 @@ pub struct Merged {
     codes: HashMap<CodeKey, u32>,
     threads: HashMap<String, u32>,
     nodes: HashMap<NodeKey, u32>,
+    /// By address: what code that was made at run time is called there, in the first account that has it.
+    made: HashMap<u64, Option<String>>,
     sites: HashMap<u32, usize>,
     processes: usize,
 }
@@ -116,6 +121,7 @@ impl Merged {
         let value = match frame.kind {
             FrameKind::Python => self.python(whole, of, frame),
             FrameKind::Thread => self.thread(whole, of, frame),
+            FrameKind::Unknown => self.made(whole, of, frame.value),
             _ => frame.value,
         };
         let key = (parent, frame.kind, module, value);
@@ -125,6 +131,23 @@ impl Merged {
             module,
             value,
         })
+    }
+
+    /// The address of code in no module. Where another process has code of another name there, one that no code has: past all that can be.
+    fn made(&mut self, whole: &mut Snapshot, of: &Snapshot, value: u64) -> u64 {
+        let name = of.jit.get(&value);
+        let places = (0..PLACES).map(|nth| value.wrapping_add(nth << 48));
+        let is_free = |place: &u64| {
+            self.made
+                .get(place)
+                .is_none_or(|known| known.as_ref() == name)
+        };
+        let value = places.into_iter().find(is_free).unwrap_or(value);
+        if let Some(name) = name {
+            whole.jit.insert(value, name.clone());
+        }
+        self.made.insert(value, name.cloned());
+        value
     }
 
     fn module(&mut self, whole: &mut Snapshot, of: &Snapshot, id: u32) -> Option<u32> {
@@ -193,6 +216,7 @@ fn empty(one: &Snapshot) -> Snapshot {
         codes: Vec::new(),
         threads: Vec::new(),
         frames: vec![root],
+        jit: BTreeMap::new(),
         sites: vec![unused],
         losses: Losses::default(),
         complaints: 0,
@@ -297,6 +321,7 @@ mod tests {
             }],
             threads: vec!["main".to_owned()],
             frames,
+            jit: BTreeMap::new(),
             sites: sites.iter().map(site).collect(),
             losses: Losses {
                 nested_events: 1,
@@ -361,6 +386,35 @@ mod tests {
                 .into_iter()
                 .all(|(id, frame)| (frame.parent as usize) < id)
         );
+    }
+
+    /// Check that code made at run time that two processes have at one address keeps each its name, or its having none.
+    #[test]
+    fn made_code() {
+        let unknown = node(0, FrameKind::Unknown, None, 0x1000);
+        let one = |pid, name: Option<&str>| {
+            let frames = vec![node(0, FrameKind::Root, None, 0), unknown];
+            let mut one = account(pid, vec![], frames, &[(1, 8)]);
+            one.jit = name
+                .map(|name| (0x1000, name.to_owned()))
+                .into_iter()
+                .collect();
+            one
+        };
+        let mut merged = Merged::default();
+        for (pid, name) in [(1, None), (2, Some("f")), (3, Some("g")), (4, Some("f"))] {
+            merged.add(&one(pid, name));
+        }
+        let whole = merged.finish(None).expect("four");
+        let name = |site: &Site| {
+            let frame = whole.frames[site.frame as usize];
+            (
+                whole.jit.get(&frame.value).map(String::as_str),
+                site.counters.allocated_blocks,
+            )
+        };
+        let found: Vec<_> = whole.sites[1..].iter().map(name).collect();
+        assert_eq!(found, [(None, 1), (Some("f"), 2), (Some("g"), 1)]);
     }
 
     /// Check that codes of the same file, name and line are one, and keep each frame's line.

@@ -87,7 +87,7 @@ impl Session {
         Ok(MapFile {
             root: Origin::of(self.pid).root.filter(|root| root.exists()),
             pid: reader.header.pid.peek(),
-            owners: now.into_iter().chain([self.mapping.owner()]).collect(),
+            owners: now.into_iter().chain(self.mapping.owner()).collect(),
             since_unix_ns: reader.header.start_unix_ns.peek(),
         })
     }
