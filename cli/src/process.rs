@@ -69,6 +69,14 @@ pub fn start_ticks(pid: u32) -> Option<u64> {
     fields.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
+/// Its parent.
+#[must_use]
+pub fn parent(pid: u32) -> Option<u32> {
+    let stat = read(pid, "stat")?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
 /// `/proc/PID/comm`.
 #[must_use]
 pub fn comm(pid: u32) -> Option<String> {

@@ -3,8 +3,8 @@
 //! Called by `child`. The shim connects to an abstract socket whose name stands in its environment and sends one message: 16 bytes
 //! (magic, version, pid, parent's pid: little-endian u32) with the descriptors of ledger and control page, or with none where it could not
 //! make them. So an account outlives
-//! its process, however that ends. Only our own user (and root) is listened to; whose ledger it is says the kernel, not the
-//! message. Invariants: one `Held` per pid, that of its last traced exec image; nothing here blocks; a peer that never speaks costs one of
+//! its process, however that ends. Only our own user and root are listened to, and by root also those of its tree that have dropped its rights and
+//! executed another program; whose ledger it is says the kernel, not the message. Invariants: one `Held` per pid, that of its last traced exec image; nothing here blocks; a peer that never speaks costs one of
 //! [`MAX_SILENT`] places.
 //!
 //! Not noticed: a process that executes a program that cannot be traced (static, setuid). What is held of it is then the account of
@@ -33,6 +33,8 @@ const MAGIC: u32 = 0x4853_4d31;
 const VERSION: u32 = 1;
 /// Connections that are waiting to be told something. More than a fork bomb's worth of processes at one instant on a small machine.
 const MAX_SILENT: usize = 1024;
+/// How far up a process's ancestors are looked at: no tree is as deep, and each is a file of /proc.
+const MAX_ANCESTORS: usize = 64;
 /// Processes that may be waiting to be accepted: what the kernel allows at most.
 const BACKLOG: i32 = 4096;
 
@@ -154,11 +156,25 @@ impl Gather {
     }
 
     fn welcome(&mut self, connection: OwnedFd) {
-        if let Some(pid) = trusted_peer(&connection)
-            && self.silent.len() < MAX_SILENT
-        {
-            self.silent.push((connection, pid));
+        let Some(peer) = peer(&connection).filter(|_| self.silent.len() < MAX_SILENT) else {
+            return;
+        };
+        let us = rustix::process::geteuid();
+        let trusted = peer.user == us.as_raw() || peer.user == 0;
+        if trusted || us.is_root() && self.is_of_the_tree(peer.pid) {
+            self.silent.push((connection, peer.pid));
         }
+    }
+
+    /// True for a process whose ledger we hold, that executes another program as another user, and for those that we or they have started.
+    fn is_of_the_tree(&self, pid: u32) -> bool {
+        let known = |pid: u32| {
+            let ticks = process::start_ticks(pid);
+            let is_it = |held: &Held| held.session.pid() == pid && held.start_ticks == ticks;
+            pid == std::process::id() || ticks.is_some() && self.held.iter().any(is_it)
+        };
+        let line = std::iter::successors(Some(pid), |&pid| process::parent(pid));
+        line.take(MAX_ANCESTORS).any(known)
     }
 
     /// Out of descriptors: from now on those that we hold are looked up in /proc. False where there was none to give.
@@ -255,9 +271,14 @@ fn message(connection: &OwnedFd) -> Message {
     ledger.map_or(Message::Untraced, Message::Ledger)
 }
 
-/// The peer's pid where it runs as our user or as root. Not rustix's: a peer outside our pid namespace has pid 0, which its type
-/// cannot hold.
-fn trusted_peer(connection: &OwnedFd) -> Option<u32> {
+/// Who is at the other end, by the kernel's word.
+struct Peer {
+    pid: u32,
+    user: u32,
+}
+
+/// The peer; None where it has no pid here. Not rustix's: a peer outside our pid namespace has pid 0, which its type cannot hold.
+fn peer(connection: &OwnedFd) -> Option<Peer> {
     let mut peer = libc::ucred {
         pid: 0,
         uid: u32::MAX,
@@ -275,8 +296,10 @@ fn trusted_peer(connection: &OwnedFd) -> Option<u32> {
             &raw mut len,
         )
     };
-    let ours = peer.uid == rustix::process::geteuid().as_raw() || peer.uid == 0;
-    (failed == 0 && ours && peer.pid > 0).then(|| peer.pid.cast_unsigned())
+    (failed == 0 && peer.pid > 0).then(|| Peer {
+        pid: peer.pid.cast_unsigned(),
+        user: peer.uid,
+    })
 }
 
 #[cfg(test)]

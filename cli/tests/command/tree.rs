@@ -1,6 +1,6 @@
 //! Trees of processes.
 
-use crate::place::{Place, said, text};
+use crate::place::{Place, said, skip, text};
 
 /// Check that of 500 short children each is counted, and none twice.
 #[test]
@@ -82,4 +82,31 @@ fn merged_table() {
         "{table}"
     );
     assert!(!table.contains("--save DIR"), "{table}");
+}
+
+/// Check that root's `run` reports a program that was executed after the rights were dropped, and not the account from before.
+#[test]
+fn rights_dropped_before_exec() {
+    let place = Place::new("dropped");
+    if !rustix::process::geteuid().is_root() {
+        return skip("root");
+    }
+    let program = place.keeper();
+    let (line, report) = (place.word("line"), place.word("report.json"));
+    std::fs::write(&line, "a line\n").expect("written");
+    let drop = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+    ];
+    let words = ["run", "--format", "json", "-o", &report, "--"];
+    let mut command = place.command(&[&words[..], &drop, &[&program]].concat());
+    let stdin = std::fs::File::open(&line).expect("opened");
+    let output = command.stdin(stdin).output().expect("run");
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    let json = std::fs::read_to_string(&report).expect("a report");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["target"]["name"], "keeper", "{json}");
+    assert_eq!(json["growth_bytes"], 1009, "{json}");
 }
