@@ -65,8 +65,10 @@ impl Mode {
         let is_python = |frame: &&SymbolFrame| frame.language == Language::Python;
         let python: Vec<&SymbolFrame> = stack.iter().filter(is_python).collect();
         if !self.prefers_python() || python.is_empty() {
+            let mut asking = Asking::default();
             let charged = |frame: &&SymbolFrame| {
-                !frame.is_mark() && charges(self, table, table.class(frame), frame)
+                let class = asking.class(table, frame);
+                !frame.is_mark() && charges(self, table, class, frame)
             };
             return stack.iter().filter(charged).cloned().collect();
         }
@@ -110,7 +112,7 @@ where
                 }
                 continue;
             }
-            let class = table.class(frame);
+            let class = search.asking.class(table, frame);
             if charges(mode, table, class, frame) {
                 let blamed = search.blamed(table, frame);
                 if mode == Mode::Innermost || !table.is_foreign(frame) {
@@ -137,9 +139,29 @@ fn is_own_native(table: &Table, frame: &SymbolFrame) -> bool {
     frame.language != Language::Python && !table.is_interpreter(frame)
 }
 
+/// Whether all frames so far merely ask an allocator: then one more that does nothing but ask is one of them.
+#[derive(Debug, Default)]
+struct Asking {
+    has_ended: bool,
+}
+
+impl Asking {
+    /// What a frame is, asked of one after the other, innermost first.
+    fn class(&mut self, table: &Table, frame: &SymbolFrame) -> Class {
+        let class = table.class(frame);
+        let is_wrapper = !self.has_ended && table.is_wrapper(frame);
+        self.has_ended |= !is_wrapper && class != Class::Allocator;
+        if is_wrapper && class == Class::Own {
+            return Class::Plumbing;
+        }
+        class
+    }
+}
+
 /// What was passed over so far.
 #[derive(Debug, Default)]
 struct Search {
+    asking: Asking,
     /// The frame passed over last: the outermost so far.
     inside: Option<SymbolFrame>,
     /// What is charged when nothing else is left: the innermost frame outside the malloc family, else the outermost.
@@ -234,6 +256,42 @@ mod tests {
         let stack = [malloc.clone(), wrapper, app.clone()];
         assert_eq!(blamed(Mode::App, &stack), row("conn_new", Some("xmalloc")));
         assert_eq!(blamed(Mode::App, &[malloc, app]), row("conn_new", None));
+    }
+
+    /// Check that what is seen to be a wrapper is one where all that it calls merely asks an allocator, and only there.
+    #[test]
+    fn wrappers_are_seen_from_inside() {
+        let wrapper = |name: &str| SymbolFrame {
+            wrapper: true,
+            ..c_frame(name, "/src/memory.c", 9)
+        };
+        let malloc = c_frame("malloc", "/usr/src/malloc.c", 1);
+        let app = c_frame("conn_new", "/src/conn.c", 88);
+        let charged = |frames: &[SymbolFrame]| blamed(Mode::App, frames);
+        let expected = row("conn_new", Some("outer"));
+        let stack = [
+            malloc.clone(),
+            wrapper("inner"),
+            wrapper("outer"),
+            app.clone(),
+        ];
+        assert_eq!(charged(&stack), expected);
+        assert_eq!(charged(&stack[1..]), expected);
+        assert_eq!(blamed(Mode::Innermost, &stack), row("inner", None));
+        assert_eq!(charged(&stack[..3]), row("inner", None));
+        let known = c_frame("xmalloc", "/src/x.c", 3);
+        assert_eq!(charged(&[known, wrapper("outer"), app.clone()]), expected);
+        let search = module_frame("tsearch", "/lib/libc.so.6");
+        let stack = [search, wrapper("outer"), app.clone()];
+        let own = c_frame("parse", "/src/parse.c", 5);
+        assert_eq!(
+            charged(&[own.clone(), wrapper("outer"), app]),
+            row("parse", None)
+        );
+        assert_eq!(charged(&stack), row("outer", Some("tsearch")));
+        let table = Table::default().own("outer");
+        let stack = [malloc, wrapper("outer"), own];
+        assert_eq!(blamed_with(&table, Mode::App, &stack), row("outer", None));
     }
 
     /// Check that the raw line is shown when it is asked for.

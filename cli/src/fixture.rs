@@ -68,6 +68,7 @@ fn frame(language: Language, function: &str, place: Option<(&str, u32)>) -> Symb
         language,
         reason: None,
         inlined: false,
+        wrapper: false,
     }
 }
 

@@ -13,13 +13,17 @@ pub enum Compiler {
     C,
     /// `c++`
     Cpp,
+    /// `clang`
+    Clang,
+    /// `clang++`
+    ClangCpp,
     /// `rustc`
     Rust,
     /// Nothing: run by /usr/bin/python3.
     Python,
 }
 
-type Key = (PathBuf, Vec<String>);
+type Key = (Compiler, PathBuf, Vec<String>);
 
 impl Compiler {
     /// The program that it is.
@@ -28,6 +32,8 @@ impl Compiler {
         match self {
             Compiler::C => "cc",
             Compiler::Cpp => "c++",
+            Compiler::Clang => "clang",
+            Compiler::ClangCpp => "clang++",
             Compiler::Rust => "rustc",
             Compiler::Python => "python3",
         }
@@ -44,7 +50,7 @@ impl Compiler {
             .get_or_init(Mutex::default)
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let key = (source.to_path_buf(), options.to_vec());
+        let key = (self, source.to_path_buf(), options.to_vec());
         if let Some(path) = made.get(&key) {
             return path.clone();
         }

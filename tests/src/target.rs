@@ -83,6 +83,13 @@ impl Target {
         }
     }
 
+    /// Compiled by another compiler.
+    #[must_use]
+    pub fn compiled_by(mut self, compiler: Compiler) -> Target {
+        self.compiler = compiler;
+        self
+    }
+
     /// One more word for the compiler.
     #[must_use]
     pub fn opt(mut self, option: &str) -> Target {

@@ -3,7 +3,7 @@
 //!
 //! At each level of optimisation, since what is inlined then differs: at -O3 with link-time optimisation nearly all of it is.
 
-use heapshim_tests::{Amount, Diff, Package, Target, needs, skip};
+use heapshim_tests::{Amount, Compiler, Diff, Package, Target, needs, skip};
 use std::process::Command;
 
 const LEVELS: [&[&str]; 3] = [&["-O0"], &["-O2"], &["-O3", "-flto"]];
@@ -70,6 +70,63 @@ fn assert_nowhere_else(diff: &Diff, file: &str) {
 fn standard_library() {
     if needs(&["c++"]) {
         check(&Target::cpp("containers.cpp"), &["-std=c++17"], &LEVELS);
+    }
+}
+
+/// Check functions that do nothing but ask malloc, under names that are in no table, and those that merely look like them.
+#[test]
+fn wrappers_of_c() {
+    for compiler in [Compiler::C, Compiler::Clang] {
+        if needs(&[compiler.program()]) {
+            let target = Target::c("wrappers.c").compiled_by(compiler);
+            check(&target, &[], &LEVELS);
+        }
+    }
+}
+
+/// Check allocators that a C++ program brings itself.
+#[test]
+fn wrappers_of_cpp() {
+    for compiler in [Compiler::Cpp, Compiler::ClangCpp] {
+        if needs(&[compiler.program()]) {
+            let target = Target::cpp("wrappers.cpp").compiled_by(compiler);
+            check(&target, &["-std=c++17"], &LEVELS);
+        }
+    }
+}
+
+/// Check that what was found out once is kept, that the raw line is there for who asks for it, and that a wrapper may be declared one's own.
+#[test]
+fn wrappers_asked_otherwise() {
+    let mut running = Target::c("wrappers.c").opt("-O0").spawn();
+    running.mark("warm");
+    running.step(b"go");
+    for _ in 0..2 {
+        running
+            .diff(&["warm", "now"])
+            .assert_rows(&running.expected());
+    }
+    let of = |options: &[&str]| {
+        let diff = running.diff_with(&["warm", "now"], options);
+        let rows = diff.rows_in("wrappers.c").into_iter();
+        let mut named = rows.filter(|row| row.function() == Some("grab"));
+        (named.next().map(|row| row.growth()), named.count())
+    };
+    let all = Amount {
+        bytes: 101 + 110 + 55,
+        blocks: 12,
+    };
+    assert_eq!(of(&[]), (None, 0));
+    assert_eq!(of(&["--blame", "innermost"]), (Some(all), 0));
+    assert_eq!(of(&["--own", "grab"]), (Some(all), 0));
+    assert_eq!(of(&["--cumulative"]), (None, 0));
+}
+
+/// Check that an allocator that a Rust program brings itself is none of its lines.
+#[test]
+fn global_allocator_of_rust() {
+    for level in ["opt-level=0", "opt-level=3"] {
+        fill(Target::rust("global_allocator.rs").opt("-C").opt(level));
     }
 }
 

@@ -84,6 +84,7 @@ fn frame(random: &mut Random) -> SymbolFrame {
         language: Language::Python,
         reason: None,
         inlined: false,
+        wrapper: false,
     }
 }
 

@@ -5,7 +5,7 @@
 //! as tracemalloc charges them (`json/decoder.py:353`); only the import system is passed over (`table.txt`), since the line that
 //! imports is the one that a reader can do something about.
 
-use super::{Class, Mode, Table, is_own_native, names};
+use super::{Asking, Class, Mode, Table, is_own_native, names};
 use crate::symbolize::{Language, SymbolFrame};
 use std::rc::Rc;
 
@@ -33,8 +33,9 @@ pub fn native_inside<'f>(
     table: &Table,
     inside: impl IntoIterator<Item = &'f SymbolFrame>,
 ) -> Option<String> {
+    let mut asking = Asking::default();
     let mut inside = inside.into_iter();
-    let frame = inside.find(|frame| is_charged(table, frame))?;
+    let frame = inside.find(|frame| is_charged(table, &mut asking, frame))?;
     frame.function.as_deref().map(names::short_name)
 }
 
@@ -45,10 +46,13 @@ where
     I: IntoIterator<Item = Rc<[SymbolFrame]>>,
 {
     let mut inside = true;
+    let mut asking = Asking::default();
     for node in nodes {
         for frame in node.iter() {
             inside &= frame.language != Language::Python;
-            if inside && is_charged(table, frame) || table.is_interpreter(frame) && !inside {
+            if inside && is_charged(table, &mut asking, frame)
+                || table.is_interpreter(frame) && !inside
+            {
                 return Some(frame.clone());
             }
         }
@@ -56,8 +60,9 @@ where
     None
 }
 
-fn is_charged(table: &Table, frame: &SymbolFrame) -> bool {
-    is_own_native(table, frame) && !frame.is_mark() && table.class(frame) == Class::Own
+fn is_charged(table: &Table, asking: &mut Asking, frame: &SymbolFrame) -> bool {
+    let class = asking.class(table, frame);
+    is_own_native(table, frame) && !frame.is_mark() && class == Class::Own
 }
 
 #[cfg(test)]

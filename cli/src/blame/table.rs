@@ -207,6 +207,13 @@ impl Table {
         module.is_some_and(|name| self.loader_modules.contains(name))
     }
 
+    /// True for a function that passes on what an allocator gave it: by its name, or by what its code does.
+    pub(super) fn is_wrapper(&self, frame: &SymbolFrame) -> bool {
+        let name = frame.function.as_deref().map(without_arguments);
+        let is_known = name.is_some_and(|name| self.wrapper_functions.contains(&name));
+        (frame.wrapper || is_known) && !named(&self.owned, frame)
+    }
+
     /// By its name; a Rust method is asked by where it is written.
     fn is_plumbing(&self, name: &str, frame: &SymbolFrame) -> bool {
         if self.wrapper_functions.contains(name) {
@@ -352,6 +359,10 @@ mod tests {
             cpp_frame("Pool::operator new", "/src/pool.cc", 1),
             module_frame("whatever", "/usr/lib/heapshim/libheapshim.so"),
             rust_frame("__rustc::__rdl_alloc", None),
+            rust_frame(
+                "<mine::Counting as core::alloc::global::GlobalAlloc>::alloc",
+                Some(("/src/main.rs", 3)),
+            ),
         ] {
             assert_eq!(class(&frame), Class::Allocator, "{frame:?}");
         }

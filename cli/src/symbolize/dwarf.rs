@@ -7,6 +7,7 @@ use crate::symbolize::Language;
 use crate::symbolize::elf::{Damage, Elf};
 use crate::symbolize::progress::{Line, Progress};
 use crate::symbolize::split::Split;
+use crate::symbolize::wrapper::{Signature, Units, signature};
 use addr2line::{LookupContinuation, LookupResult};
 use gimli::{EndianRcSlice, RunTimeEndian, SectionId};
 use std::cell::Cell;
@@ -28,6 +29,8 @@ pub(crate) struct Place {
     pub(crate) file: Option<String>,
     /// Never 0.
     pub(crate) line: Option<u32>,
+    /// The function's entry in its unit.
+    pub(crate) entry: Option<gimli::UnitOffset>,
 }
 
 /// A module's debug information.
@@ -36,6 +39,7 @@ pub(crate) struct Dwarf {
     split: Split,
     /// True where some of it was not to be found: what it says may be less than there is.
     lacks_parts: Cell<bool>,
+    units: Units,
 }
 
 impl std::fmt::Debug for Dwarf {
@@ -64,6 +68,7 @@ impl Dwarf {
             context,
             split,
             lacks_parts: Cell::new(false),
+            units: Units::default(),
         })
     }
 
@@ -95,6 +100,12 @@ impl Dwarf {
         places.retain(|place| place.function.is_some() || place.line.is_some());
         inherit_language(&mut places, self.language_at(address));
         Ok(places)
+    }
+
+    /// What a place's function is declared to be, where it may be a mere wrapper of an allocator.
+    pub(crate) fn signature(&self, address: u64, place: &Place) -> Option<Signature> {
+        let unit = self.context.find_dwarf_and_unit(address).skip_all_loads()?;
+        signature(unit, &self.units, place.entry?)
     }
 
     fn language_at(&self, address: u64) -> Option<Language> {
@@ -182,6 +193,7 @@ fn place(frame: &addr2line::Frame<'_, Bytes>) -> Place {
         line: location
             .and_then(|location| location.line)
             .filter(|&line| line > 0),
+        entry: frame.dw_die_offset,
     }
 }
 
@@ -273,6 +285,7 @@ mod tests {
             language: Language::Unknown,
             file: None,
             line: Some(3),
+            entry: None,
         };
         let mut places = vec![nameless];
         inherit_language(&mut places, Some(Language::C));

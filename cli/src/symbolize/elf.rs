@@ -32,6 +32,8 @@ pub(crate) type Damage = String;
 struct Section {
     name: String,
     format: CompressionFormat,
+    /// Where it is loaded, before the module's bias is added.
+    address: u64,
     offset: u64,
     stored_size: u64,
     size: u64,
@@ -213,9 +215,30 @@ impl Elf {
                 return Err(SHRANK.to_string());
             }
             space = &mut space[count..];
-            offset += count as u64;
+            offset = offset.saturating_add(count as u64);
         }
         Ok(())
+    }
+
+    /// Reads the bytes that sections have from an address on; returns how far they reach. What lies between two is 0.
+    pub(crate) fn loaded(&self, address: u64, space: &mut [u8]) -> usize {
+        let mut reach = 0;
+        let is_loaded = |one: &&Section| one.address > 0 && one.format == CompressionFormat::None;
+        for section in self.sections.iter().filter(is_loaded) {
+            let skipped = address.saturating_sub(section.address);
+            let begin = usize::try_from(section.address.saturating_sub(address));
+            let left = usize::try_from(section.stored_size.saturating_sub(skipped));
+            let (Ok(begin), Ok(left)) = (begin, left) else {
+                continue;
+            };
+            let end = begin.saturating_add(left).min(space.len());
+            if begin < end {
+                let from = section.offset.saturating_add(skipped);
+                let filled = self.fill(&mut space[begin..end], from);
+                reach = reach.max(filled.map_or(0, |()| end));
+            }
+        }
+        reach
     }
 
     /// CRC-32 of the whole file, as `.gnu_debuglink` has it.
@@ -266,6 +289,7 @@ fn sections<'data, R: ReadRef<'data>>(
         found.push(Section {
             name: name.to_string(),
             format: range.format,
+            address: section.address(),
             offset: range.offset,
             stored_size: range.compressed_size,
             size: range.uncompressed_size,

@@ -132,6 +132,8 @@ pub struct SymbolFrame {
     pub reason: Option<Reason>,
     /// True where this function has no stack frame of its own.
     pub inlined: bool,
+    /// True where this function does nothing but pass on the memory that it has asked for here (`wrapper`).
+    pub wrapper: bool,
 }
 
 impl SymbolFrame {
@@ -147,6 +149,7 @@ impl SymbolFrame {
             language: Language::Unknown,
             reason: Some(reason),
             inlined: false,
+            wrapper: false,
         }
     }
 

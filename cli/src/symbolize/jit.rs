@@ -132,6 +132,7 @@ pub(super) fn jit_frame(name: &str, address: u64, directory: Option<&str>) -> Sy
             .is_none()
             .then(|| Reason::NoLine("the perf map".to_string())),
         inlined: false,
+        wrapper: false,
     }
 }
 

@@ -3,9 +3,9 @@
 //! [`Symbolizer`] is all that other stages call. Below it, one concept a file: `frame` (what comes out, and why something
 //! did not), `cache` (which module, which address, asked once), `kept` (the answers of earlier runs), `records` (answers as bytes),
 //! `module` (all that there is of one), `elf` (a file's sections), `inflate`, `dwarf` (lines and inlined functions), `split` (their parts
-//! in other files), `symbols` (names where there is no more), `separate` (debug files that lie elsewhere), `lines` (whether a module
-//! has any, for `doctor`), `live` and `image` (what a running target still has), `python` (what an interpreter has said itself), `jit` (what
-//! others say of the code that they make),
+//! in other files), `wrapper` (which functions merely pass on what an allocator gave), `symbols` (names where there is no more),
+//! `separate` (debug files that lie elsewhere), `lines` (whether a module has any, for `doctor`), `live` and `image` (what a running
+//! target still has), `python` (what an interpreter has said itself), `jit` (what others say of the code that they make),
 //! `demangle` and `outline`, `open`, `progress`.
 //!
 //! The files are named by the target, which may be hostile: nothing here trusts a size, an offset or a path, an address that
@@ -38,6 +38,7 @@ pub mod records;
 mod separate;
 mod split;
 mod symbols;
+mod wrapper;
 
 pub use cache::{Options, Symbolizer};
 pub use frame::{Language, Reason, Stack, SymbolFrame};

@@ -17,6 +17,7 @@ use crate::symbolize::open::resolve_in;
 use crate::symbolize::separate::{Found, Places, Wanted, has_lines};
 use crate::symbolize::split::Split;
 use crate::symbolize::symbols::Symbols;
+use crate::symbolize::wrapper::{self, Code};
 use crate::symbolize::{Language, Reason, SymbolFrame};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -34,6 +35,8 @@ pub(super) struct OpenModule {
     build_id: Vec<u8>,
     dwarf: Option<Dwarf>,
     symbols: Vec<Symbols>,
+    /// The module's own code, where there are lines to it.
+    code: Option<Code>,
     /// Why there are no lines, where there are none.
     reason: Reason,
     /// Why lines are missing though there are some.
@@ -50,6 +53,7 @@ impl OpenModule {
             build_id: module.build_id.clone(),
             dwarf: None,
             symbols: Vec::new(),
+            code: None,
             reason,
             lacking: None,
             is_ours: false,
@@ -79,6 +83,8 @@ impl OpenModule {
             let live = places.live.as_ref().and_then(|live| live.image(module));
             opened.symbols.extend(named_by(live, module));
         }
+        let has_lines = opened.dwarf.is_some();
+        opened.code = own.ok().filter(|_| has_lines).map(Code::new);
         opened
     }
 
@@ -187,14 +193,32 @@ impl OpenModule {
         let outermost = places.len() - 1;
         let each = places.into_iter().enumerate();
         each.map(|(at, place)| {
+            let wrapper = self.is_wrapper(&place, lookup, address);
             let mut frame = self.by_place(place, address);
-            frame.inlined = at < outermost;
+            (frame.wrapper, frame.inlined) = (wrapper, at < outermost);
             if !frame.inlined {
                 self.complete_name(&mut frame, lookup);
             }
             frame
         })
         .collect()
+    }
+
+    /// Whether the function of a place, which calls what returns to `address`, does nothing else.
+    fn is_wrapper(&self, place: &Place, lookup: u64, address: u64) -> bool {
+        let is_c = matches!(place.language, Language::C | Language::Cpp);
+        // An exact address is not behind a call.
+        if !is_c || lookup == address {
+            return false;
+        }
+        let signature = self
+            .dwarf
+            .as_ref()
+            .and_then(|dwarf| dwarf.signature(lookup, place));
+        let (Some(signature), Some(code)) = (signature, &self.code) else {
+            return false;
+        };
+        wrapper::passes_on(code, &signature, address)
     }
 
     /// Compilers give no linkage name to what no other unit sees: `hidden` is then `(anonymous namespace)::hidden` in the
@@ -224,6 +248,7 @@ impl OpenModule {
             language,
             reason: (!known).then(|| self.no_line()),
             inlined: false,
+            wrapper: false,
         }
     }
 

@@ -21,6 +21,7 @@ pub(super) fn python_frame(code: &Code, line: u32, directory: Option<&str>) -> S
         module: None,
         address: 0,
         inlined: false,
+        wrapper: false,
     }
 }
 

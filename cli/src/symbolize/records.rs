@@ -32,6 +32,10 @@ const MAX_TEXT: usize = 1 << 30;
 /// A frame's bytes: nine numbers.
 const FRAME: usize = 36;
 
+/// What may hold of a frame, one bit each.
+const INLINED: u32 = 1;
+const WRAPPER: u32 = 2;
+
 /// The number of each language is its place here.
 const LANGUAGES: [Language; 6] = [
     Language::Unknown,
@@ -105,7 +109,7 @@ fn write_frame<'a>(out: &mut Writer, frame: &'a SymbolFrame, texts: &mut Texts<'
     out.u32(texts.place(frame.module.as_deref()));
     let language = LANGUAGES.iter().position(|&one| one == frame.language);
     out.len(language.unwrap_or(0));
-    out.u32(frame.inlined.into());
+    out.u32(u32::from(frame.inlined) * INLINED + u32::from(frame.wrapper) * WRAPPER);
     let (number, first, second) = reason(frame.reason.as_ref());
     out.u32(number);
     out.u32(texts.place(first));
@@ -177,7 +181,7 @@ impl Reading {
         let line = Some(bytes.u32()?).filter(|&line| line > 0);
         let (function, module) = (self.text(bytes.u32()?)?, self.text(bytes.u32()?)?);
         let language = LANGUAGES.get(bytes.u32()? as usize).copied();
-        let inlined = bytes.u32()? != 0;
+        let flags = bytes.u32()?;
         let number = bytes.u32()?;
         let (first, second) = (self.text(bytes.u32()?)?, self.text(bytes.u32()?)?);
         Ok(SymbolFrame {
@@ -188,7 +192,8 @@ impl Reading {
             address,
             language: language.unwrap_or(Language::Unknown),
             reason: reason_of(number, first, second),
-            inlined,
+            inlined: flags & INLINED != 0,
+            wrapper: flags & WRAPPER != 0,
         })
     }
 
@@ -223,6 +228,7 @@ pub(crate) mod tests {
         ];
         let inlined = SymbolFrame {
             inlined: true,
+            wrapper: true,
             ..rust_frame("grün", Some(("/src/a.rs", u32::MAX)))
         };
         let mut records = vec![vec![inlined, c_frame("f", "/src/a.c", 3)]];
