@@ -40,7 +40,7 @@ pub use needs::{found, needs, skip};
 pub use oracle::Usage;
 pub use package::Package;
 pub use place::{environment, fresh_directory, programs, workspace};
-pub use pythons::{Python, pythons};
+pub use pythons::{Python, builds, needs_debug_build, pythons};
 pub use run::{Finished, Run, bare};
 pub use target::{Running, Target};
 pub use walks::{Stack, Stacks, assert_same_stacks, walks_in};

@@ -6,8 +6,8 @@
 use heapshim_cli::model::{FrameKind, Site, Snapshot};
 use heapshim_cli::store::read_file;
 use heapshim_tests::{
-    Compiler, Python, Run, Target, assert_same_stacks, found, fresh_directory, needs, programs,
-    pythons,
+    Compiler, Python, Run, Target, assert_same_stacks, builds, found, fresh_directory, needs,
+    programs,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -92,7 +92,7 @@ fn run(
     all.extend(words.iter().map(OsString::from));
     all.push(file.clone().into());
     let mut run = Run::new(&all).quiet();
-    for (name, value) in environment {
+    for (name, value) in environment.iter().chain(python.plain()) {
         run = run.env(name, *value);
     }
     let finished = run.finish();
@@ -112,12 +112,12 @@ fn program(name: &str) -> String {
 }
 
 fn check_random(seed: &str, count: &str) {
-    for python in pythons() {
+    for python in builds() {
         let words = [&program("python_frames.py"), seed, count];
         let (snapshot, file) = run(&python, &words, &[("HEAPSHIM_DEPTH", "512")]);
         let expected = noted(&file);
         assert!(expected.len() > 200, "only {} stacks", expected.len());
-        let what = format!("3.{} seed {seed}", python.minor);
+        let what = format!("{python:?} seed {seed}");
         assert_same(&what, &large_blocks(&snapshot), &expected);
         assert_eq!(snapshot.losses.nested_events, 0, "{what}");
     }
@@ -134,9 +134,9 @@ fn random_programs() {
 /// Check that stacks in sub-interpreters are those of their own frames.
 #[test]
 fn sub_interpreters() {
-    for python in pythons() {
+    for python in builds() {
         let (snapshot, file) = run(&python, &[&program("python_inner.py")], &[]);
-        let what = format!("3.{}", python.minor);
+        let what = format!("{python:?}");
         assert_same(&what, &large_blocks(&snapshot), &noted(&file));
     }
 }
@@ -145,7 +145,7 @@ fn sub_interpreters() {
 /// native ones, and the mark that something is missing.
 #[test]
 fn deep_recursion() {
-    for (python, depth) in pythons()
+    for (python, depth) in builds()
         .iter()
         .flat_map(|python| [(python, 128), (python, 7)])
     {
@@ -220,7 +220,7 @@ fn true_order() {
     if !needs(&["nm"]) {
         return;
     }
-    for python in pythons() {
+    for python in builds() {
         let (snapshot, _) = run(&python, &[&program("python_order.py")], &[]);
         let site = snapshot
             .sites

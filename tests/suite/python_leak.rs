@@ -4,7 +4,7 @@
 //! `--blame native` has them as rows. Where the extension is right, nothing grows.
 
 use heapshim_tests::{Amount, Compiler, Diff, Expected, Python, Running, Target};
-use heapshim_tests::{expected_in, programs, pythons, skip};
+use heapshim_tests::{builds, expected_in, programs, pythons, skip};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -30,7 +30,11 @@ fn served(python: &Python, option: &str, how: &str) -> Option<Running> {
     let extension = extension(python, option)?;
     let target = Target::python("python_leak.py").by(&python.path);
     let target = target.arg(extension.to_str().expect("UTF-8")).arg(how);
-    let mut running = target.env("PYTHONHASHSEED", "0").spawn();
+    let mut target = target.env("PYTHONHASHSEED", "0");
+    for (name, value) in python.plain() {
+        target = target.env(name, *value);
+    }
+    let mut running = target.spawn();
     running.step(b"");
     running.mark("warm");
     assert_eq!(running.step(b""), "served");
@@ -72,7 +76,7 @@ fn assert_native(diff: &Diff, native: &Diff) {
 /// Check line, extension, blocks and bytes on each CPython, with the extension built as it is debugged and as it is shipped.
 #[test]
 fn line_and_extension() {
-    for python in pythons() {
+    for python in builds() {
         for option in ["-O0", "-O2"] {
             let Some(running) = served(&python, option, "leaky") else {
                 continue;

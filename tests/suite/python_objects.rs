@@ -5,7 +5,9 @@
 
 use heapshim_cli::model::{Counters, Snapshot};
 use heapshim_cli::store::read_file;
-use heapshim_tests::{Finished, Python, Run, Target, bare, found, programs, pythons, skip};
+use heapshim_tests::{
+    Finished, Python, Run, Target, bare, builds, found, needs_debug_build, programs, skip,
+};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -47,6 +49,9 @@ impl Way {
         match name {
             "malloc_debug" => [debug, debug, 0],
             "debug" | "pymalloc_debug" => [0, 2 * debug, 512 - debug],
+            _ if python.debug && !["malloc", "pymalloc"].contains(&name) => {
+                [0, 2 * debug, 512 - debug]
+            }
             _ if self.options == ["-X", "dev"] => [0, 2 * debug, 512 - debug],
             _ => self.added,
         }
@@ -156,7 +161,7 @@ fn check(python: &Python, way: Way, word: &str) {
     let finished = run(python, way, word);
     let wanted = expected(&finished);
     assert!(wanted.len() >= 2, "{finished:?}");
-    let what = format!("3.{} {way:?} {word}", python.minor);
+    let what = format!("{python:?} {way:?} {word}");
     let all = snapshots(&finished);
     let [snapshot] = &all[..] else {
         panic!("{what}: {} processes", all.len());
@@ -166,7 +171,7 @@ fn check(python: &Python, way: Way, word: &str) {
 }
 
 fn check_all(ways: &[Way]) {
-    for python in pythons() {
+    for python in builds() {
         for way in ways {
             check(&python, *way, "");
         }
@@ -176,6 +181,7 @@ fn check_all(ways: &[Way]) {
 /// Check instances, tuples, bytes around pymalloc's limit and lists that outgrow it.
 #[test]
 fn counted_once() {
+    needs_debug_build();
     check_all(&[Way::new(&[])]);
 }
 
@@ -188,7 +194,7 @@ fn with_options() {
 /// Check that tracemalloc, which wraps what is wrapped and unwraps it, changes nothing when it has stopped.
 #[test]
 fn after_tracemalloc() {
-    for python in pythons() {
+    for python in builds() {
         check(&python, Way::new(&[]), "traced");
     }
 }
@@ -216,7 +222,7 @@ fn debug_allocators() {
 /// Check objects that many threads make.
 #[test]
 fn in_threads() {
-    for python in pythons() {
+    for python in builds() {
         check(&python, Way::new(&[]), "threads");
     }
 }
@@ -224,7 +230,7 @@ fn in_threads() {
 /// Check a forked child: it frees objects of its parent's at their lines, and its own account has only what it made.
 #[test]
 fn in_a_child() {
-    for python in pythons() {
+    for python in builds() {
         let finished = run(&python, Way::new(&[]), "fork");
         let wanted = expected(&finished);
         let all = snapshots(&finished);
@@ -239,7 +245,7 @@ fn in_a_child() {
 #[test]
 fn switched_off() {
     const OFF: Way = Way::malloc(&[("HEAPSHIM_PYTHON", "off")]);
-    for python in pythons() {
+    for python in builds() {
         let finished = run(&python, OFF, "");
         let wanted = expected(&finished);
         let all = snapshots(&finished);
