@@ -25,6 +25,13 @@ pub struct Row {
     pub json: Value,
 }
 
+impl std::ops::AddAssign for Amount {
+    fn add_assign(&mut self, other: Amount) {
+        self.bytes += other.bytes;
+        self.blocks += other.blocks;
+    }
+}
+
 impl Diff {
     /// Reads a report.
     ///

@@ -1,13 +1,17 @@
 //! The oracle for lines: heaptrack, which sees the same program with the same input, names the same innermost lines.
 //!
-//! Compared is what both define alike: how many allocations the innermost line outside the allocator made (`--blame innermost`), and
-//! how many there were in all. (What is live at the end is not: heaptrack has the C and C++ libraries free at exit what they keep, and
-//! prints how often a line that leaks was run, not how many blocks it left.) Three differences have names: heaptrack_print finds no
-//! line for some addresses of which the debug information has one, and prints their function alone: those are added to the line that
-//! we find in that function. It shows the line in a class's own `operator new`, which is an allocator to us, who charge its caller.
-//! Its library brings the C++ library into programs of other languages, with one block.
+//! Compared is, of the innermost line outside the allocator (`--blame innermost`), how many allocations it made, as `heaptrack_print` has
+//! it; how many bytes, and how many bytes and blocks are live at the end, as its trace has it (`heaptrack_print` rounds bytes, and prints
+//! how often a line that leaks was run, not how many blocks it left); and the sums of all. Four differences have names. heaptrack finds
+//! no line for some addresses of which the debug information has one, and has their function alone: those are added to the line that we
+//! find in that function. It charges the line in a class's own `operator new`, which is an allocator to us, who charge its caller. The
+//! C++ library has a pool for exceptions, which heaptrack has it free at the end. Its own library brings that pool into
+//! programs of other languages.
 
-use heapshim_tests::{Diff, Package, Run, Target, environment, fresh_directory, needs, programs};
+use heapshim_tests::{
+    Amount, Diff, HeaptrackLines, Held, Package, Run, Target, Where, environment, fresh_directory,
+    needs, programs,
+};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -70,8 +74,8 @@ fn count(line: &str, verb: &str) -> Option<i64> {
     before.rsplit(' ').next()?.parse().ok()
 }
 
-/// Runs the program under heaptrack: what heaptrack_print says of it.
-fn heaptracked(words: &[OsString], input: &[u8]) -> String {
+/// Runs the program under heaptrack: what heaptrack_print says of it, and the trace itself.
+fn heaptracked(words: &[OsString], input: &[u8]) -> (String, HeaptrackLines) {
     let directory = fresh_directory("heaptrack");
     let (file, lines) = (directory.join("trace"), directory.join("input"));
     std::fs::write(&lines, input).expect("an input");
@@ -94,34 +98,71 @@ fn heaptracked(words: &[OsString], input: &[u8]) -> String {
     print.args(["-a", "1", "-p", "0", "-T", "0", "-n", "100000", "-s", "1"]);
     print.args(["-t", "0", "--disable-builtin-suppressions"]);
     let output = print.output().expect("heaptrack_print starts");
-    String::from_utf8(output.stdout).expect("UTF-8")
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let mut unpack = Command::new("zstd");
+    let unpack = unpack.arg("-dcq").arg(file.with_extension("zst"));
+    let trace = unpack.output().expect("zstd starts").stdout;
+    (text, HeaptrackLines::read(&String::from_utf8_lossy(&trace)))
 }
 
+/// What our lines hold, by place.
+type Lines = BTreeMap<String, Held>;
+
 /// The same of ours, and the line of each function that has but one.
-fn counted(report: &Diff) -> (Counts, BTreeMap<String, String>) {
-    let (mut counts, mut lines) = (Counts::new(), BTreeMap::new());
+fn counted(report: &Diff) -> (Lines, BTreeMap<String, String>) {
+    let (mut held, mut lines) = (Lines::new(), BTreeMap::new());
     for row in report.rows() {
         if let (Some(file), Some(line)) = (row.file_name(), row.json["line"].as_u64()) {
             let place = place(file, &line.to_string());
-            *counts.entry(place.clone()).or_default() += row.total().blocks;
+            let sum = held.entry(place.clone()).or_default();
+            sum.total += row.total();
+            sum.live += row.growth();
             let function = row.json["function"].as_str().unwrap_or_default();
             lines.insert(function.to_string(), place);
         }
     }
-    (counts, lines)
+    (held, lines)
+}
+
+/// Our line of a function that heaptrack has found no line of.
+fn line_of<'a>(function: &str, lines: &'a BTreeMap<String, String>) -> Option<&'a String> {
+    let is_it = |name: &&String| function == **name || function.starts_with(&format!("{name}("));
+    lines.keys().find(is_it).map(|name| &lines[name])
 }
 
 /// Adds what heaptrack has by function alone to the line that we have of it.
 fn lined(section: Section, lines: &BTreeMap<String, String>) -> Counts {
     let mut counts = section.by_line;
     for (function, number) in section.by_function {
-        let is_it =
-            |name: &&String| function == **name || function.starts_with(&format!("{name}("));
-        if let Some(name) = lines.keys().find(is_it) {
-            *counts.entry(lines[name].clone()).or_default() += number;
+        if let Some(line) = line_of(&function, lines) {
+            *counts.entry(line.clone()).or_default() += number;
         }
     }
     counts
+}
+
+/// The same of the trace.
+fn lined_trace(trace: &HeaptrackLines, lines: &BTreeMap<String, String>) -> Lines {
+    let mut found = Lines::new();
+    for (at, held) in &trace.0 {
+        let place = match at {
+            Where::Line(file, line) => Some(place(file, &line.to_string())),
+            Where::Function(name) => line_of(name, lines).cloned(),
+        };
+        if let Some(place) = place {
+            let sum = found.entry(place).or_default();
+            sum.total += held.total;
+            sum.live += held.live;
+        }
+    }
+    found
+}
+
+/// One of the numbers of each line.
+fn measured(lines: &Lines, measure: Measure) -> Counts {
+    let each = lines.iter();
+    each.map(|(place, held)| (place.clone(), measure(held)))
+        .collect()
 }
 
 /// The lines of the greatest counts: as many as are asked for, and all that are as great as the last.
@@ -133,18 +174,50 @@ fn top(counts: &Counts) -> Vec<(String, i64)> {
     all
 }
 
+/// The C++ library's pool for exceptions, one block: heaptrack has the library free it at the end.
+const POOL: Amount = Amount {
+    bytes: 72_704,
+    blocks: 1,
+};
+
+/// Who has brought the C++ library, and its pool, into the program.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Library {
+    /// The program: the pool is live at its end.
+    #[default]
+    Own,
+    /// heaptrack's own library: without it there is none.
+    Brought,
+}
+
 /// How the two differ on one program.
 #[derive(Default)]
 struct Named {
     /// Lines that must be there to compare.
     least: usize,
-    /// Blocks that heaptrack's own library brings.
-    brought: i64,
+    /// Whose the C++ library is.
+    library: Library,
     /// The line in a class's own operator, and the line that uses it.
     operator: Option<(String, String)>,
 }
 
 impl Named {
+    /// What heaptrack alone has allocated.
+    fn brought(&self) -> Amount {
+        match self.library {
+            Library::Own => Amount::default(),
+            Library::Brought => POOL,
+        }
+    }
+
+    /// What we alone have as live.
+    fn kept(&self) -> Amount {
+        match self.library {
+            Library::Own => POOL,
+            Library::Brought => Amount::default(),
+        }
+    }
+
     fn apply(&self, mut counts: Counts) -> Counts {
         if let Some((inside, caller)) = &self.operator
             && let Some(number) = counts.remove(inside)
@@ -160,14 +233,14 @@ fn compare(program: &Path, words: &[&str], named: &Named) {
     let words: Vec<OsString> = std::iter::once(program.into())
         .chain(words.iter().map(OsString::from))
         .collect();
-    let text = heaptracked(&words, INPUT);
+    let (text, trace) = heaptracked(&words, INPUT);
     let options = ["--blame", "innermost", "--by", "stack"];
     let run = options
         .into_iter()
         .fold(Run::new(&words).stdin(INPUT), Run::option);
     let finished = run.finish();
     let report = finished.report();
-    let number = report.total().blocks + named.brought;
+    let number = report.total().blocks + named.brought().blocks;
     let all = format!("calls to allocation functions: {number} (");
     let theirs = text
         .lines()
@@ -179,19 +252,52 @@ fn compare(program: &Path, words: &[&str], named: &Named) {
         " calls to allocation",
     );
     let (ours, lines) = counted(report);
+    let calls = top(&measured(&ours, |held| held.total.blocks));
     assert_eq!(
-        top(&ours),
+        calls,
         top(&named.apply(lined(theirs, &lines))),
         "allocations of {words:?}"
     );
-    assert!(
-        top(&ours).len() >= named.least,
-        "{words:?} shows too little"
-    );
+    assert!(calls.len() >= named.least, "{words:?} shows too little");
+    assert_same_held(report, &ours, &trace, &lines, named);
+}
+
+/// One of the numbers of a line.
+type Measure = fn(&Held) -> i64;
+
+/// What no text of heaptrack's has exactly.
+const MEASURES: [(&str, Measure); 3] = [
+    ("bytes allocated", |held| held.total.bytes),
+    ("bytes live at the end", |held| held.live.bytes),
+    ("blocks live at the end", |held| held.live.blocks),
+];
+
+fn assert_same_held(
+    report: &Diff,
+    ours: &Lines,
+    trace: &HeaptrackLines,
+    lines: &BTreeMap<String, String>,
+    named: &Named,
+) {
+    let mut all = Held::default();
+    for held in trace.0.values() {
+        all.total += held.total;
+        all.live += held.live;
+    }
+    all.live += named.kept();
+    let mut total = report.total();
+    total += named.brought();
+    assert_eq!(total, all.total, "all that was allocated");
+    assert_eq!(report.growth(), all.live, "all that is live at the end");
+    let theirs = lined_trace(trace, lines);
+    for (what, measure) in MEASURES {
+        let theirs = named.apply(measured(&theirs, measure));
+        assert_eq!(top(&measured(ours, measure)), top(&theirs), "{what}");
+    }
 }
 
 fn needs_heaptrack() -> bool {
-    needs(&["heaptrack", "heaptrack_print"])
+    needs(&["heaptrack", "heaptrack_print", "zstd"])
 }
 
 fn with_files(words: &[(&str, &str)]) -> Vec<PathBuf> {
@@ -273,7 +379,7 @@ fn rust() {
     let file = files[0].to_str().expect("UTF-8");
     let named = Named {
         least: 3,
-        brought: 1,
+        library: Library::Brought,
         ..Named::default()
     };
     compare(&program, &[file], &named);
