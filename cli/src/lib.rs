@@ -8,6 +8,7 @@ pub mod diff;
 pub mod directory;
 pub mod doctor;
 pub mod error;
+pub mod export;
 #[cfg(test)]
 mod fixture;
 pub mod glob;

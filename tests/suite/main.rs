@@ -15,6 +15,7 @@ mod damage;
 mod descriptors;
 mod ends;
 mod examples;
+mod exports;
 mod foreign;
 mod forks;
 mod heaptrack;

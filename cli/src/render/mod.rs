@@ -13,6 +13,7 @@ mod text;
 mod tracemalloc;
 
 pub use json::Json;
+pub(crate) use paths::Labels;
 pub use sources::{NoSources, SourceLines, Sources};
 pub use stream::{Color, Stream};
 pub use table::Table;

@@ -1,6 +1,6 @@
 //! Source paths as a reader wants them: short, and never the same for two files.
 //!
-//! Called by `table`. A path below the current directory is shown relative to it; of any other the last two parts, and more
+//! Called by `table`, and by `export` and `check` for files of other tools. A path below the current directory is shown relative to it; of any other the last two parts, and more
 //! where another path among those shown would look the same.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,11 +11,11 @@ const PARTS: usize = 2;
 
 /// What each path is shown as.
 #[derive(Debug)]
-pub(super) struct Labels(BTreeMap<String, String>);
+pub(crate) struct Labels(BTreeMap<String, String>);
 
 impl Labels {
     /// Labels for all paths that are shown together.
-    pub(super) fn new<'a>(
+    pub(crate) fn new<'a>(
         paths: impl IntoIterator<Item = &'a str>,
         current_dir: Option<&Path>,
     ) -> Labels {
@@ -52,7 +52,7 @@ impl Labels {
     }
 
     /// What the path is shown as; itself where it was not given to `new`.
-    pub(super) fn of<'a>(&'a self, path: &'a str) -> &'a str {
+    pub(crate) fn of<'a>(&'a self, path: &'a str) -> &'a str {
         self.0.get(path).map_or(path, String::as_str)
     }
 }

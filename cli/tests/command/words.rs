@@ -187,7 +187,9 @@ fn examples_in_help() {
     let mut script = String::from(
         "mkfifo in out; heapshim run --quiet -- traced/server <in >out & exec 3>in 4<out; read -r pid <&4\n",
     );
-    for command in ["run", "lib", "ls", "mark", "marks", "diff", "doctor"] {
+    for command in [
+        "run", "lib", "ls", "mark", "marks", "diff", "export", "doctor",
+    ] {
         let help = place.stdout(&["help", command]);
         let examples = help.split("Examples:\n").nth(1).expect("examples");
         let lines = examples.lines().filter(|line| line.starts_with("  "));

@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Print what grew between two marks: source lines, greatest first
     #[command(after_help = help::DIFF)]
     Diff(Diff),
+    /// Write the growth for other viewers: pprof, browsers, dot, CSV
+    #[command(after_help = help::EXPORT)]
+    Export(Export),
     /// See a leak found: a small server that leaks, traced, marked and diffed
     Demo,
     /// Say what would stop tracing a command or a process, and what to do
@@ -175,25 +178,13 @@ pub(crate) struct Doctor {
     pub(crate) words: Vec<OsString>,
 }
 
-/// Options of every report.
+/// Which line is charged, and where its name comes from: options of everything that has lines.
 #[derive(Clone, Debug, ClapArgs)]
-pub(crate) struct Report {
-    /// Rows to print; 0: all [default: 10, in JSON all]
-    #[arg(long, value_name = "N")]
-    pub(crate) top: Option<usize>,
-    /// What a row is
-    #[arg(long, value_enum, default_value_t = By::Line)]
-    pub(crate) by: By,
-    /// What rows are sorted by, greatest first
-    #[arg(long, value_enum, default_value_t = Sort::Growth)]
-    pub(crate) sort: Sort,
+pub(crate) struct Lines {
     /// Whose line is charged: the program's own, the innermost, the innermost native, the innermost
     /// of Python [default: app; python with --format tracemalloc]
     #[arg(long, value_enum)]
     pub(crate) blame: Option<Blame>,
-    /// Charge every line of a stack, not one: what each came to with all that it called
-    #[arg(long)]
-    pub(crate) cumulative: bool,
     /// Pass over frames whose function, file or module matches, too
     #[arg(long, value_name = "PATTERN")]
     pub(crate) skip: Vec<String>,
@@ -206,18 +197,38 @@ pub(crate) struct Report {
     /// No rows whose file, function or module matches
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude: Vec<String>,
-    /// Also rows that shrank
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// The heaviest stack under each row
-    #[arg(long)]
-    pub(crate) stacks: bool,
     /// Where to look for debug files, too
     #[arg(long, value_name = "DIR")]
     pub(crate) debug_dir: Vec<PathBuf>,
     /// Where sources lie now: paths that begin with FROM are read under TO
     #[arg(long, value_name = "FROM=TO", value_parser = mapping)]
     pub(crate) source_dir: Vec<(String, String)>,
+}
+
+/// Options of every report.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Report {
+    /// Rows to print; 0: all [default: 10, in JSON all]
+    #[arg(long, value_name = "N")]
+    pub(crate) top: Option<usize>,
+    /// What a row is
+    #[arg(long, value_enum, default_value_t = By::Line)]
+    pub(crate) by: By,
+    /// What rows are sorted by, greatest first
+    #[arg(long, value_enum, default_value_t = Sort::Growth)]
+    pub(crate) sort: Sort,
+    /// Charge every line of a stack, not one: what each came to with all that it called
+    #[arg(long)]
+    pub(crate) cumulative: bool,
+    /// Whose line.
+    #[command(flatten)]
+    pub(crate) lines: Lines,
+    /// Also rows that shrank
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// The heaviest stack under each row
+    #[arg(long)]
+    pub(crate) stacks: bool,
     /// The report's form
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
@@ -229,6 +240,35 @@ pub(crate) struct Report {
     pub(crate) color: Color,
 }
 
+/// Options of `export`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Export {
+    /// Which process.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The first mark: start, last, a name, or a file *.heapmark, *.heapledger [default: last, else start]
+    #[arg(value_name = "A")]
+    pub(crate) from: Option<Word>,
+    /// The second mark [default: now]
+    #[arg(value_name = "B")]
+    pub(crate) to: Option<Word>,
+    /// Which tool is to read it
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// csv, markdown: what a row is [default: line]
+    #[arg(long, value_enum)]
+    pub(crate) by: Option<By>,
+    /// markdown, dot: rows or functions at most; 0: all [default: 10; dot: 60]
+    #[arg(long, value_name = "N")]
+    pub(crate) top: Option<usize>,
+    /// Whose line.
+    #[command(flatten)]
+    pub(crate) lines: Lines,
+    /// Write it to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
 /// `--format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -238,6 +278,27 @@ pub(crate) enum Format {
     Json,
     /// As tracemalloc's compare_to prints it
     Tracemalloc,
+}
+
+/// `export --format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// For go tool pprof and what reads its profiles
+    Pprof,
+    /// Folded stacks, for flamegraph.pl, inferno and speedscope
+    Folded,
+    /// A flamegraph for any browser: red grew, blue shrank
+    Flamegraph,
+    /// For www.speedscope.app
+    Speedscope,
+    /// For ms_print and massif-visualizer
+    Massif,
+    /// The growth as a graph, for Graphviz
+    Dot,
+    /// For spreadsheets
+    Csv,
+    /// For a comment on a pull request
+    Markdown,
 }
 
 /// `ls --format`, `doctor --format`.

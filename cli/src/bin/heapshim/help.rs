@@ -58,3 +58,12 @@ Examples:
   heapshim doctor                    this system
   heapshim doctor ./server           a command, before it is started
   heapshim doctor -p server          a process that runs (or its pid)";
+
+/// `heapshim export --help`
+pub(crate) const EXPORT: &str = "\
+Examples:
+  heapshim export --format markdown warm now
+  heapshim export --format pprof warm -o growth.pb.gz
+  heapshim export --format flamegraph warm -o growth.svg
+  heapshim export --format folded start before.heapmark
+Then: go tool pprof -http=: growth.pb.gz. docs/EXPORT.md has each viewer.";

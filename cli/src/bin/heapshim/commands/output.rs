@@ -14,6 +14,16 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
     written.map_err(|error| Error::io("stdout", "not written", error))
 }
 
+/// Writes bytes that need not be text to the file, or to stdout.
+pub(crate) fn write_bytes(bytes: &[u8], file: Option<&Path>) -> Result<(), Error> {
+    let Some(path) = file else {
+        let mut stdout = io::stdout().lock();
+        let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+        return written.map_err(|error| Error::io("stdout", "not written", error));
+    };
+    directory::write_file(path, bytes)
+}
+
 /// Writes to the file, or to stdout.
 pub(crate) fn write(bytes: &[u8], file: Option<&Path>) -> Result<(), Error> {
     match file {

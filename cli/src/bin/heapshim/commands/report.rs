@@ -1,8 +1,8 @@
 //! The report that `diff`, `run` and `demo` print: words of the command line turned into diff, symbolizer and renderer.
 
-use super::output;
-use crate::args::{Blame, By, Color, Format, Report as Args, Sort};
-use heapshim_cli::blame::{self, Mode};
+use super::{lines, output};
+use crate::args::{By, Color, Format, Report as Args, Sort};
+use heapshim_cli::blame::Mode;
 use heapshim_cli::diff;
 use heapshim_cli::directory;
 use heapshim_cli::error::{Error, Kind};
@@ -10,7 +10,7 @@ use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
 use heapshim_cli::render::{self, Json, Render, Stream, Table, Tracemalloc, View};
 use heapshim_cli::report;
-use heapshim_cli::subject::{Places, Subject};
+use heapshim_cli::subject::Subject;
 use std::env;
 use std::io::{self, Write};
 
@@ -42,11 +42,8 @@ fn text(subject: &Subject<'_>, args: &Args, stream: Stream) -> Result<Vec<u8>, E
         Some(_) => Stream::file(color(args)),
         None => stream,
     };
-    let places = Places {
-        debug_dirs: args.debug_dir.clone(),
-        source_dirs: args.source_dir.clone(),
-        as_named: args.format == Format::Tracemalloc,
-    };
+    let as_named = args.format == Format::Tracemalloc;
+    let places = lines::places(&args.lines, as_named);
     let (report, sources) = subject.report(places, &options(args));
     let current_dir = env::current_dir().ok();
     let view = View {
@@ -98,23 +95,13 @@ fn color(args: &Args) -> render::Color {
     }
 }
 
-fn table(args: &Args) -> blame::Table {
-    let skipped = |table: blame::Table, pattern: &String| table.skip(pattern);
-    let owned = |table: blame::Table, pattern: &String| table.own(pattern);
-    let table = args.skip.iter().fold(blame::Table::default(), skipped);
-    args.own.iter().fold(table, owned)
-}
-
 fn options(args: &Args) -> diff::Options {
+    let default = match args.format {
+        Format::Tracemalloc => Mode::Python,
+        Format::Table | Format::Json => Mode::App,
+    };
     diff::Options {
-        by: match args.by {
-            By::Line => report::By::Line,
-            By::Function => report::By::Function,
-            By::File => report::By::File,
-            By::Module => report::By::Module,
-            By::Stack => report::By::Stack,
-            By::Thread => report::By::Thread,
-        },
+        by: lines::by(args.by),
         sort: match args.sort {
             Sort::Growth => report::Sort::Growth,
             Sort::Blocks => report::Sort::Blocks,
@@ -122,16 +109,7 @@ fn options(args: &Args) -> diff::Options {
             Sort::Total => report::Sort::Total,
             Sort::Allocations => report::Sort::Allocations,
         },
-        mode: match args.blame {
-            None if args.format == Format::Tracemalloc => Mode::Python,
-            None | Some(Blame::App) => Mode::App,
-            Some(Blame::Innermost) => Mode::Innermost,
-            Some(Blame::Native) => Mode::Native,
-            Some(Blame::Python) => Mode::Python,
-        },
         cumulative: args.cumulative,
-        table: table(args),
-        include: args.include.clone(),
-        exclude: args.exclude.clone(),
+        ..lines::options(&args.lines, default)
     }
 }

@@ -1,12 +1,11 @@
 //! `heapshim run`: a command under the shim, and what it had grown by when it ended.
 
-use super::{output::say, report};
+use super::{lines, output::say, report};
 use crate::args::Run as Args;
 use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::launch::{self, Ended, Refusal, allocator};
 use heapshim_cli::library;
 use heapshim_cli::mark::Mark;
-use heapshim_cli::subject::Places;
 use heapshim_cli::tree::Tree;
 use heapshim_ledger::layout::Complaint;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,11 +29,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
         Err(refusal) if refusal.runs && args.anyway => None,
         Err(refusal) => return Ok(refused(&refusal)),
     };
-    let bundle = args.bundle.then(|| Places {
-        debug_dirs: args.report.debug_dir.clone(),
-        source_dirs: args.report.source_dir.clone(),
-        ..Places::default()
-    });
+    let bundle = args
+        .bundle
+        .then(|| lines::places(&args.report.lines, false));
     let mut tree = Tree::new(args.save.as_deref(), bundle)?;
     if args.merge {
         tree = tree.merging();

@@ -1,0 +1,75 @@
+//! The two marks that the words A and B mean, in `diff` and `export` alike.
+
+use heapshim_cli::catalog::{Catalog, Word};
+use heapshim_cli::error::{Error, Kind};
+use heapshim_cli::kept;
+use heapshim_cli::mark::Mark;
+use heapshim_cli::process::Origin;
+use heapshim_cli::store;
+use heapshim_cli::subject::Subject;
+
+/// Two marks, and where the files of their process are.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    /// None: the start.
+    pub(crate) first: Option<Mark>,
+    pub(crate) last: Mark,
+    pub(crate) origin: Origin,
+}
+
+impl Pair {
+    /// From A (where it is not said: the newest mark, else the start) to B (now). Two files need no process.
+    pub(crate) fn of(
+        target: Option<&str>,
+        from: Option<&Word>,
+        to: Option<&Word>,
+    ) -> Result<Pair, Error> {
+        let (from, to) = match (from, to) {
+            // A ledger is an account from its start: alone, it is what there is to see.
+            (Some(ledger @ Word::File(path)), None) if kept::is_ledger(path) => {
+                (Some(&Word::Start), Some(ledger))
+            }
+            both => both,
+        };
+        if let (Some(from @ (Word::Start | Word::File(_))), Some(Word::File(to))) = (from, to) {
+            let first = match from {
+                Word::File(path) => Some(store::read_file(path)?),
+                _ => None,
+            };
+            return Ok(Pair {
+                first,
+                last: store::read_file(to)?,
+                origin: Origin::of_file(to),
+            });
+        }
+        Pair::in_catalog(&Catalog::of(target)?, from, to)
+    }
+
+    fn in_catalog(
+        catalog: &Catalog,
+        from: Option<&Word>,
+        to: Option<&Word>,
+    ) -> Result<Pair, Error> {
+        let first = match from {
+            Some(word) => catalog.get(word)?,
+            None => catalog.last_or_start()?,
+        };
+        let last = catalog.get(to.unwrap_or(&Word::Now))?;
+        let last = last.ok_or_else(|| {
+            let problem = "nothing comes before it: it cannot be the second mark";
+            Error::new(Kind::Usage, "start", problem)
+                .next("write it first: heapshim diff start now")
+        })?;
+        let origin = catalog.origin();
+        Ok(Pair {
+            first,
+            last,
+            origin,
+        })
+    }
+
+    /// The growth between them, to be reported.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject::new(self.first.as_ref(), &self.last, self.origin.clone())
+    }
+}
