@@ -33,4 +33,6 @@ pub mod snapshot;
 pub mod store;
 pub mod subject;
 pub mod symbolize;
+#[cfg(test)]
+mod totals;
 pub mod tree;
