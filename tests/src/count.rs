@@ -8,8 +8,10 @@ use crate::compile::Compiler;
 use crate::diff::Diff;
 use crate::place::{fresh_directory, place, programs};
 use crate::run::{feed, fix_layout};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,15 +31,27 @@ pub struct Counts {
     pub live_bytes: i64,
 }
 
-/// Reads what the counting preload left in its directory, smallest account first within an executable.
+/// Reads what the counting preload left in its directory, smallest account first within an executable. Of a process that executed another
+/// program the last image counts, as in the account: its file's name is `PID.N` with the greatest N.
 ///
 /// # Panics
 /// Where a file is not what count.c writes.
 #[must_use]
 pub fn counts_in(directory: &Path) -> Vec<Counts> {
     let entries = fs::read_dir(directory).expect("the counting directory");
-    let mut all: Vec<Counts> = entries
-        .map(|entry| read(&fs::read(entry.expect("an entry").path()).expect("a count")))
+    let mut last: BTreeMap<u32, (u32, PathBuf)> = BTreeMap::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name().into_string().expect("PID.N");
+        let (pid, image) = name.split_once('.').expect("PID.N");
+        let [pid, image] = [pid, image].map(|number| number.parse().expect("PID.N"));
+        let place = last.entry(pid).or_insert_with(|| (image, entry.path()));
+        if image > place.0 {
+            *place = (image, entry.path());
+        }
+    }
+    let files = last.values().map(|(_, path)| path);
+    let mut all: Vec<Counts> = files
+        .map(|path| read(&fs::read(path).expect("a count")))
         .collect();
     all.sort();
     all
@@ -74,6 +88,9 @@ pub fn total_of(account: &Diff) -> Counts {
 #[must_use]
 pub fn counted(words: &[OsString], input: &[u8]) -> Vec<Counts> {
     let directory = fresh_directory("count");
+    // A program that drops root counts, too.
+    let all = fs::Permissions::from_mode(0o1777);
+    fs::set_permissions(&directory, all).expect("our own directory");
     let mut run = Command::new(&words[0]);
     run.args(&words[1..]).env_clear();
     for (name, value) in environment_under_run() {

@@ -1,4 +1,4 @@
-//! `cargo xtask ci | tidy | bench | bench-symbols | compare`: what runs on every change, and what no compiler checks.
+//! `cargo xtask ci | tidy | bench | bench-symbols | compare | soak | stress`: what runs on every change, and what no compiler checks.
 //!
 //! `.ci/run` and the README's command come here through `tests/run`, which has installed what the tests need. Each step of `ci` is a
 //! command that can be typed by hand; it is printed before it runs, and the first failure ends it.
@@ -16,6 +16,7 @@ mod compare;
 mod direction;
 mod files;
 mod layout_hash;
+mod soak;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ fn main() -> ExitCode {
         ["bench", ref command @ ..] => bench::run(&root(), command),
         ["bench-symbols", ref words @ ..] => bench_symbols::run(&root(), words),
         ["compare", ref command @ ..] => compare::run(&root(), command),
+        ["soak", ref words @ ..] => soak::run(&root(), "soak", words),
+        ["stress", ref words @ ..] => soak::run(&root(), "stress", words),
         ["tidy"] => tidy(&root()),
         ["layout-hash"] => {
             println!("{}", layout_hash::line(&root()));
@@ -38,7 +41,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: cargo xtask ci | tidy | bench [RUNS] -- COMMAND… | bench-symbols [MIB] | compare [RUNS] -- COMMAND… | layout-hash"
+                "usage: cargo xtask ci | tidy | bench [RUNS] -- COMMAND… | bench-symbols [MIB] | compare [RUNS] -- COMMAND… | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | layout-hash"
             );
             ExitCode::from(2)
         }
