@@ -135,6 +135,7 @@ impl Catalog {
         let memory = process::memory(session.pid());
         let mut snapshot = snapshot::take(&session.reader()?, session.process()?, name, memory)?;
         session.made_code()?.name(&mut snapshot);
+        snapshot.complaints = session.complaints()?;
         Ok(Mark {
             snapshot,
             memory,
@@ -240,6 +241,7 @@ impl Catalog {
         let (reader, process) = (session.reader().ok()?, session.process().ok()?);
         let mut snapshot = snapshot::inside(&reader, process, number).ok()??;
         session.made_code().ok()?.name(&mut snapshot);
+        snapshot.complaints |= session.complaints().ok()?;
         let memory = Memory {
             rss_bytes: snapshot.moment.rss_bytes,
             resident: snapshot.moment.resident,

@@ -69,7 +69,7 @@ fn one(session: &Session, before: u64, begun: Instant) -> Result<Overview, Error
         losses: reader.threads.losses(),
         sites: reader.sites.len(),
         frames: reader.frames.len(),
-        notes: complaint::notes(reader.header.complaints.peek()),
+        notes: complaint::notes(session.complaints()?),
         process,
         counters,
     })

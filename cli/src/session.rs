@@ -7,6 +7,7 @@
 
 use crate::denial;
 use crate::error::{Error, Kind};
+use crate::launch::allocator;
 use crate::mapping::Mapping;
 use crate::model::Process;
 use crate::nearest::nearest;
@@ -75,6 +76,16 @@ impl Session {
     /// `Damaged`, with what is wrong.
     pub fn reader(&self) -> Result<Reader<'_>, Error> {
         self.mapping.reader(self.object())
+    }
+
+    /// What is to be said of its account: what the library has said, and what its program's file shows. Of one that has ended
+    /// the file is not looked for here.
+    ///
+    /// # Errors
+    /// `Damaged`, with what is wrong.
+    pub fn complaints(&self) -> Result<u32, Error> {
+        let said = self.reader()?.header.complaints.peek();
+        Ok(said | allocator::complaint(&process::path(self.pid, "exe")))
     }
 
     /// Where it names the code that it makes at run time. Of one that has ended, the root directory is not known, and taken for ours.

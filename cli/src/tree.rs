@@ -4,7 +4,7 @@
 
 use crate::directory::write_file;
 use crate::error::Error;
-use crate::launch::Held;
+use crate::launch::{Held, allocator};
 use crate::mark::{self, Mark};
 use crate::merged::Merged;
 use crate::model::{Exit, Snapshot};
@@ -13,6 +13,7 @@ use crate::render::{escape, signed_size as signed};
 use crate::snapshot;
 use crate::store::{EXTENSION, Store};
 use crate::subject::{self, Places};
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,8 @@ pub struct Tree {
     growth: i64,
     most: Option<(i64, String, u32)>,
     problem: Option<Error>,
+    /// What is to be said of accounts of a program, by its path.
+    allocators: HashMap<String, u32>,
 }
 
 impl Tree {
@@ -50,6 +53,7 @@ impl Tree {
             growth: 0,
             most: None,
             problem: None,
+            allocators: HashMap::new(),
         })
     }
 
@@ -76,7 +80,8 @@ impl Tree {
         }
         let kept = self.save.is_some() && totals.allocated_blocks > 0;
         if kept || self.merged.is_some() {
-            let kept = exit_mark(held, None).and_then(|mark| self.take_in(&mark));
+            let kept = self.exit_mark(held, None);
+            let kept = kept.and_then(|mark| self.take_in(&mark));
             self.problem = self.problem.take().or(kept.err());
         }
     }
@@ -93,7 +98,7 @@ impl Tree {
     /// # Errors
     /// `Damaged` where its ledger is.
     pub fn own(&mut self, held: &Held, exit: Exit) -> Result<Mark, Error> {
-        let mark = exit_mark(held, Some(exit))?;
+        let mark = self.exit_mark(held, Some(exit))?;
         let kept = self.take_in(&mark);
         self.problem = self.problem.take().or(kept.err());
         if let Some(ticks) = held.start_ticks
@@ -163,20 +168,30 @@ impl Tree {
     }
 }
 
-fn exit_mark(held: &Held, exit: Option<Exit>) -> Result<Mark, Error> {
-    let process = crate::model::Process {
-        exit,
-        ..held.process.clone()
-    };
-    let memory = Memory::default();
-    let session = &held.session;
-    let mut snapshot: Snapshot = snapshot::take(&session.reader()?, process, "exit", memory)?;
-    session.made_code()?.name(&mut snapshot);
-    Ok(Mark {
-        snapshot,
-        memory,
-        bundle: None,
-    })
+impl Tree {
+    /// A process's mark at its end.
+    fn exit_mark(&mut self, held: &Held, exit: Option<Exit>) -> Result<Mark, Error> {
+        let process = crate::model::Process {
+            exit,
+            ..held.process.clone()
+        };
+        let memory = Memory::default();
+        let session = &held.session;
+        let mut snapshot: Snapshot = snapshot::take(&session.reader()?, process, "exit", memory)?;
+        session.made_code()?.name(&mut snapshot);
+        snapshot.complaints |= self.own_allocator(&snapshot.process.exe);
+        Ok(Mark {
+            snapshot,
+            memory,
+            bundle: None,
+        })
+    }
+
+    /// A program is looked at once, however often the tree runs it.
+    fn own_allocator(&mut self, exe: &str) -> u32 {
+        let known = self.allocators.entry(exe.to_string());
+        *known.or_insert_with(|| allocator::complaint(Path::new(exe)))
+    }
 }
 
 #[cfg(test)]

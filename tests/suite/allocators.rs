@@ -1,6 +1,6 @@
 //! Whichever allocator is behind the shim, the account is the same: glibc's, or one that is preloaded behind it or linked.
 
-use heapshim_tests::{Target, needs, skip};
+use heapshim_tests::{Run, Target, needs, skip, talk};
 use std::path::{Path, PathBuf};
 
 /// Other allocators, by the names of their libraries on Debian and of their packages.
@@ -116,4 +116,41 @@ fn linked() {
         }
         None => skip(OTHERS[0].1),
     }
+}
+
+/// What a report begins with where the program has an allocator that is not seen.
+const OWN: &str =
+    "this program has its own malloc linked in: what it allocates through it is not seen";
+
+/// Check that a stripped program with an allocator of its own says so in every report, whoever asks, and in `ls` and `doctor`.
+#[test]
+fn own() {
+    let target = Target::c("own_allocator.c").opt("-s");
+    let mut running = target.clone().spawn();
+    running.mark("warm");
+    running.step(b"go");
+    let table = running.table(&["warm", "now"]);
+    assert_eq!(
+        table.lines().nth(1).map(|line| line.split(';').next()),
+        Some(Some(OWN)),
+        "{table}"
+    );
+    let diff = running.diff(&["start", "warm"]);
+    let notes = diff.json()["notes"].as_array().expect("notes").clone();
+    assert!(
+        notes[0].as_str().is_some_and(|note| note.starts_with(OWN)),
+        "{notes:?}"
+    );
+    let listed = String::from_utf8(talk(&["ls"]).stdout).expect("UTF-8");
+    let pid = running.pid().to_string();
+    let line = listed
+        .lines()
+        .find(|line| line.trim_start().starts_with(&pid));
+    assert!(line.is_some_and(|line| line.contains(OWN)), "{listed}");
+    assert!(running.finish().0.success());
+    let finished = Run::new(&target.words()).stdin(b"go\ngo\n").finish();
+    let notes = finished.report().json()["notes"].to_string();
+    assert!(notes.contains(OWN), "{notes}");
+    let usual = Target::c("leak.c").opt("-s").spawn();
+    assert!(!usual.table(&["start", "now"]).contains(OWN));
 }

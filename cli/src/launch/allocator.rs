@@ -1,8 +1,9 @@
 //! An allocator that a program has linked in, and that no library in front of it sees.
 //!
-//! Asked by `run`, whose report then begins with that, and by `doctor`. Told by symbols that the file defines; by texts that the allocators
+//! Asked wherever an account is read, so that `ls`, every mark and every report begin with that, and by `doctor`. Told by symbols that the file defines; by texts that the allocators
 //! carry where its symbols were stripped. An allocator that lies in a shared library is none of these: the shim stands in front of it.
 
+use heapshim_ledger::layout::Complaint;
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object, ObjectSection, ObjectSymbol, ReadCache};
 use std::fs::File;
@@ -29,6 +30,8 @@ const TEXTS: [(&[u8], &str); 3] = [
     (b"mimalloc: ", "mimalloc"),
     (b"tcmalloc: large alloc", "tcmalloc"),
 ];
+/// What CPython carries within itself.
+const PYTHONS: &str = "mimalloc";
 /// Sections that only Go's linker makes.
 const GO_SECTIONS: [&str; 2] = [".go.buildinfo", ".note.go.buildid"];
 /// Texts are looked for in no larger section: it is a look before a start, not an analysis.
@@ -47,7 +50,21 @@ pub fn linked_in(path: &Path) -> Option<&'static str> {
     }
     let stripped = file.section_by_name(".symtab").is_none();
     let by_symbol = defined(&file);
-    by_symbol.or_else(|| stripped.then(|| told_by_text(&file))?)
+    let found = by_symbol.or_else(|| stripped.then(|| told_by_text(&file))?);
+    found.filter(|&name| name != PYTHONS || !is_python(&file))
+}
+
+/// CPython 3.13 has mimalloc in it, for objects that are seen otherwise.
+fn is_python<'data>(file: &ElfFile64<'data, Endianness, &'data ReadCache<File>>) -> bool {
+    let mut exported = file.dynamic_symbols();
+    exported.any(|symbol| symbol.is_definition() && symbol.name_bytes() == Ok(b"PyObject_Malloc"))
+}
+
+/// The complaint of an account of the program in this file, where it has an allocator linked in: what is allocated with that is not seen.
+/// The library itself sees no more than whether `malloc` is its own.
+#[must_use]
+pub fn complaint(program: &Path) -> u32 {
+    linked_in(program).map_or(0, |_| Complaint::Bypassed as u32)
 }
 
 fn defined<'data>(
@@ -110,6 +127,10 @@ mod tests {
             "const char *message = \"<jemalloc>: Invalid conf\"; int main(void) { return 0; }";
         assert_eq!(built("text", text, &["-s"]), Some("jemalloc"));
         assert_eq!(built("unstripped", text, &[]), None);
+        let python = "const char *message = \"mimalloc: warning\"; void *PyObject_Malloc(void) { return 0; } \
+                      int main(void) { return 0; }";
+        assert_eq!(built("python", python, &["-s", "-rdynamic"]), None);
+        assert_eq!(built("no-python", python, &["-s"]), Some("mimalloc"));
         assert_eq!(linked_in(Path::new("/etc/passwd")), None);
         let go = scratch.path().join("go");
         let mut objcopy = Command::new("objcopy");

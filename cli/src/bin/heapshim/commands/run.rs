@@ -3,13 +3,11 @@
 use super::{lines, output::say, report};
 use crate::args::Run as Args;
 use heapshim_cli::error::{Error, Kind};
-use heapshim_cli::launch::{self, Ended, Refusal, allocator};
+use heapshim_cli::launch::{self, Ended, Refusal};
 use heapshim_cli::library;
 use heapshim_cli::mark::Mark;
 use heapshim_cli::tree::Tree;
-use heapshim_ledger::layout::Complaint;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
 /// Runs it; the exit status is the command's.
 pub(crate) fn run(args: &Args) -> Result<u8, Error> {
@@ -17,15 +15,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
         return Err(Error::new(Kind::Usage, "run", "no command").next("heapshim run -- COMMAND"));
     };
     report::check(&args.report)?;
-    let mut hidden = None;
     let library = match launch::check(program) {
-        Ok(chain) => {
-            hidden = chain
-                .last()
-                .filter(|program| allocator::linked_in(program).is_some())
-                .cloned();
-            Some(library::path()?)
-        }
+        Ok(_) => Some(library::path()?),
         Err(refusal) if refusal.runs && args.anyway => None,
         Err(refusal) => return Ok(refused(&refusal)),
     };
@@ -43,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
     };
     let status = ended.exit.status();
     if library.is_some() {
-        account_for(args, ended, &mut tree, hidden.as_deref());
+        account_for(args, ended, &mut tree);
     }
     Ok(status)
 }
@@ -54,8 +45,8 @@ fn refused(refusal: &Refusal) -> u8 {
 }
 
 /// The command's status stands, whatever becomes of the report: what fails here is said, and that is all.
-fn account_for(args: &Args, ended: Ended, tree: &mut Tree, hidden: Option<&Path>) {
-    let concluded = catch_unwind(AssertUnwindSafe(|| conclude(args, ended, tree, hidden)));
+fn account_for(args: &Args, ended: Ended, tree: &mut Tree) {
+    let concluded = catch_unwind(AssertUnwindSafe(|| conclude(args, ended, tree)));
     let defect = |_| Err(Error::new(Kind::Failed, "report", "heapshim failed on it"));
     if let Err(error) = concluded.unwrap_or_else(defect)
         && error.kind() != Kind::Closed
@@ -64,22 +55,11 @@ fn account_for(args: &Args, ended: Ended, tree: &mut Tree, hidden: Option<&Path>
     }
 }
 
-/// The report of the command, then one line for the rest of its tree. `hidden`: the program, where its file has an allocator linked in
-/// that the library cannot see from inside.
-fn conclude(
-    args: &Args,
-    ended: Ended,
-    tree: &mut Tree,
-    hidden: Option<&Path>,
-) -> Result<(), Error> {
+/// The report of the command, then one line for the rest of its tree.
+fn conclude(args: &Args, ended: Ended, tree: &mut Tree) -> Result<(), Error> {
     ended.others.iter().for_each(|held| tree.finished(held));
     let mark = ended.own.map(|held| tree.own(&held, ended.exit));
-    let mut mark = mark.transpose()?;
-    if let Some(mark) = &mut mark
-        && hidden.is_some_and(|program| is_of(mark, program))
-    {
-        mark.snapshot.complaints |= Complaint::Bypassed as u32;
-    }
+    let mark = mark.transpose()?;
     if !args.quiet {
         let refused = ended.untraced.contains(&ended.pid);
         tell(args, mark.as_ref(), tree, || no_account(ended.pid, refused))?;
@@ -115,12 +95,6 @@ fn say_untraced<'a>(others: impl Iterator<Item = &'a u32>) {
             "{count} more that could not be traced (limits on memory or file size)"
         )),
     }
-}
-
-/// True where the account is of this very program, and not of one that it executed.
-fn is_of(mark: &Mark, program: &Path) -> bool {
-    let real = program.canonicalize();
-    real.is_ok_and(|real| real == Path::new(&mark.snapshot.process.exe))
 }
 
 fn no_account(pid: u32, refused: bool) -> String {
