@@ -12,6 +12,7 @@ mod bundles;
 mod by_thread;
 mod counts;
 mod damage;
+mod deploy;
 mod descriptors;
 mod ends;
 mod examples;

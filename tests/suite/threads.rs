@@ -118,3 +118,35 @@ fn waves() {
 fn key_destructors() {
     assert_account("keys.c");
 }
+
+/// What a ledger may take for 500 threads over 20,000 stacks.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// Check that 500 threads that live at once and share 20,000 stacks are counted exactly, in a ledger of bounded size.
+#[test]
+fn many_threads_on_many_stacks() {
+    let mut running = Target::c("threads_sites.c").opt("-O1").spawn();
+    let diff = running.diff(&["start", "now"]);
+    for expected in running.expected() {
+        diff.row(&expected.file, expected.line).assert(&expected);
+    }
+    diff.assert_adds_up();
+    diff.assert_complete();
+    let bytes = ledger_bytes(running.pid());
+    assert!((1 << 20..=MOST_BYTES).contains(&bytes), "{bytes} bytes");
+    assert_eq!(running.step(b"go"), "ended");
+    assert!(running.finish().0.success());
+}
+
+/// Bytes of a process's ledger that are in memory.
+fn ledger_bytes(pid: u32) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
+    let mut paths = entries.flatten().map(|entry| entry.path());
+    let is_ledger = |path: &std::path::PathBuf| {
+        std::fs::read_link(path)
+            .is_ok_and(|link| link.to_string_lossy().contains("heapshim-ledger"))
+    };
+    let ledger = paths.find(is_ledger).expect("a ledger");
+    ledger.metadata().expect("its size").blocks() * 512
+}
