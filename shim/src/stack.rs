@@ -27,7 +27,7 @@ mod mixed;
 /// Deepest stack that can be asked for.
 pub(crate) const MAX_DEPTH: usize = 512;
 /// Places for a walk. One more than the depth, since of the outermost frame of a stack that is cut it is not known whether it is an evaluator's.
-const PLACES: usize = MAX_DEPTH + 1;
+pub(crate) const PLACES: usize = MAX_DEPTH + 1;
 /// Sets of two entries of the node cache: about the call sites that a thread's hot loop passes; 32 KiB. With 1,024 single entries,
 /// 600 live (caller, address) pairs already evicted each other.
 const CACHE_SETS: usize = 1024;

@@ -1,4 +1,4 @@
-//! The Python frames that a thread runs, innermost first, as they are linked in the interpreter's memory.
+//! How the Python frames of a thread hang together in the interpreter's memory: one step outwards, and the reading of a whole chain.
 //!
 //! **Why each read is sound.** The thread's state is this thread's own (`interpreter`), and from it on everything is: records and dummies lie on the
 //! thread's C stack, in frames of evaluators that have not returned; frames lie in the thread's own data stack, or in generators and frame
@@ -7,168 +7,237 @@
 //!
 //! Frames that are being set up (`_PyFrame_IsIncomplete`) and the interpreter's own dummies are left out, as in tracebacks.
 
-use super::interpreter::Interpreter;
 use super::layout::{Chain, ENTRY_SHIFT, Layout, OWNED_BY_C_STACK, OWNED_BY_GENERATOR};
 use super::peek::Peek;
 
-/// Frames that are followed without being noted, to find out where the evaluator of the last noted one stands (3.13): a deeper recursion in one
-/// evaluator is shown without its C frames' order.
-const FOLLOWED: usize = 4096;
 /// `Running::base` of a frame whose evaluator's place on the C stack is not known.
 pub(crate) const SOMEWHERE: u64 = u64::MAX;
+/// `Running::value` of a frame that was not looked up yet: no frame's.
+pub(crate) const UNKNOWN: u64 = u64::MAX;
+
+/// `Running::at` of a frame that must be looked up again: no instruction's.
+pub(crate) const STALE: u64 = u64::MAX;
 
 /// A frame that is being run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Running {
+    /// Where it lies.
+    pub(crate) frame: u64,
     /// Its code object.
     pub(crate) code: u64,
     /// The instruction: its address from 3.11 on, before that its number.
     pub(crate) at: u64,
     /// In the outermost of the frames that one evaluator runs: an address in that evaluator's C frame. 0 in the others.
     pub(crate) base: u64,
+    /// Whose it is, and whether it is its evaluator's first: bits of `Layout::flags_mask`.
+    pub(crate) flags: u64,
+    /// What it is in the ledger (`PythonFrame::to_value`), or [`UNKNOWN`].
+    pub(crate) value: u64,
+    /// `watched::generation_of` its code, from before it was looked up.
+    pub(crate) generation: u32,
 }
 
-/// Notes the frames of a thread, innermost first; returns how many. Where they do not all fit in, the outer ones are missing.
-#[inline]
-pub(crate) fn read(
-    interpreter: &Interpreter,
-    memory: &mut impl Peek,
-    state: u64,
-    out: &mut [Running],
-) -> usize {
-    let layout = interpreter.layout;
-    let mut frames = Frames {
-        layout,
-        out,
-        len: 0,
-        group: 0,
-    };
-    let whole = match layout.chain {
-        Chain::Frames | Chain::FramesAndRecords => frames.read_objects(memory, state),
-        Chain::Entries | Chain::Dummies => {
-            let record = memory.word(state + layout.record);
-            record.and_then(|record| frames.read_groups(memory, record))
-        }
-        Chain::DummiesAlone => {
-            let frame = memory.word(state + layout.innermost);
-            frame.and_then(|frame| frames.follow(memory, 0, frame))
-        }
-    };
-    if whole.is_none() {
-        frames.close(SOMEWHERE);
+/// Where a reading stands: at a frame, and at the record of the evaluator that runs it, if there are records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
+    pub(crate) frame: u64,
+    pub(crate) record: u64,
+}
+
+/// What a frame says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Words {
+    pub(crate) code: u64,
+    pub(crate) at: u64,
+    pub(crate) flags: u64,
+    pub(crate) previous: u64,
+}
+
+impl Layout {
+    /// The innermost frame of a thread.
+    #[inline(always)]
+    pub(crate) fn start(&self, memory: &mut impl Peek, state: u64) -> Option<At> {
+        let record = match self.chain {
+            Chain::Frames => SOMEWHERE,
+            Chain::DummiesAlone => 0,
+            _ => memory.word(state + self.record)?,
+        };
+        let frame = match self.chain {
+            Chain::Entries | Chain::Dummies => memory.word(record + self.record_frame)?,
+            _ => memory.word(state + self.innermost)?,
+        };
+        Some(At { frame, record })
     }
-    frames.len
+
+    /// Reads a frame.
+    #[inline(always)]
+    pub(crate) fn words(&self, memory: &mut impl Peek, frame: u64) -> Option<Words> {
+        let [code, at, flags, previous] = memory.words(frame, self.of_frame())?;
+        Some(Words {
+            code,
+            at: at & self.instruction_mask,
+            flags: flags & self.flags_mask,
+            previous,
+        })
+    }
+
+    #[inline(always)]
+    const fn of_frame(&self) -> [u64; 4] {
+        [self.code, self.instruction, self.flags, self.previous]
+    }
+
+    /// True for the interpreter's own dummy, which ends what one evaluator runs.
+    #[inline(always)]
+    pub(crate) fn is_dummy(&self, flags: u64) -> bool {
+        self.has_dummies() && flags >> self.owner_shift & 0xff == OWNED_BY_C_STACK
+    }
+
+    #[inline(always)]
+    pub(crate) fn has_dummies(&self) -> bool {
+        matches!(self.chain, Chain::Dummies | Chain::DummiesAlone)
+    }
+
+    /// True for a frame that is shown, false for one that is being set up: it is before the first instruction that tracebacks show.
+    #[inline(always)]
+    pub(crate) fn is_complete(&self, memory: &mut impl Peek, words: &Words) -> Option<bool> {
+        let is_object = matches!(self.chain, Chain::Frames | Chain::FramesAndRecords);
+        if is_object || words.flags >> self.owner_shift & 0xff == OWNED_BY_GENERATOR {
+            return Some(true);
+        }
+        let units = memory.half(words.code + self.first_traceable)?;
+        Some(words.at >= words.code + self.bytecode + 2 * u64::from(units))
+    }
+
+    /// The next frame outwards of one that is no dummy, and the evaluator's base where it is the outermost that this one runs, else 0.
+    #[inline(always)]
+    pub(crate) fn outwards(
+        &self,
+        memory: &mut impl Peek,
+        words: &Words,
+        record: u64,
+    ) -> Option<(u64, At)> {
+        let frame = words.previous;
+        let (ends, has_record) = match self.chain {
+            Chain::Frames => (true, false),
+            Chain::FramesAndRecords => (true, true),
+            Chain::Entries => (words.flags >> ENTRY_SHIFT & 0xff != 0, true),
+            Chain::Dummies | Chain::DummiesAlone => (false, false),
+        };
+        if !ends {
+            return Some((0, At { frame, record }));
+        }
+        let outer = match has_record {
+            true => memory.word(record + self.record_previous)?,
+            false => record,
+        };
+        let at = At {
+            frame,
+            record: outer,
+        };
+        Some((record, at))
+    }
+
+    /// The next frame outwards of a dummy.
+    #[inline(always)]
+    pub(crate) fn outside(&self, memory: &mut impl Peek, words: &Words, record: u64) -> Option<At> {
+        let record = match self.chain {
+            Chain::Dummies => memory.word(record + self.record_previous)?,
+            _ => record,
+        };
+        let frame = words.previous;
+        Some(At { frame, record })
+    }
 }
 
-/// The frames that were noted so far.
-struct Frames<'o> {
-    layout: &'static Layout,
+/// Frames as they are read, innermost first.
+#[derive(Debug)]
+pub(crate) struct Reading<'o> {
     out: &'o mut [Running],
     len: usize,
     /// Where the evaluator's group begins whose frames are being noted.
     group: usize,
 }
 
-impl Frames<'_> {
-    #[inline(always)]
-    fn read_groups(&mut self, memory: &mut impl Peek, record: u64) -> Option<()> {
-        let frame = memory.word(record + self.layout.record_frame)?;
-        self.follow(memory, record, frame)
-    }
+/// What a step of a reading came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    /// The next frame outwards, if any.
+    On(At),
+    /// There is no room for more, and nothing more to find out of what was noted.
+    Full,
+}
 
-    /// From 3.11 on. None where it ended early.
-    #[inline(always)]
-    fn follow(&mut self, memory: &mut impl Peek, mut record: u64, mut frame: u64) -> Option<()> {
-        for _ in 0..self.out.len() + FOLLOWED {
-            if frame == 0 {
-                break;
-            }
-            let flags = memory.word(frame + self.layout.flags)?;
-            let owner = flags >> self.layout.owner_shift & 0xff;
-            let is_dummy = self.layout.chain != Chain::Entries && owner == OWNED_BY_C_STACK;
-            let is_entry =
-                is_dummy || self.layout.chain == Chain::Entries && flags >> ENTRY_SHIFT & 0xff != 0;
-            if !is_dummy && !self.note(memory, frame, owner)? {
-                // The group is larger than there is room: its evaluator is all that is still wanted.
-                if record != 0 {
-                    self.close(record);
-                }
-                if self.group == self.len {
-                    return None;
-                }
-            }
-            if is_entry {
-                self.close(if record == 0 { frame } else { record });
-                if record != 0 {
-                    record = memory.word(record + self.layout.record_previous)?;
-                }
-            }
-            frame = memory.word(frame + self.layout.previous)?;
+impl<'o> Reading<'o> {
+    pub(crate) fn new(out: &'o mut [Running]) -> Reading<'o> {
+        Reading {
+            out,
+            len: 0,
+            group: 0,
         }
-        (self.group == self.len).then_some(())
     }
 
-    /// Notes a frame that is complete; false where there is no more room.
+    /// Frames noted.
     #[inline(always)]
-    fn note(&mut self, memory: &mut impl Peek, frame: u64, owner: u64) -> Option<bool> {
-        let code = memory.word(frame + self.layout.code)?;
-        let at = memory.word(frame + self.layout.instruction)?;
-        if owner != OWNED_BY_GENERATOR && at < self.first_traceable(memory, code)? {
-            return Some(true);
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True where the evaluator of every frame that was noted is known.
+    #[inline(always)]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.group == self.len
+    }
+
+    /// Notes a frame and steps out of it; None where something can't be read.
+    #[inline(always)]
+    pub(crate) fn step(&mut self, layout: &Layout, memory: &mut impl Peek, at: At) -> Option<Step> {
+        let words = layout.words(memory, at.frame)?;
+        if layout.is_dummy(words.flags) {
+            self.close(at.frame);
+            return layout.outside(memory, &words, at.record).map(Step::On);
         }
-        Some(self.push(code, at))
+        let (base, next) = layout.outwards(memory, &words, at.record)?;
+        if layout.is_complete(memory, &words)? && !self.push(at.frame, &words) {
+            // The group is larger than there is room: its evaluator is all that is still wanted.
+            if at.record != 0 {
+                self.close(at.record);
+            }
+            if self.is_closed() {
+                return Some(Step::Full);
+            }
+        }
+        if base != 0 {
+            self.close(base);
+        }
+        Some(Step::On(next))
     }
 
-    /// The address of the first instruction that tracebacks show; before it a frame is being set up.
     #[inline(always)]
-    fn first_traceable(&self, memory: &mut impl Peek, code: u64) -> Option<u64> {
-        let units = memory.half(code + self.layout.first_traceable)?;
-        Some(code + self.layout.bytecode + 2 * u64::from(units))
-    }
-
-    #[inline(always)]
-    fn push(&mut self, code: u64, at: u64) -> bool {
+    fn push(&mut self, frame: u64, words: &Words) -> bool {
         let Some(place) = self.out.get_mut(self.len) else {
             return false;
         };
-        *place = Running { code, at, base: 0 };
+        *place = Running {
+            frame,
+            code: words.code,
+            at: words.at,
+            base: 0,
+            flags: words.flags,
+            value: UNKNOWN,
+            generation: 0,
+        };
         self.len += 1;
         true
     }
 
     /// Ends an evaluator's group: says where that evaluator stands. A group without frames leaves no trace.
     #[inline(always)]
-    fn close(&mut self, base: u64) {
+    pub(crate) fn close(&mut self, base: u64) {
         if self.len > self.group
             && let Some(outermost) = self.out.get_mut(self.len - 1)
         {
             outermost.base = base;
         }
         self.group = self.len;
-    }
-
-    /// Up to 3.10: frame objects, one for each evaluator.
-    #[inline(always)]
-    fn read_objects(&mut self, memory: &mut impl Peek, state: u64) -> Option<()> {
-        let layout = self.layout;
-        let has_records = layout.chain == Chain::FramesAndRecords;
-        let mut record = match has_records {
-            true => memory.word(state + layout.record)?,
-            false => SOMEWHERE,
-        };
-        let mut frame = memory.word(state + layout.innermost)?;
-        while frame != 0 {
-            let code = memory.word(frame + layout.code)?;
-            let at = memory.half(frame + layout.instruction)?;
-            if !self.push(code, at.into()) {
-                return None;
-            }
-            self.close(record);
-            if has_records {
-                record = memory.word(record + layout.record_previous)?;
-            }
-            frame = memory.word(frame + layout.previous)?;
-        }
-        Some(())
     }
 }

@@ -7,9 +7,10 @@
 //!
 //! **Why each read is sound.** A running frame holds its code object, which holds its strings and its line table.
 
-use super::chain::Running;
+use super::chain::{Running, UNKNOWN};
 use super::interpreter::Interpreter;
 use super::layout::{Chain, OBJECT_TYPE};
+use super::line_table::LinePlace;
 use super::peek::{Checked, Peek, Trusted};
 use super::text;
 use super::watched;
@@ -23,6 +24,8 @@ use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word, take_index};
 
 /// Sets of two instructions whose lines a thread remembers: 64 KiB, about the instructions that a server's hot paths call from.
 const SETS: usize = 1024;
+/// Code objects that a thread remembers, as a power of two: 24 KiB, about those that are met between two look-ups of the same one.
+const CODES: usize = 512;
 /// Texts that are known by content: a name for each code object, and the files.
 const TEXTS: u32 = 2 * LARGEST.codes;
 
@@ -36,6 +39,7 @@ static CODE_INDEX: PrivateRungs = PrivateRungs::new();
 #[derive(Debug)]
 pub(crate) struct Lines {
     sets: [[Line; 2]; SETS],
+    codes: [Code; CODES],
     text: [u8; MAX_TEXT],
 }
 
@@ -44,8 +48,18 @@ struct Line {
     code: u64,
     at: u64,
     value: u64,
-    /// `code_generation` when it was learnt; 0 = never.
-    generation: u64,
+    /// `watched::generation_of` the code from before it was learnt; 0 = never.
+    generation: u32,
+}
+
+/// A code object that was looked up: so far only at other instructions, and in a signal handler maybe no more.
+#[derive(Clone, Copy, Debug)]
+struct Code {
+    code: u64,
+    /// As in [`Line`].
+    generation: u32,
+    id: CodeId,
+    place: LinePlace,
 }
 
 /// What became of a frame.
@@ -62,31 +76,45 @@ pub(crate) enum Resolved {
 }
 
 impl Lines {
+    /// Looks up a frame that is at another instruction now. True where it is the same to the ledger.
+    #[inline(always)]
+    pub(crate) fn renew(&self, frame: &mut Running) -> bool {
+        let before = frame.value;
+        frame.generation = watched::generation_of(frame.code);
+        frame.value = self.known(frame).unwrap_or(UNKNOWN);
+        frame.value != UNKNOWN && frame.value == before
+    }
+
     /// The code and line of a running frame. `is_certain` is false in a signal handler: then the code object must be known to live.
     #[inline]
     pub(crate) fn resolve(
         &mut self,
         tracer: &Tracer,
         interpreter: &Interpreter,
-        frame: &Running,
+        frame: &mut Running,
         is_certain: bool,
     ) -> Resolved {
-        let generation = u64::from(watched::code_generation());
-        let set = mix(frame.code ^ frame.at.rotate_left(32)) >> (64 - SETS.trailing_zeros());
-        let wanted = |line: &Line| {
-            line.at == frame.at && line.code == frame.code && line.generation == generation
+        // Before anything is read, so that an end from now on makes this stale.
+        frame.generation = watched::generation_of(frame.code);
+        let found = match self.known(frame) {
+            Some(value) => Resolved::Known(PythonFrame::from_value(value)),
+            None => self.look_up(tracer, interpreter, frame, is_certain),
         };
-        let [newer, older] = self
-            .sets
-            .get(usize::try_from(set).unwrap_or(0))
-            .unwrap_or(&[Line::EMPTY; 2]);
-        if wanted(newer) {
-            return Resolved::Known(PythonFrame::from_value(newer.value));
-        }
-        if wanted(older) {
-            return Resolved::Known(PythonFrame::from_value(older.value));
-        }
-        self.look_up(tracer, interpreter, frame, is_certain)
+        frame.value = match found {
+            Resolved::Known(found) => found.to_value(),
+            _ => UNKNOWN,
+        };
+        found
+    }
+
+    /// What is remembered of a frame's instruction.
+    #[inline(always)]
+    fn known(&self, frame: &Running) -> Option<u64> {
+        let set = self.sets.get(set_of(frame))?;
+        let wanted = |line: &&Line| {
+            line.at == frame.at && line.code == frame.code && line.generation == frame.generation
+        };
+        set.iter().find(wanted).map(|line| line.value)
     }
 
     #[cold]
@@ -98,8 +126,14 @@ impl Lines {
         frame: &Running,
         is_certain: bool,
     ) -> Resolved {
-        // Before anything is read, so that an end from now on makes this stale.
-        let generation = watched::code_generation();
+        let nth = usize::try_from(spread(frame.code) >> (64 - CODES.trailing_zeros()));
+        let nth = nth.unwrap_or(0);
+        let known = self.codes.get_mut(nth);
+        if let Some(code) = known.filter(|known| known.is_of(frame)) {
+            let found = code.frame(interpreter, frame);
+            self.remember(frame, found);
+            return Resolved::Known(found);
+        }
         let is_kept =
             interpreter.holds(frame.code) || usize::try_from(frame.code).is_ok_and(watched::watch);
         let of = match is_certain {
@@ -109,28 +143,29 @@ impl Lines {
         if of != Some(interpreter.code_type) || !(is_certain || is_kept) {
             return Resolved::Nothing;
         }
-        let Some(code) = self.code_of(tracer, interpreter, frame.code) else {
+        let Some(id) = self.code_of(tracer, interpreter, frame.code) else {
             return Resolved::Full;
         };
-        let line = interpreter.line(frame.code, offset(interpreter, frame));
-        let found = PythonFrame { code, line };
-        if is_kept {
-            self.remember(frame, found, generation);
-            Resolved::Known(found)
-        } else {
-            Resolved::Passing(found)
+        let mut code = Code::new(frame, id);
+        let found = code.frame(interpreter, frame);
+        if !is_kept {
+            return Resolved::Passing(found);
         }
+        if let Some(known) = self.codes.get_mut(nth) {
+            *known = code;
+        }
+        self.remember(frame, found);
+        Resolved::Known(found)
     }
 
-    fn remember(&mut self, frame: &Running, found: PythonFrame, generation: u32) {
-        let set = mix(frame.code ^ frame.at.rotate_left(32)) >> (64 - SETS.trailing_zeros());
-        if let Some([newer, older]) = self.sets.get_mut(usize::try_from(set).unwrap_or(0)) {
+    fn remember(&mut self, frame: &Running, found: PythonFrame) {
+        if let Some([newer, older]) = self.sets.get_mut(set_of(frame)) {
             *older = *newer;
             *newer = Line {
                 code: frame.code,
                 at: frame.at,
                 value: found.to_value(),
-                generation: generation.into(),
+                generation: frame.generation,
             };
         }
     }
@@ -180,13 +215,52 @@ impl Lines {
     }
 }
 
-impl Line {
-    const EMPTY: Line = Line {
-        code: 0,
-        at: 0,
-        value: 0,
-        generation: 0,
-    };
+impl Code {
+    fn new(frame: &Running, id: CodeId) -> Code {
+        Code {
+            code: frame.code,
+            generation: frame.generation,
+            id,
+            place: LinePlace::default(),
+        }
+    }
+
+    fn is_of(&self, frame: &Running) -> bool {
+        (self.code, self.generation) == (frame.code, frame.generation)
+    }
+
+    /// What a frame that runs this code is in the ledger: its line as `PyCode_Addr2Line` gives it.
+    fn frame(&mut self, interpreter: &Interpreter, frame: &Running) -> PythonFrame {
+        let offset = offset(interpreter, frame);
+        let line = self.line(interpreter, offset);
+        PythonFrame {
+            code: self.id,
+            line: line.unwrap_or_else(|| interpreter.line(self.code, offset)),
+        }
+    }
+
+    /// The line, where the table can be read. An instruction before the first one (a frame that has not begun) is asked of the interpreter.
+    fn line(&mut self, interpreter: &Interpreter, offset: i32) -> Option<u32> {
+        let layout = interpreter.layout;
+        let instruction = u32::try_from(offset)
+            .ok()
+            .filter(|_| layout.line_table != 0)?;
+        let table = Trusted.word(self.code + layout.line_table)?;
+        let first_line = Trusted.half(self.code + layout.first_line)?;
+        self.place.line(table, first_line, instruction)
+    }
+}
+
+/// The set of a frame's instruction.
+#[inline(always)]
+fn set_of(frame: &Running) -> usize {
+    let spread = spread(frame.code.rotate_left(20) ^ frame.at);
+    usize::try_from(spread >> (64 - SETS.trailing_zeros())).unwrap_or(0)
+}
+
+#[inline(always)]
+fn spread(key: u64) -> u64 {
+    key.wrapping_mul(0x9e37_79b9_7f4a_7c15) // Knuth's multiplicative hash, 2^64 by the golden ratio
 }
 
 /// An instruction's offset in bytes from the code's first.

@@ -111,7 +111,7 @@ fn keep(interpreter: Interpreter) -> Option<()> {
     // SAFETY: fresh private memory, page-aligned, large enough.
     unsafe { place.write(interpreter) };
     // What is remembered of the code of an interpreter that is gone means nothing now.
-    watched::code_freed(0);
+    watched::all_freed();
     TRUST.put(UNTRIED);
     FOUND.publish(place.expose_provenance().get() as u64);
     Some(())

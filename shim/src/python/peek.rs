@@ -13,6 +13,16 @@ pub(crate) trait Peek {
     /// The aligned word at an address; None where it can't be read.
     fn word(&mut self, address: u64) -> Option<u64>;
 
+    /// Several words of one structure, at multiples of eight from its beginning.
+    #[inline(always)]
+    fn words<const N: usize>(&mut self, structure: u64, offsets: [u64; N]) -> Option<[u64; N]> {
+        let mut words = [0; N];
+        for (word, offset) in words.iter_mut().zip(offsets) {
+            *word = self.word(structure.wrapping_add(offset))?;
+        }
+        Some(words)
+    }
+
     /// The four bytes at an address that is a multiple of four.
     #[inline(always)]
     fn half(&mut self, address: u64) -> Option<u32> {
@@ -35,6 +45,16 @@ impl Peek for Trusted {
         // SAFETY: aligned, and part of a structure that the interpreter keeps alive as long as this thread is in what it runs now: see
         // `chain` and `codes` for which. Volatile, since the interpreter's code changes them.
         Some(unsafe { at(address).read_volatile() })
+    }
+
+    /// The structure's address is looked at once, not each word's.
+    #[inline(always)]
+    fn words<const N: usize>(&mut self, structure: u64, offsets: [u64; N]) -> Option<[u64; N]> {
+        if structure < PAGE || structure & 7 != 0 {
+            return None;
+        }
+        // SAFETY: as in `word`; the offsets are multiples of eight, inside the structure.
+        Some(offsets.map(|offset| unsafe { at(structure.wrapping_add(offset)).read_volatile() }))
     }
 }
 

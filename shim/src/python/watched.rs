@@ -11,8 +11,11 @@ use heapshim_ledger::sync::{AtomicU32, Word};
 /// and a second one does so again, where pymalloc has nothing for an object's size and goes to the RAW domain.
 pub(crate) const OFFSETS: [usize; 3] = [0, 16, 32];
 
-/// Raised when a watched object goes.
+/// Raised whenever a watched object went.
 static GENERATION: AtomicU32 = AtomicU32::new(1);
+/// The same by the object's address: those that share a place are looked up anew together. 16 KiB, so that a program that makes and drops
+/// code all the time has what lives looked up again once in 4,096 ends.
+static ENDS: [AtomicU32; 4096] = [const { AtomicU32::new(0) }; 4096];
 
 /// Watches the object at an address; false where no shadow knows its block (it was made before tracing began, or is part of the program's
 /// own data). The caller keeps the object alive meanwhile.
@@ -24,12 +27,38 @@ pub(crate) fn watch(object: usize) -> bool {
 /// A watched block goes: the object that begins at one of [`OFFSETS`] in it is about to be freed, or to be moved by a realloc.
 #[cold]
 #[inline(never)]
-pub(crate) fn code_freed(_block: usize) {
+pub(crate) fn code_freed(block: usize) {
+    for offset in OFFSETS {
+        end_of(block.wrapping_add(offset) as u64).add_shared(1);
+    }
     GENERATION.add_shared(1);
 }
 
-/// Raised whenever a watched object went: whoever remembers anything by a code object's address forgets it then.
+/// All code objects went: another interpreter has come in the place of theirs.
+#[cold]
+pub(crate) fn all_freed() {
+    for end in &ENDS {
+        end.add_shared(1);
+    }
+    GENERATION.add_shared(1);
+}
+
+/// Raised whenever a watched object went: whoever remembers anything by a code object's address compares `generation_of` then.
 #[inline(always)]
 pub(crate) fn code_generation() -> u32 {
     GENERATION.observe()
+}
+
+/// Raised when the watched object at an address went (or another one, in some thousand cases). Never 0, before 2^32 ends.
+#[inline(always)]
+pub(crate) fn generation_of(object: u64) -> u32 {
+    end_of(object).observe().wrapping_add(1)
+}
+
+#[inline(always)]
+fn end_of(object: u64) -> &'static AtomicU32 {
+    let spread = object.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - ENDS.len().trailing_zeros());
+    let [first, ..] = &ENDS;
+    ENDS.get(usize::try_from(spread).unwrap_or(0))
+        .unwrap_or(first)
 }

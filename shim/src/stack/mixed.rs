@@ -1,8 +1,7 @@
 //! Stacks of native and Python frames in their true order: an evaluator's frame is replaced by the Python frames that it runs.
 //!
-//! The native walk goes by its memo as ever. The Python frames are read whole at each event (a few loads each): while the C stack stays the same,
-//! the instruction in any of them may be another one. What both have in common with the last event, from the outermost frame on, keeps its
-//! trie nodes.
+//! The native walk goes by its memo as ever. The Python frames are compared with the last event's where they lie (`python::frames`). What both have
+//! in common with the last event, from the outermost frame on, keeps its trie nodes.
 //!
 //! An evaluator is known by a variable of its own on the C stack, whose address the interpreter's structures hold (`chain`): the native frame
 //! that spans it is the evaluator's, whichever part of its code it is in.
@@ -15,12 +14,11 @@
 
 use super::{Scratch, intern_frame, outer_end};
 use crate::entry::Entry;
-use crate::python::chain::{self, Running};
+use crate::python::chain::{STALE, UNKNOWN};
 use crate::python::codes::{Lines, Resolved};
+use crate::python::frames::{Frames, Same};
 use crate::python::interpreter::Interpreter;
 use crate::python::layout::Chain;
-use crate::python::peek::{Checked, Trusted};
-use crate::python::watched;
 use crate::stack::PLACES;
 use crate::tracer::Tracer;
 use heapshim_ledger::codes::PythonFrame;
@@ -39,10 +37,8 @@ const PYTHON_KEY: u64 = 1 << 62;
 pub(super) struct Mixed {
     /// False before the first event, and after one that was left: the memo's frames have no places.
     is_valid: bool,
-    /// This event's Python frames and the last one's, innermost first, and which are which.
-    chains: [[Running; PLACES]; 2],
-    lens: [usize; 2],
-    now: usize,
+    /// The Python frames.
+    frames: Frames,
     /// They are a sub-interpreter's.
     is_inner: bool,
     /// What became of them, outermost first.
@@ -52,8 +48,6 @@ pub(super) struct Mixed {
     /// How the stack ended, and how many of its outermost frames were cut off: the nodes belong to these.
     cut: usize,
     end: u32,
-    /// `code_generation` that the marks belong to; 0 = none.
-    codes: u32,
     lines: Lines,
 }
 
@@ -63,6 +57,8 @@ struct Mark {
     node: u32,
     /// Whose native frame it replaces; 0: nobody's, it stands outside of all.
     place: u32,
+    /// Frames of the stack up to there, those that were cut off included.
+    count: u32,
 }
 
 /// A native frame's.
@@ -79,20 +75,15 @@ struct Place {
     count: u32,
 }
 
-/// From where a stack is made anew: the first native place, the first Python frame, and how many Python frames are the last event's.
+/// From where a stack is made anew: the first native place, and the first Python frame, which may belong to the place before.
 #[derive(Clone, Copy, Debug)]
 struct Resume {
     place: usize,
     frame: usize,
-    same: usize,
 }
 
 /// From the start.
-const ANEW: Resume = Resume {
-    place: 0,
-    frame: 0,
-    same: 0,
-};
+const ANEW: Resume = Resume { place: 0, frame: 0 };
 
 /// What a stack's frames are named by.
 #[derive(Clone, Copy)]
@@ -115,100 +106,62 @@ impl Mixed {
     /// Forgets the last event.
     pub(super) fn forget(&mut self) {
         self.is_valid = false;
-        self.lens = [0; 2];
-        self.codes = 0;
-    }
-
-    /// Python frames of this event.
-    #[inline(always)]
-    fn len(&self) -> usize {
-        self.lens.get(self.now).copied().unwrap_or(0)
+        self.frames.forget();
     }
 
     /// Reads the frames that the thread runs now.
-    #[inline]
-    fn read(&mut self, names: Names<'_>, limit: usize, places: usize) {
-        let is_there = names.interpreter.is_there(self.is_pythons(places));
-        self.now ^= 1;
-        let chain = self.chains.get_mut(self.now);
-        let out = chain.and_then(|chain| chain.get_mut(..limit));
-        let out = out.unwrap_or(&mut []);
+    #[inline(always)]
+    fn read(&mut self, names: Names<'_>, limit: usize, places: usize) -> Same {
         let interpreter = names.interpreter;
+        let is_there = interpreter.is_there(self.is_pythons(places));
         let state = match is_there {
             true => interpreter.thread_state(),
             false => None,
         };
-        let len = match state {
-            None => 0,
-            Some(state) => {
-                self.is_inner = state.is_inner;
-                let state = state.address;
-                match names.is_certain {
-                    true => chain::read(interpreter, &mut Trusted, state, out),
-                    false => chain::read(interpreter, &mut Checked::default(), state, out),
-                }
-            }
+        let Some(state) = state else {
+            return self.frames.update_to_none();
         };
-        if let Some(place) = self.lens.get_mut(self.now) {
-            *place = len;
-        }
+        self.is_inner = state.is_inner;
+        let state = state.address;
+        self.frames
+            .update(interpreter, &self.lines, state, limit, names.is_certain)
     }
 
-    /// The frame that is `nth` from the outermost of this event.
+    /// Where the stack begins to differ from the last event's, whose `shared` outermost native frames are the same. Where the evaluator of the
+    /// last common Python frame is one of these, what comes after that frame is new; else the frames of the evaluators further in are placed anew.
     #[inline(always)]
-    fn frame(&self, nth: usize) -> Option<&Running> {
-        let from_innermost = self.len().checked_sub(nth + 1)?;
-        self.chains.get(self.now)?.get(from_innermost)
-    }
-
-    /// How many outermost frames are the last event's, and whether these are all of both.
-    #[inline]
-    fn common(&self) -> (usize, bool) {
-        let [even, odd] = &self.chains;
-        let [ours, theirs] = self.lens;
-        let (ours, theirs) = (even.get(..ours), odd.get(..theirs));
-        let (ours, theirs) = (ours.unwrap_or(&[]), theirs.unwrap_or(&[]));
-        if self.codes != watched::code_generation() {
-            return (0, false);
+    fn resume(&self, same: Same, shared: usize) -> Resume {
+        let marks = self.marks.get(..same.count).unwrap_or(&[]);
+        let last = marks.last().map_or(0, |mark| mark.place as usize);
+        let is_outside = last == 0 && !(marks.is_empty() && same.is_all);
+        if is_outside || shared == 0 {
+            return ANEW;
         }
-        let pairs = ours.iter().rev().zip(theirs.iter().rev());
-        let same = pairs.take_while(|(one, other)| one == other).count();
-        (same, same == ours.len() && same == theirs.len())
-    }
-
-    /// Where the stack begins to differ from the last event's, whose `shared` outermost native frames are the same.
-    #[inline]
-    fn resume(&self, shared: usize) -> Resume {
-        let (same, is_all) = self.common();
-        let last = same.checked_sub(1).and_then(|last| self.marks.get(last));
-        let place = match last {
-            _ if is_all => shared,
-            None => 0,
-            Some(mark) => shared.min(mark.place as usize),
+        let place = match same.is_all {
+            true => shared,
+            false => shared.min(last + 1),
         };
-        let marks = self.marks.get(..same).unwrap_or(&[]);
-        let inner = marks
-            .iter()
-            .rev()
-            .take_while(|mark| mark.place as usize >= place);
-        Resume {
-            place,
-            frame: same - inner.count(),
-            same,
-        }
+        let moved = |mark: &&Mark| mark.place as usize >= place;
+        let frame = same.count - marks.iter().rev().take_while(moved).count();
+        Resume { place, frame }
     }
 
     /// Finds the native frame of each evaluator from `resume` on, innermost first: its variable lies in the frame. Returns how many were found, and
     /// the outermost Python frame of the last of them.
-    #[inline]
+    #[inline(always)]
     fn match_places(&mut self, resume: Resume, places: usize) -> Option<(usize, usize)> {
-        let (mut inner, mut place, mut found) = (self.len(), places, 0);
+        let (mut inner, mut place, mut found) = (self.frames.len(), places, 0);
         while inner > resume.frame {
             let mut outer = inner - 1;
-            while outer > resume.frame && self.frame(outer)?.base == 0 {
+            while outer > resume.frame && self.frames.get(outer)?.base == 0 {
                 outer -= 1;
             }
-            let base = self.frame(outer)?.base;
+            let base = self.frames.get(outer)?.base;
+            if base == 0 && resume.place > 1 {
+                // They are run by the evaluator of the frame before them.
+                self.mark(outer, inner, resume.place - 1);
+                return Some((found, outer));
+            }
             let Some(spans) = self.place_of(base, resume.place.max(1), place) else {
                 break;
             };
@@ -227,14 +180,14 @@ impl Mixed {
             let noted = self.places.get(*place);
             noted.is_some_and(|place| place.evaluates)
         };
-        let frames = self.len() - resume.frame;
+        let frames = self.frames.len() - resume.frame;
         let all = resume.place.max(1)..places;
         let evaluators = all.clone().filter(of_evaluators).count();
         let idle = match self.is_inner {
             true => 0,
             false => evaluators.saturating_sub(frames),
         };
-        let mut inner = self.len();
+        let mut inner = self.frames.len();
         let mut skipped = idle;
         for place in all.rev() {
             if inner == resume.frame {
@@ -250,7 +203,7 @@ impl Mixed {
             inner -= 1;
             self.mark(inner, inner + 1, place);
         }
-        Some((self.len() - inner, inner))
+        Some((self.frames.len() - inner, inner))
     }
 
     /// The innermost native frame in `first..end` that spans an address.
@@ -288,32 +241,37 @@ impl Mixed {
     }
 
     /// Notes what the nodes from now on belong to. Where the stack ends otherwise than the last one, none of those can stay.
-    #[inline]
-    fn begin(&mut self, resume: Resume, cut: usize, outermost: FrameId, codes: u32) -> Resume {
+    #[inline(always)]
+    fn begin(&mut self, resume: Resume, cut: usize, outermost: FrameId) -> Resume {
         let is_same = self.cut == cut && self.end == outermost.0;
-        (self.cut, self.end, self.codes) = (cut, outermost.0, codes);
+        (self.cut, self.end) = (cut, outermost.0);
         if is_same { resume } else { ANEW }
     }
 
-    /// Where to begin: at the place, or behind those of its Python frames that are the last event's.
-    #[inline]
+    /// Where to begin: behind the place before, or behind the frames that replace it and are the last event's.
+    #[inline(always)]
     fn cursor(&self, from: Resume, outermost: FrameId) -> Cursor {
-        let before = from.place.checked_sub(1);
-        let Some(before) = before.and_then(|last| self.places.get(last)) else {
+        let place = from.place.checked_sub(1);
+        let Some((last, before)) = place.and_then(|last| Some((last, self.places.get(last)?)))
+        else {
             return Cursor {
                 node: outermost,
                 count: 0,
                 frame: 0,
             };
         };
-        let marks = self.marks.get(from.frame..from.same).unwrap_or(&[]);
-        let of_place = |mark: &&Mark| mark.place as usize == from.place;
-        let known = marks.iter().take_while(of_place).count();
-        let last = known.checked_sub(1).and_then(|last| marks.get(last));
+        let known = from
+            .frame
+            .checked_sub(1)
+            .and_then(|last| self.marks.get(last));
+        let (node, count) = match known.filter(|mark| mark.place as usize == last) {
+            Some(mark) => (mark.node, mark.count),
+            None => (before.node, before.count),
+        };
         Cursor {
-            node: FrameId(last.map_or(before.node, |mark| mark.node)),
-            count: before.count as usize + known,
-            frame: from.frame + known,
+            node: FrameId(node),
+            count: count as usize,
+            frame: from.frame,
         }
     }
 
@@ -323,12 +281,20 @@ impl Mixed {
         let last = places.checked_sub(1).and_then(|last| self.places.get(last));
         last.is_some_and(|place| place.is_pythons)
     }
+}
 
-    /// Frames of the stack outside of a native place.
-    fn count_before(&self, place: usize) -> usize {
-        let before = place.checked_sub(1).and_then(|last| self.places.get(last));
-        before.map_or(0, |before| before.count as usize)
+impl Place {
+    /// The stack is made up to there.
+    #[inline(always)]
+    fn set(&mut self, at: &Cursor) {
+        (self.node, self.count) = (at.node.0, narrow(at.count));
     }
+}
+
+/// A count of frames: native ones and Python's, of which there are not more than `PLACES` each.
+#[inline(always)]
+fn narrow(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 impl Scratch {
@@ -359,13 +325,12 @@ impl Scratch {
             interpreter,
             is_certain: self.note_places(&walked, interpreter),
         };
-        let codes = watched::code_generation();
         let places = walked.shared + walked.len;
-        self.mixed.read(names, tracer.depth + 1, places);
-        let (resume, cut) = self.outline(names, &walked);
+        let same = self.mixed.read(names, tracer.depth + 1, places);
+        let (resume, cut) = self.outline(names, &walked, same);
         let end = if cut > 0 { End::TooDeep } else { walked.end };
         let node = outer_end(tracer, FrameId(self.label), end).and_then(|outermost| {
-            let resume = self.mixed.begin(resume, cut, outermost, codes);
+            let resume = self.mixed.begin(resume, cut, outermost);
             self.intern_mixed(names, &walked, resume, outermost)
         });
         (node, end, walked.shared)
@@ -395,20 +360,23 @@ impl Scratch {
     }
 
     /// From where the stack is to be made, and how many of its outermost frames are too many.
-    #[inline]
-    fn outline(&mut self, names: Names<'_>, walked: &Walked) -> (Resume, usize) {
+    #[inline(always)]
+    fn outline(&mut self, names: Names<'_>, walked: &Walked, same: Same) -> (Resume, usize) {
         let places = walked.shared + walked.len;
-        let resume = self.mixed.resume(walked.shared);
+        let resume = self.mixed.resume(same, walked.shared);
         let by_code = names.interpreter.layout.chain == Chain::Frames;
         let (resume, replaced) = self.mixed.settle_places(resume, places, by_code);
-        let frames = self.mixed.len() - resume.frame;
+        let frames = self.mixed.frames.len() - resume.frame;
         let native = (places - resume.place).saturating_sub(replaced);
-        let count = self.mixed.count_before(resume.place) + native + frames;
-        (resume, count.saturating_sub(names.tracer.depth))
+        let before = self.mixed.cursor(resume, FrameId(0)).count;
+        (
+            resume,
+            (before + native + frames).saturating_sub(names.tracer.depth),
+        )
     }
 
     /// The node of the stack, outermost frame first.
-    #[inline]
+    #[inline(always)]
     fn intern_mixed(
         &mut self,
         names: Names<'_>,
@@ -417,25 +385,26 @@ impl Scratch {
         outermost: FrameId,
     ) -> Option<FrameId> {
         let mut at = self.mixed.cursor(from, outermost);
+        if let Some(open) = from.place.checked_sub(1) {
+            self.intern_group(names, &mut at, open)?;
+            self.mixed.places.get_mut(open)?.set(&at);
+        }
         for place in from.place..walked.shared + walked.len {
-            let before = self.mixed.count_before(place);
+            let before = at.count;
             self.intern_group(names, &mut at, place)?;
             if at.count == before || place == 0 {
                 self.intern_native(names.tracer, &mut at, walked, place)?;
             }
-            let noted = self.mixed.places.get_mut(place)?;
-            noted.node = at.node.0;
-            noted.count = u32::try_from(at.count).ok()?;
+            self.mixed.places.get_mut(place)?.set(&at);
         }
         Some(at.node)
     }
 
     /// The Python frames that replace the native frame at a place.
-    #[inline]
+    #[inline(always)]
     fn intern_group(&mut self, names: Names<'_>, at: &mut Cursor, place: usize) -> Option<()> {
-        while at.frame < self.mixed.len() {
-            let mark = *self.mixed.marks.get(at.frame)?;
-            if mark.place as usize != place {
+        while at.frame < self.mixed.frames.len() {
+            if self.mixed.marks.get(at.frame)?.place as usize != place {
                 break;
             }
             if at.count < self.mixed.cut {
@@ -444,30 +413,30 @@ impl Scratch {
                 at.node = self.intern_python(names.tracer, at.node, frame)?;
                 at.count += 1;
             }
-            self.mixed.marks.get_mut(at.frame)?.node = at.node.0;
+            let mark = self.mixed.marks.get_mut(at.frame)?;
+            (mark.node, mark.count) = (at.node.0, narrow(at.count));
             at.frame += 1;
         }
         Some(())
     }
 
     /// What a Python frame is in the ledger; `Some(None)` where it is to be left out, None where there is no room.
-    #[inline]
+    #[inline(always)]
     fn name(&mut self, names: Names<'_>, nth: usize) -> Option<Option<PythonFrame>> {
-        let running = *self.mixed.frame(nth)?;
-        let Names {
-            tracer,
-            interpreter,
-            is_certain,
-        } = names;
+        let running = self.mixed.frames.get_mut(nth)?;
+        if running.value != UNKNOWN {
+            return Some(Some(PythonFrame::from_value(running.value)));
+        }
         let lines = &mut self.mixed.lines;
-        match lines.resolve(tracer, interpreter, &running, is_certain) {
+        let found = lines.resolve(names.tracer, names.interpreter, running, names.is_certain);
+        match found {
             Resolved::Known(frame) => Some(Some(frame)),
             Resolved::Passing(frame) => {
-                self.mixed.codes = 0;
+                running.at = STALE;
                 Some(Some(frame))
             }
             Resolved::Nothing => {
-                self.mixed.codes = 0;
+                running.at = STALE;
                 Some(None)
             }
             Resolved::Full => None,
