@@ -80,6 +80,7 @@ pub fn diff<'a>(
         target: to.process.clone(),
         two_processes: matches!(from, From::Mark(from) if !same_process(from, to)),
         merged: None,
+        peak_rss: None,
         from: from_end,
         to: to_end,
         growth,

@@ -201,6 +201,7 @@ pub(crate) fn report() -> Report {
         target: process(7),
         two_processes: false,
         merged: None,
+        peak_rss: None,
         from: end("warm", 0, before, 200 << 20),
         to: end("now", 60, after, 318 << 20),
         growth,

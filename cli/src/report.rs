@@ -195,6 +195,8 @@ pub struct Report {
     pub two_processes: bool,
     /// How many processes' accounts were merged into it; None: it is of one.
     pub merged: Option<usize>,
+    /// What it had resident at most, or a process that it waited for: known of a command that `run` has seen end.
+    pub peak_rss: Option<u64>,
     /// The first mark.
     pub from: End,
     /// The second mark.

@@ -31,6 +31,7 @@ pub struct Subject<'a> {
     origin: Origin,
     embedded: Option<(&'static str, &'static str)>,
     merged: Option<usize>,
+    peak_rss: Option<u64>,
 }
 
 impl<'a> Subject<'a> {
@@ -43,6 +44,7 @@ impl<'a> Subject<'a> {
             origin,
             embedded: None,
             merged: None,
+            peak_rss: None,
         }
     }
 
@@ -62,6 +64,12 @@ impl<'a> Subject<'a> {
             merged: Some(processes),
             ..self
         }
+    }
+
+    /// The same, of a command that had so much resident at most.
+    #[must_use]
+    pub fn peaking(self, peak_rss: Option<u64>) -> Subject<'a> {
+        Subject { peak_rss, ..self }
     }
 
     /// The growth, and where its source lines come from.
@@ -85,8 +93,13 @@ impl<'a> Subject<'a> {
             .map_or(From::Start, |mark| From::Mark(&mark.snapshot));
         let report = diff::diff(from, &self.to.snapshot, &mut symbolizer, options);
         symbolizer.keep();
-        let merged = self.merged;
-        (Report { merged, ..report }, sources)
+        let (merged, peak_rss) = (self.merged, self.peak_rss);
+        let report = Report {
+            merged,
+            peak_rss,
+            ..report
+        };
+        (report, sources)
     }
 }
 

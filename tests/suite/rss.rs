@@ -1,6 +1,6 @@
 //! What explains RSS: programs of known answer, to the page where it must be exact.
 
-use heapshim_tests::{Diff, Running, Target, fresh_directory};
+use heapshim_tests::{Diff, Run, Running, Target, fresh_directory};
 use serde_json::Value;
 
 const MIB: i64 = 1 << 20;
@@ -161,4 +161,22 @@ fn own_tables() {
     let table = 8 << 16;
     assert!((part("anonymous_maps") - table).abs() <= PAGES, "{growth}");
     assert!(part("allocator_retained") < 2 * MIB, "{growth}");
+}
+
+/// Check what is said of the memory of a command that has ended: the most that it had, though it had given it back; nothing of its parts, and
+/// nothing of one that never had more than we.
+#[test]
+fn after_the_end() {
+    let hold = "b = bytearray(300 << 20); del b";
+    let finished = Run::new(&["/usr/bin/python3", "-c", hold]).finish();
+    let json = finished.report().json();
+    let peak = json["target"]["peak_rss_bytes"].as_i64().expect("a peak");
+    assert!((300 * MIB..400 * MIB).contains(&peak), "{peak}");
+    assert!(
+        json["to"]["rss"].is_null() && json["rss_growth"].is_null(),
+        "{json}"
+    );
+    let finished = Run::new(&["/bin/sh", "-c", ":"]).finish();
+    let target = &finished.report().json()["target"];
+    assert!(target.get("peak_rss_bytes").is_none(), "{target}");
 }

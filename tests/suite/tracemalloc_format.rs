@@ -142,6 +142,7 @@ fn report(by: By, rows: Vec<Row>) -> Report {
         },
         two_processes: false,
         merged: None,
+        peak_rss: None,
         from: end(Amount::default()),
         to: end(rows.iter().map(|row| row.live).sum()),
         growth: Amount::default(),

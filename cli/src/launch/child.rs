@@ -6,6 +6,7 @@
 use super::command::{self, Settings};
 use super::executable::{self, Refusal};
 use super::gather::{Gather, Held};
+use super::peak;
 use super::signals::{Mask, Signals};
 use crate::error::Error;
 use crate::model::Exit;
@@ -38,6 +39,8 @@ pub struct Ended {
     pub others: Vec<Held>,
     /// Processes, the command among them or not, whose last image could not be traced.
     pub untraced: BTreeSet<u32>,
+    /// What it, or a process that it waited for, had resident at most; None: not known.
+    pub peak_rss: Option<u64>,
 }
 
 /// Runs the words under the library (None: untraced) and waits for the end; `finished` is called with each other process of the tree
@@ -96,6 +99,7 @@ impl Child {
         command: &mut Command,
         mut finished: impl FnMut(Held),
     ) -> std::io::Result<Ended> {
+        let before = peak::Before::now();
         let mut child = command.spawn()?;
         raise_descriptor_limit();
         let pid = child.id();
@@ -126,6 +130,7 @@ impl Child {
             own,
             others,
             untraced: self.gather.untraced().clone(),
+            peak_rss: before.of_children(),
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Called by the commands `run` and `demo`. `executable` says beforehand what cannot be traced (with `image`, `rights`, `script`, `preloads`,
 //! `allocator`, which `doctor` asks, too); `command` starts it; `gather` receives
-//! the ledgers of the whole tree over a socket; `signals` keeps the terminal's signals from ending us before our report. All of it is
+//! the ledgers of the whole tree over a socket; `peak` is how much memory it had at most; `signals` keeps the terminal's signals from ending us before our report. All of it is
 //! one thread around one poll(2): nothing here waits for the target, and the target never waits for us.
 
 pub mod allocator;
@@ -11,6 +11,7 @@ mod command;
 mod executable;
 mod gather;
 pub mod image;
+mod peak;
 pub mod preloads;
 mod rights;
 mod script;

@@ -64,8 +64,12 @@ fn target(report: &Report) -> String {
     };
     let merged = report.merged;
     let merged = merged.map_or(String::new(), |count| format!(", \"processes\": {count}"));
+    let peak = report.peak_rss;
+    let peak = peak.map_or(String::new(), |bytes| {
+        format!(", \"peak_rss_bytes\": {bytes}")
+    });
     format!(
-        "{{\"pid\": {}, \"name\": {}, \"exe\": {}, \"cmdline\": [{}], \"exit\": {exit}{merged}}}",
+        "{{\"pid\": {}, \"name\": {}, \"exe\": {}, \"cmdline\": [{}], \"exit\": {exit}{merged}{peak}}}",
         process.pid,
         string(&process.name),
         string(&process.exe),

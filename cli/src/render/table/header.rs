@@ -65,12 +65,18 @@ fn rss(report: &Report) -> Option<String> {
         (None, Some(now)) if report.from.moment.rss_bytes == 0 => {
             (size(now.total()), explained(&now))
         }
-        _ => {
-            let growth = rss_growth(&report.from, &report.to)?;
-            (signed_size(growth), String::new())
-        }
+        _ => match (rss_growth(&report.from, &report.to), report.peak_rss) {
+            (Some(growth), _) => (signed_size(growth), String::new()),
+            (None, peak) => return peak.map(highest),
+        },
     };
     Some(format!(" · RSS {total}{parts}"))
+}
+
+/// ` · peak RSS 24.3 MiB (its own or a child's)`: all that is known of a process that has ended.
+fn highest(bytes: u64) -> String {
+    let bytes = size(i64::try_from(bytes).unwrap_or(i64::MAX));
+    format!(" · peak RSS {bytes} (its own or a child's)")
 }
 
 /// `: heap 111.2, anonymous maps 4.1`: greatest first, in the sum's unit where all have that; what would be 0.0 is left out.
@@ -212,5 +218,9 @@ mod tests {
         assert_eq!(rss_growth(&report.from, &report.to), Some(118 << 20));
         report.to.moment.rss_bytes = 0;
         assert_eq!(rss_growth(&report.from, &report.to), None);
+        assert_eq!(rss(&report), None);
+        report.peak_rss = Some(24 << 20);
+        let peak = " · peak RSS 24.0 MiB (its own or a child's)";
+        assert_eq!(rss(&report).as_deref(), Some(peak));
     }
 }

@@ -20,9 +20,15 @@ pub(crate) fn print(subject: &Subject<'_>, args: &Args) -> Result<(), Error> {
     output::write(&text(subject, args, stream)?, args.output.as_deref())
 }
 
-/// Prints the growth from the start to a command's end to stderr, or to `-o FILE`; `merged`: of how many processes it is the sum.
-pub(crate) fn finish(to: &Mark, merged: Option<usize>, args: &Args) -> Result<(), Error> {
-    let subject = Subject::new(None, to, Origin::default());
+/// Prints the growth from the start to a command's end to stderr, or to `-o FILE`; `merged`: of how many processes it is the sum;
+/// `peak_rss`: what they had resident at most.
+pub(crate) fn finish(
+    to: &Mark,
+    merged: Option<usize>,
+    peak_rss: Option<u64>,
+    args: &Args,
+) -> Result<(), Error> {
+    let subject = Subject::new(None, to, Origin::default()).peaking(peak_rss);
     let subject = match merged {
         Some(processes) => subject.merging(processes),
         None => subject,

@@ -62,7 +62,10 @@ fn conclude(args: &Args, ended: Ended, tree: &mut Tree) -> Result<(), Error> {
     let mark = mark.transpose()?;
     if !args.quiet {
         let refused = ended.untraced.contains(&ended.pid);
-        tell(args, mark.as_ref(), tree, || no_account(ended.pid, refused))?;
+        let peak_rss = ended.peak_rss;
+        tell(args, mark.as_ref(), tree, peak_rss, || {
+            no_account(ended.pid, refused)
+        })?;
         say_untraced(ended.untraced.iter().filter(|&&pid| pid != ended.pid));
     }
     tree.problem().map_or(Ok(()), Err)
@@ -73,13 +76,14 @@ fn tell(
     args: &Args,
     own: Option<&Mark>,
     tree: &mut Tree,
+    peak_rss: Option<u64>,
     no_account: impl Fn() -> String,
 ) -> Result<(), Error> {
     if let Some((whole, processes)) = tree.merged(own) {
-        return report::finish(&whole, Some(processes), &args.report);
+        return report::finish(&whole, Some(processes), None, &args.report);
     }
     match own {
-        Some(mark) => report::finish(mark, None, &args.report)?,
+        Some(mark) => report::finish(mark, None, peak_rss, &args.report)?,
         None => say(&no_account()),
     }
     if let Some(line) = tree.summary() {
