@@ -173,3 +173,16 @@ fn forked_in_a_handler() {
     diff.assert_adds_up();
     assert!(running.finish().0.success());
 }
+
+/// Check that a child that a seccomp filter leaves without an account lives, leaves its parent's exact, and is spoken of there.
+#[test]
+fn forked_under_a_filter() {
+    let running = Target::c("sandbox_fork.c").spawn();
+    assert_eq!(running.said(), "lived");
+    let diff = running.diff(&["start", "now"]);
+    assert_eq!(diff.growth(), amount(37, 1), "{}", diff.listing());
+    let notes = diff.json()["notes"].to_string();
+    let said = "children that it forked are not traced: a seccomp filter or a limit forbids it";
+    assert!(notes.contains(said), "{notes}");
+    assert!(running.finish().0.success());
+}
