@@ -6,7 +6,7 @@
 //! unmapped and another may come in its place; the answer is kept for that walk alone.
 
 use crate::{start, sys};
-use heapshim_unwind::Memory;
+use heapshim_unwind::{Memory, Run, Word};
 
 const PAGE: u64 = 4096;
 /// Pages that are asked about to find out whether a stack pointer lies on the thread's own stack: 16 MiB deeper than before at
@@ -135,5 +135,52 @@ impl Memory for StackMemory<'_> {
         // SAFETY: aligned, and inside memory that is mapped: the thread's own stack at or above its callers' frames, or a page that
         // the kernel has just read. Volatile, since frames above belong to code that the compiler does not see.
         Some(unsafe { word.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn first_difference(&mut self, run: Run<'_>) -> Option<usize> {
+        let (outermost, innermost) = (run.words().first()?, run.words().last()?);
+        if !self.holds(outermost.address()) || !self.holds(innermost.address()) {
+            return self.first_difference_slowly(run);
+        }
+        let (rest, fours) = run.words().as_rchunks::<FOUR>();
+        let mut inner = run.words().len();
+        for four in fours.iter().rev() {
+            // SAFETY: of the same run.
+            if unsafe { four.iter().fold(0, |seen, word| seen | difference(word)) } != 0 {
+                break;
+            }
+            inner -= FOUR;
+        }
+        let left = run.words().get(..inner).unwrap_or(rest);
+        // SAFETY: of the same run.
+        left.iter()
+            .rposition(|word| unsafe { difference(word) } != 0)
+    }
+}
+
+/// Words that are compared between two branches.
+const FOUR: usize = 4;
+
+/// What memory has in other places than a word: 0 where it is the same.
+///
+/// # Safety
+/// The caller promises that the word's address may be read.
+#[inline(always)]
+unsafe fn difference(word: &Word) -> u64 {
+    let address = usize::try_from(word.address()).unwrap_or(0); // never 0: both have 64 bits
+    let place = core::ptr::with_exposed_provenance::<u64>(address);
+    // SAFETY: the caller's promise, and addresses of a run are aligned. Volatile as in `read`.
+    let found = unsafe { place.read_volatile() };
+    found ^ word.value()
+}
+
+impl StackMemory<'_> {
+    /// Asks for each word by itself.
+    #[cold]
+    #[inline(never)]
+    fn first_difference_slowly(&mut self, run: Run<'_>) -> Option<usize> {
+        let mut words = run.words().iter();
+        words.rposition(|word| self.read(word.address()) != Some(word.value()))
     }
 }

@@ -136,14 +136,18 @@ impl<'a> Image<'a> {
 
     /// `.eh_frame_hdr`, from its first byte to the end of the segment that holds it.
     pub(crate) fn unwind_section(&self) -> Option<Range> {
-        let header = self.segments(libc::PT_GNU_EH_FRAME).next()?;
-        let segment = self
-            .segments(libc::PT_LOAD)
-            .find(|range| range.contains(header.start))?;
+        let (segment, header) = self.unwind_segment()?;
         Some(Range {
-            start: header.start,
+            start: header,
             end: segment.end,
         })
+    }
+
+    /// The segment that holds the unwind tables, and where `.eh_frame_hdr` begins. gold puts `.eh_frame` in front of that.
+    pub(crate) fn unwind_segment(&self) -> Option<(Range, usize)> {
+        let header = self.segments(libc::PT_GNU_EH_FRAME).next()?.start;
+        let mut segments = self.segments(libc::PT_LOAD);
+        Some((segments.find(|range| range.contains(header))?, header))
     }
 
     /// The dynamic section.

@@ -17,7 +17,7 @@ use heapshim_ledger::sync::AtomicU64;
 pub(crate) struct Entry {
     /// Set while the hook holds its thread's guard: tells a hook that was left by longjmp from one that goes on (`record`).
     pub(crate) witness: AtomicU64,
-    /// rbp, rbx, r12, r13, r14, r15.
+    /// rbp, rbx, r12, r13, r14, r15; of no meaning where a block is given back.
     pub(crate) saved: [u64; 6],
     /// Where the hook will return to.
     pub(crate) return_address: u64,
@@ -89,3 +89,25 @@ macro_rules! enter {
     };
 }
 pub(crate) use enter;
+
+/// As `enter!`, for functions that give a block back: no stack is walked, so the caller's registers stay where they are, and `Entry::saved` holds
+/// whatever stood there.
+macro_rules! enter_release {
+    ($hook:path, $last:literal) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc
+            sub rsp, 48
+            .cfi_adjust_cfa_offset 48
+            push 0
+            .cfi_adjust_cfa_offset 8",
+            concat!("mov ", $last, ", rsp"),
+            "call {hook}",
+            "add rsp, 56",
+            ".cfi_adjust_cfa_offset -56",
+            "ret",
+            ".cfi_endproc",
+            hook = sym $hook,
+        )
+    };
+}
+pub(crate) use enter_release;

@@ -8,8 +8,8 @@
 
 use crate::entry::Entry;
 use crate::real::{self, Block};
-use crate::record;
 use crate::sys::set_errno;
+use crate::{own, record};
 use core::ffi::c_int;
 
 pub(crate) extern "C" fn on_malloc(size: usize, entry: &Entry) -> Block {
@@ -133,6 +133,17 @@ pub(crate) extern "C" fn on_dallocx(block: Block, flags: c_int, entry: &Entry) {
 
 #[inline(always)]
 fn allocate(entry: &Entry, size: usize, real: impl FnOnce() -> Block) -> Block {
+    let Some(hook) = own::enter(entry) else {
+        return allocate_otherwise(entry, size, real);
+    };
+    let block = real();
+    hook.allocated(block, size);
+    block
+}
+
+#[cold]
+#[inline(never)]
+fn allocate_otherwise(entry: &Entry, size: usize, real: impl FnOnce() -> Block) -> Block {
     let hook = record::enter(entry);
     let block = real();
     if let Some(hook) = &hook {
@@ -143,6 +154,16 @@ fn allocate(entry: &Entry, size: usize, real: impl FnOnce() -> Block) -> Block {
 
 #[inline(always)]
 fn release(entry: &Entry, block: Block, real: impl FnOnce()) {
+    let Some(hook) = own::enter(entry) else {
+        return release_otherwise(entry, block, real);
+    };
+    hook.freed(block);
+    real();
+}
+
+#[cold]
+#[inline(never)]
+fn release_otherwise(entry: &Entry, block: Block, real: impl FnOnce()) {
     let hook = record::enter(entry);
     if let Some(hook) = &hook {
         hook.freed(block);

@@ -12,7 +12,7 @@
     reason = "C's contracts, by the manual page named at each"
 )]
 
-use crate::entry::enter;
+use crate::entry::{enter, enter_release};
 use crate::hooks;
 use crate::operators::{Operator, Shape, forward};
 use crate::real::Block;
@@ -50,7 +50,7 @@ pub(crate) unsafe extern "C" fn reallocarray(block: Block, count: usize, size: u
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn free(block: Block) {
-    enter!(hooks::on_free, "rsi")
+    enter_release!(hooks::on_free, "rsi")
 }
 
 /// posix_memalign(3).
@@ -96,21 +96,21 @@ pub(crate) unsafe extern "C" fn pvalloc(size: usize) -> Block {
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn free_sized(block: Block, size: usize) {
-    enter!(hooks::on_free_sized, "rdx")
+    enter_release!(hooks::on_free_sized, "rdx")
 }
 
 /// C23 7.24.3.5.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn free_aligned_sized(block: Block, align: usize, size: usize) {
-    enter!(hooks::on_free_aligned_sized, "rcx")
+    enter_release!(hooks::on_free_aligned_sized, "rcx")
 }
 
 /// cfree(3), gone from glibc in 2.26; old programs still call it.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn cfree(block: Block) {
-    enter!(hooks::on_free, "rsi")
+    enter_release!(hooks::on_free, "rsi")
 }
 
 /// jemalloc(3).
@@ -143,14 +143,14 @@ pub(crate) unsafe extern "C" fn xallocx(
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn sdallocx(block: Block, size: usize, flags: c_int) {
-    enter!(hooks::on_sdallocx, "rcx")
+    enter_release!(hooks::on_sdallocx, "rcx")
 }
 
 /// jemalloc(3).
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn dallocx(block: Block, flags: c_int) {
-    enter!(hooks::on_dallocx, "rdx")
+    enter_release!(hooks::on_dallocx, "rdx")
 }
 
 /// malloc_usable_size(3): passed on.

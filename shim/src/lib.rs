@@ -6,8 +6,8 @@
 //!
 //! The path of one malloc:
 //! ```text
-//! interpose ─ entry ─▶ hooks ─▶ record ─▶ real                        the next allocator gives the block
-//!  (exported) (registers)        │ guard, thread
+//! interpose ─ entry ─▶ hooks ─▶ own ─▶ real                           the next allocator gives the block
+//!  (exported) (registers)        │ guard, thread; what is not usual goes through `record` instead
 //!                                ├─▶ stack ─▶ rules ─▶ modules ─▶ loader   whose stack is it?   walk → trie → site
 //!                                ├─▶ shadow                                block → (site, size)
 //!                                └─▶ ledger counters                       site += bytes, blocks
@@ -39,6 +39,7 @@ mod modules;
 mod objects;
 mod operators;
 mod options;
+mod own;
 mod python;
 mod radix;
 mod real;

@@ -98,9 +98,15 @@ pub(crate) fn is_entry(pc: u64) -> bool {
 /// Notes the caller of an event.
 #[inline(always)]
 pub(crate) fn note_caller(return_address: u64) {
-    if return_address.wrapping_sub(START.peek()) < LENGTH.peek() {
+    if is_loader(return_address) {
         raise();
     }
+}
+
+/// True for an address in ld.so.
+#[inline(always)]
+pub(crate) fn is_loader(address: u64) -> bool {
+    address.wrapping_sub(START.peek()) < LENGTH.peek()
 }
 
 /// Has all that is remembered of stacks checked again.

@@ -4,7 +4,7 @@
 //! object that was replaced by another at the same place is a new load, even where the loader's record has the same address. Loads of one file
 //! at changing addresses share one module of the ledger: frames hold addresses in the file.
 
-use crate::elf::{BuildId, Image, Range};
+use crate::elf::{BuildId, Image};
 use crate::loader::{self, FoundObject, LinkMap};
 use crate::memory::{PrivateRungs, Table, Zeroed};
 use crate::objects::find_object;
@@ -24,7 +24,7 @@ const SAMPLE: usize = 4096;
 pub(crate) struct Load {
     key: [AtomicU64; 4],
     bias: AtomicU64,
-    unwind: [AtomicU64; 2],
+    unwind: [AtomicU64; 3],
     /// Hash of the build id, or of samples where there is none.
     contents: AtomicU64,
     /// Hash of `contents` and the path: names the file.
@@ -57,12 +57,13 @@ pub(crate) struct Known {
 impl Known {
     /// Its unwind tables.
     pub(crate) fn section(&self) -> Option<Section<'static>> {
-        let [start, end] = self.record.unwind.each_ref().map(Word::peek);
+        let [start, end, header] = self.record.unwind.each_ref().map(Word::peek);
         let bytes = mapped(
             usize::try_from(start).ok()?,
             usize::try_from(end.checked_sub(start)?).ok()?,
         );
-        Section::new(bytes?, start)
+        let header = usize::try_from(header.checked_sub(start)?).ok()?;
+        Section::new(bytes?, start, header)
     }
 }
 
@@ -163,16 +164,18 @@ fn learn(object: &FoundObject) -> Option<u32> {
     let load = LOADS.get(slot)?;
     let range = image.range()?;
     let unwind = image
-        .unwind_section()
-        .filter(|section| range.start <= section.start && section.end <= range.end);
-    let Range { start, end } = unwind.unwrap_or(Range { start: 0, end: 0 });
+        .unwind_segment()
+        .filter(|(segment, _)| range.start <= segment.start && segment.end <= range.end);
+    let unwind = unwind.map_or([0; 3], |(segment, header)| {
+        [segment.start, segment.end, header]
+    });
     load.key
         .iter()
         .zip(key(object))
         .for_each(|(word, value)| word.put(value));
     load.unwind
         .iter()
-        .zip([start, end])
+        .zip(unwind)
         .for_each(|(word, value)| word.put(value as u64));
     load.bias.put(image.bias as u64);
     load.contents.put(contents);

@@ -1,4 +1,4 @@
-//! One event: guard, site, shadow, counters. The path of every malloc and free.
+//! One event: guard, site, shadow, counters. The path of every malloc and free that is not a usual one (`own`).
 //!
 //! [`enter`] gives a [`Hook`] while this process is traced; dropping it ends the guard. An event inside another's hook (a signal handler,
 //! an allocator that calls itself) is *nested*: its shadow entry and counters are right, its stack is its innermost frame, and
@@ -72,7 +72,7 @@ pub(crate) fn walks() -> Option<Walks> {
 }
 
 /// What a hook leaves in its entry, mixed with its stack pointer.
-const WITNESS: u64 = 0x5bd1_e995_9e37_79b9;
+pub(crate) const WITNESS: u64 = 0x5bd1_e995_9e37_79b9;
 
 /// True where the hook that holds the guard is no longer on the stack: a signal handler has left it by longjmp. Then its witness is
 /// overwritten sooner or later, or a caller's stack ends where its entry lay. (That this event is further out does not tell: a handler's
@@ -228,8 +228,8 @@ impl Drop for Hook<'_> {
             None if armed => self.thread.leave_shared(),
             None => (),
         }
-        if armed && !self.nested {
-            thread::promote_sometimes(self.tracer, &self.thread);
+        if let Some(state) = self.thread.state.filter(|_| armed && !self.nested) {
+            thread::promote_sometimes(self.tracer, state);
         }
     }
 }

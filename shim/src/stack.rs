@@ -8,7 +8,7 @@
 use crate::bounds::{Bounds, StackMemory};
 use crate::entry::Entry;
 use crate::memory::PrivateRungs;
-use crate::python::interpreter;
+use crate::python::interpreter::{self, Interpreter};
 use crate::rules::RuleTable;
 use crate::tracer::{SITE_OF_NODE, Tracer};
 use crate::{label, loader, modules, real};
@@ -19,7 +19,7 @@ use heapshim_ledger::layout::{
 };
 use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::Word;
-use heapshim_unwind::{End, Memo, Registers, Walked};
+use heapshim_unwind::{End, Memo, Walked};
 use mixed::Mixed;
 
 mod mixed;
@@ -50,7 +50,7 @@ pub(crate) struct Scratch {
     renames: u32,
     /// Twice the depth, so that a stack which moves around the limit stays remembered.
     memo: Memo<{ 2 * MAX_DEPTH }>,
-    frames: [heapshim_unwind::Frame; PLACES],
+    frames: [heapshim_unwind::Entry; PLACES],
     /// Trie nodes of the last walk, outermost first.
     nodes: [u32; PLACES],
     mixed: Mixed,
@@ -100,14 +100,14 @@ impl Scratch {
     }
 
     /// The site of the stack that called the hook.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn capture(&mut self, tracer: &Tracer, entry: &Entry) -> Captured {
         let generation = loader::generation();
         if self.generation != generation {
             self.forget(tracer, generation);
         }
         let (node, end, shared) = match interpreter::get() {
-            Some(interpreter) => self.capture_mixed(tracer, interpreter, entry),
+            Some(interpreter) => self.capture_with_python(tracer, interpreter, entry),
             None => {
                 self.leave_mixed();
                 let walked = self.walk(entry, tracer.depth);
@@ -125,13 +125,25 @@ impl Scratch {
         }
     }
 
-    #[inline(always)]
+    /// Keeps the native path's frame small.
+    #[inline(never)]
+    fn capture_with_python(
+        &mut self,
+        tracer: &Tracer,
+        interpreter: &Interpreter,
+        entry: &Entry,
+    ) -> (Option<FrameId>, End, usize) {
+        self.capture_mixed(tracer, interpreter, entry)
+    }
+
+    #[inline(never)]
     fn walk(&mut self, entry: &Entry, places: usize) -> Walked {
-        let registers = Registers::new(entry.return_address, entry.caller_sp(), entry.saved);
+        let from = (entry.return_address, entry.caller_sp());
         let mut memory = StackMemory::new(&mut self.bounds, entry.caller_sp());
         let out = self.frames.get_mut(..places).unwrap_or(&mut []);
         let mut rules = RuleTable::new(self.generation);
-        self.memo.walk(registers, &mut rules, &mut memory, out)
+        self.memo
+            .walk(from, &entry.saved, &mut rules, &mut memory, out)
     }
 
     #[cold]
@@ -174,10 +186,16 @@ impl Scratch {
             Some(last) => FrameId(*self.nodes.get(last)?),
             None => outer_end(tracer, FrameId(self.label), walked.end)?,
         };
-        for (place, at) in (walked.shared..).zip((0..walked.len).rev()) {
-            let frame = *self.frames.get(at)?;
-            parent = self.intern(tracer, parent, frame.address, frame.exact)?;
-            *self.nodes.get_mut(place)? = parent.0;
+        let end = walked.shared + walked.len;
+        let nodes = self.nodes.get_mut(walked.shared..end)?;
+        let frames = self.frames.get(..walked.len)?;
+        for (place, frame) in nodes.iter_mut().zip(frames.iter().rev()) {
+            let (address, exact) = (frame.address(), frame.is_exact());
+            let key = address | u64::from(exact) << 63;
+            parent = cached(&mut self.cache, parent, key, || {
+                intern_slowly(tracer, parent, address, exact)
+            })?;
+            *place = parent.0;
         }
         Some(parent)
     }
@@ -204,26 +222,37 @@ impl Scratch {
         key: u64,
         make: impl FnOnce() -> Option<FrameId>,
     ) -> Option<FrameId> {
-        let spread =
-            (key ^ u64::from(parent.0).rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let set = spread >> (64 - CACHE_SETS.trailing_zeros());
-        let [newer, older] = self.cache.get_mut(usize::try_from(set).ok()?)?;
-        let wanted = |cached: &Cached| cached.key == key && cached.parent == parent.0;
-        if wanted(newer) {
-            return Some(FrameId(newer.node));
-        }
-        let node = match wanted(older) {
-            true => older.node,
-            false => make()?.0,
-        };
-        *older = *newer;
-        *newer = Cached {
-            key,
-            parent: parent.0,
-            node,
-        };
-        Some(FrameId(node))
+        cached(&mut self.cache, parent, key, make)
     }
+}
+
+/// The node below `parent` that `key` names: from the cache, or made.
+#[inline(always)]
+fn cached(
+    cache: &mut [[Cached; 2]; CACHE_SETS],
+    parent: FrameId,
+    key: u64,
+    make: impl FnOnce() -> Option<FrameId>,
+) -> Option<FrameId> {
+    let spread = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - CACHE_SETS.trailing_zeros());
+    // The node is the last of what decides to be known, so it is mixed in last, too: a walk of nodes is a chain of look-ups.
+    let set = usize::try_from(spread ^ u64::from(parent.0)).ok()? % CACHE_SETS;
+    let [newer, older] = cache.get_mut(set)?;
+    let wanted = |cached: &Cached| cached.key == key && cached.parent == parent.0;
+    if wanted(newer) {
+        return Some(FrameId(newer.node));
+    }
+    let node = match wanted(older) {
+        true => older.node,
+        false => make()?.0,
+    };
+    *older = *newer;
+    *newer = Cached {
+        key,
+        parent: parent.0,
+        node,
+    };
+    Some(FrameId(node))
 }
 
 /// The site of a nested event: its innermost frame alone, below the `nested` mark.

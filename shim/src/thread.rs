@@ -67,6 +67,24 @@ impl State {
         self.own.entry.walks.peek()
     }
 
+    /// Its entry in the ledger.
+    #[inline(always)]
+    pub(crate) fn entry(&self) -> &'static Thread {
+        self.own.entry
+    }
+
+    /// Its counters.
+    #[inline(always)]
+    pub(crate) fn slot(&self) -> &Slot<'static> {
+        &self.own.slot
+    }
+
+    /// True where its counters are not its own alone.
+    #[inline(always)]
+    pub(crate) fn shares_slot(&self) -> bool {
+        self.own.index >= EXCLUSIVE_SLOTS
+    }
+
     /// Takes or ends the guard; tells readers where the ledger is this process's own.
     #[inline(always)]
     pub(crate) fn set_guard(&self, sp: u64, armed: bool) {
@@ -189,12 +207,8 @@ pub(crate) fn forget_label() -> bool {
 
 /// Gives a thread without a slot of its own one that has become free: called after an event, outside its guard.
 #[inline(always)]
-pub(crate) fn promote_sometimes(tracer: &'static Tracer, attached: &Attached) {
-    if let Some(state) = attached
-        .state
-        .filter(|state| state.own.index >= EXCLUSIVE_SLOTS)
-        && state.own.entry.walks.peek() % PROMOTE_EVERY == 1
-    {
+pub(crate) fn promote_sometimes(tracer: &'static Tracer, state: &'static State) {
+    if state.shares_slot() && state.own.entry.walks.peek() % PROMOTE_EVERY == 1 {
         promote(tracer, state);
     }
 }

@@ -16,7 +16,8 @@
 
 use crate::arch::{Registers, Rule};
 use crate::entry::{ALL, Entry};
-use crate::walk::{End, Frame, Memory, Position, Rules};
+use crate::walk::{End, Memory, Position, Rules};
+use crate::words::Words;
 
 /// No place of any entry.
 pub(crate) const NOWHERE: usize = usize::MAX;
@@ -40,6 +41,10 @@ pub(crate) enum Reach {
     Frame(usize, End),
     /// To the outermost entry, and the walk has to go on there.
     Outermost,
+    /// To this frame, which no longer leads to the one outside of it. No frame inside of it can be entered in this walk.
+    Until(usize),
+    /// Nobody knows: what is outside of the chain was forgotten, and the walk has more places than the chain has frames.
+    Unknown,
 }
 
 /// The row of frames. Zeros are a valid, empty one.
@@ -54,6 +59,8 @@ pub(crate) struct Chain<const N: usize> {
     has_ground: bool,
     beyond: Beyond,
     entries: [Entry; N],
+    /// What `entries` are compared by, outermost first.
+    words: Words<N>,
 }
 
 impl<const N: usize> Chain<N> {
@@ -64,12 +71,14 @@ impl<const N: usize> Chain<N> {
         has_ground: false,
         beyond: Beyond::Nothing,
         entries: [Entry::EMPTY; N],
+        words: Words::EMPTY,
     };
 
     pub(crate) fn clear(&mut self) {
         (self.start, self.end, self.edge) = (0, 0, NOWHERE);
         self.has_ground = false;
         self.beyond = Beyond::Nothing;
+        self.words.truncate(0);
     }
 
     pub(crate) fn end(&self) -> usize {
@@ -115,30 +124,30 @@ impl<const N: usize> Chain<N> {
         None
     }
 
+    /// The entries outside of `candidates`, outermost first; the outermost may be no frame, but then its ip is 0.
     #[inline(always)]
-    pub(crate) fn may_enter(
-        &self,
-        index: usize,
-        untried: usize,
-        at: &mut Position,
-        memory: &mut impl Memory,
-    ) -> bool {
-        let entry = self.entries.get(index);
-        index < untried && entry.is_some_and(|entry| entry.agrees(&mut at.registers, memory))
+    pub(crate) fn inside(&self, candidates: usize) -> &[Entry] {
+        self.entries.get(self.start..candidates).unwrap_or(&[])
     }
 
-    /// How far the chain holds from `index` outwards, of use to a walk that has places for `places` more frames (at least one);
-    /// else where it no longer does: no frame at or inside that index can be entered in this walk.
-    #[inline(never)]
-    pub(crate) fn compare(
-        &self,
-        index: usize,
-        places: usize,
-        memory: &mut impl Memory,
-    ) -> Result<Reach, usize> {
+    /// The outermost frame, if the chain from `index` on is a whole stack of which a walk with so many places and this frame pointer, if it is known,
+    /// shows every frame, as far as registers say.
+    #[inline(always)]
+    pub(crate) fn whole_from(&self, index: usize, places: usize, bp: Option<u64>) -> Option<usize> {
+        let entry = self.entries.get(index)?;
+        let is_whole = self.beyond == Beyond::Nothing
+            && index.wrapping_sub(self.start) < places
+            && entry.agrees_usually(bp);
+        let edge = self.start.wrapping_add(usize::from(self.has_ground));
+        (is_whole && index >= edge).then_some(edge)
+    }
+
+    /// How far the chain holds from `index` outwards, of use to a walk that has places for `places` more frames (at least one).
+    #[inline(always)]
+    pub(crate) fn compare(&self, index: usize, places: usize, memory: &mut impl Memory) -> Reach {
         let is_too_short = index.wrapping_sub(self.start) < places;
         if is_too_short && self.beyond == Beyond::Forgotten {
-            return Err(0);
+            return Reach::Unknown;
         }
         // A walk that is too deep has stepped out of the last frame that it shows.
         let first = if is_too_short {
@@ -146,20 +155,11 @@ impl<const N: usize> Chain<N> {
         } else {
             index.wrapping_sub(places)
         };
-        let outwards = self.entries.get(first..=index).unwrap_or(&[]);
-        let Some((mut inner, outer)) = outwards.split_last() else {
-            return Err(0);
-        };
-        let mut at = index;
-        for outer in outer.iter().rev() {
-            if !inner.still_leads_to(outer, memory) {
-                return Err(at);
-            }
-            inner = outer;
-            at = at.wrapping_sub(1);
+        if let Some(at) = self.first_difference(first, index, memory) {
+            return Reach::Until(at);
         }
         let is_ground = self.has_ground && first == self.start;
-        Ok(if is_ground || !is_too_short {
+        if is_ground || !is_too_short {
             let end = if is_ground {
                 End::Complete
             } else {
@@ -170,7 +170,86 @@ impl<const N: usize> Chain<N> {
             Reach::Frame(first, End::Complete)
         } else {
             Reach::Outermost
-        })
+        }
+    }
+
+    /// As `first_difference`, out to the outermost entry.
+    #[inline(always)]
+    pub(crate) fn difference(&self, index: usize, memory: &mut impl Memory) -> Option<usize> {
+        let entry = self.entries.get(index)?;
+        if entry.odd != 0 {
+            return self.first_difference(self.start, index, memory);
+        }
+        let at = memory.first_difference(self.words.run(0, entry.words as usize))?;
+        Some(self.frame_of(at, self.start, index))
+    }
+
+    /// The innermost frame of those from `index` out to the one inside of `first` that no longer leads to its caller.
+    #[inline(never)]
+    fn first_difference(
+        &self,
+        first: usize,
+        index: usize,
+        memory: &mut impl Memory,
+    ) -> Option<usize> {
+        let mut inner = index;
+        loop {
+            let entry = self.entries.get(inner)?;
+            let odd = entry.odd as usize;
+            let outer = first.max(odd.saturating_sub(1));
+            let words = self.entries.get(outer)?.words as usize;
+            let run = self.words.run(words, entry.words as usize);
+            if let Some(at) = memory.first_difference(run) {
+                return Some(self.frame_of(words.wrapping_add(at), outer, inner));
+            }
+            if odd <= first.wrapping_add(1) {
+                return None;
+            }
+            if !self.leads_to_caller(outer, memory) {
+                return Some(outer);
+            }
+            inner = outer.wrapping_sub(1);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn leads_to_caller(&self, index: usize, memory: &mut impl Memory) -> bool {
+        let outer = index
+            .checked_sub(1)
+            .and_then(|outer| self.entries.get(outer));
+        let pair = self.entries.get(index).zip(outer);
+        pair.is_some_and(|(inner, outer)| inner.still_leads_to(outer, memory))
+    }
+
+    /// The frame, of those from `inner` out to the one inside of `outer`, that has a word.
+    #[inline]
+    fn frame_of(&self, word: usize, outer: usize, inner: usize) -> usize {
+        let first = outer.wrapping_add(1);
+        let frames = self.entries.get(first..=inner).unwrap_or(&[]);
+        let before = |entry: &Entry| entry.words as usize <= word;
+        first
+            .wrapping_add(frames.partition_point(before))
+            .min(inner)
+    }
+
+    /// Writes the frames from `index` out to the one inside of `until`, which are those of the walk that is being made. How many they are.
+    #[inline]
+    pub(crate) fn pass(&self, index: usize, until: usize, out: Option<&mut [Entry]>) -> usize {
+        let passed = self
+            .entries
+            .get(until.wrapping_add(1)..=index)
+            .unwrap_or(&[]);
+        for (place, entry) in out.unwrap_or_default().iter_mut().zip(passed.iter().rev()) {
+            place.copy_filled(entry);
+        }
+        passed.len()
+    }
+
+    /// A remembered frame, for a walk that stands there.
+    #[inline(always)]
+    pub(crate) fn get(&self, index: usize) -> Option<&Entry> {
+        self.entries.get(index)
     }
 
     /// The rule of a remembered frame, if it has one.
@@ -197,21 +276,24 @@ impl<const N: usize> Chain<N> {
     }
 
     /// Writes the frames from the innermost one to the one at `edge`.
-    pub(crate) fn write(&self, edge: usize, out: Option<&mut [Frame]>) {
+    pub(crate) fn write(&self, edge: usize, out: Option<&mut [Entry]>) {
         let entries = self.entries.get(edge..self.end).unwrap_or(&[]);
         for (place, entry) in out.unwrap_or_default().iter_mut().zip(entries.iter().rev()) {
-            *place = entry.frame();
+            place.copy_filled(entry);
         }
     }
 
     /// Forgets the frames inside of `index`.
+    #[inline(always)]
     pub(crate) fn cut(&mut self, index: usize) {
         self.end = index.wrapping_add(1).min(self.end);
+        let words = self.entries.get(index).map_or(0, |entry| entry.words);
+        self.words.truncate(words as usize);
     }
 
     /// Begins anew with a walk that ended so, at `last`. Where it was too deep, there is room for the frames outside, which will be
     /// met when the stack shrinks.
-    pub(crate) fn begin(&mut self, fresh: &[Entry], end: End, last: &Registers) {
+    pub(crate) fn begin(&mut self, fresh: &[Entry], plain: &[Entry], end: End, last: &Registers) {
         self.clear();
         let is_kept = |entry: &&Entry| !entry.exact && (end == End::Complete || entry.is_whole());
         let Some(outermost) = fresh.last().filter(is_kept) else {
@@ -227,7 +309,7 @@ impl<const N: usize> Chain<N> {
         }
         self.edge = self.start.wrapping_add(usize::from(self.has_ground));
         self.end = self.edge;
-        self.add_inner(fresh);
+        self.add_inner(plain);
     }
 
     fn beyond(is_whole: bool) -> Beyond {
@@ -246,14 +328,84 @@ impl<const N: usize> Chain<N> {
         }
     }
 
-    /// Adds the inner frames of a walk that entered at the innermost entry (`fresh`, innermost first), those outside of the first that a signal interrupted: of that
-    /// one more is known than a rule for return addresses says.
+    /// Adds the inner frames of a walk that entered at the innermost entry (`plain`, innermost first, none of them interrupted by a signal).
     #[inline]
-    pub(crate) fn add_inner(&mut self, fresh: &[Entry]) {
-        let plain = fresh.rsplit(|entry| entry.exact).next().unwrap_or_default();
+    pub(crate) fn add_inner(&mut self, plain: &[Entry]) {
         if !self.has_room_inside(plain.len()) && !self.make_room_inside(plain.len()) {
             return self.clear();
         }
+        let left = plain.len().wrapping_sub(self.add_simple(plain));
+        if left != 0 {
+            self.add_others(plain.get(..left).unwrap_or(&[]));
+        }
+    }
+
+    /// Adds frames from the outermost on as long as their rules are usual, and no register is live but the frame pointer. How many they are.
+    #[inline(always)]
+    fn add_usual(&mut self, plain: &[Entry]) -> usize {
+        if self.end == self.start {
+            return 0;
+        }
+        let places = self.end.wrapping_sub(1)..self.end.wrapping_add(plain.len());
+        let Some([outer, inner @ ..]) = self.entries.get_mut(places) else {
+            return 0;
+        };
+        let (Some(mut at), odd) = (outer.usual(), outer.odd) else {
+            return 0;
+        };
+        let (mut words, mut added) = (self.words.pusher(), 0usize);
+        let mut count = words.count();
+        let mut frames = inner.iter_mut().zip(plain.iter().rev());
+        while let Some((place, entry)) = frames.next()
+            && entry.rule.is_usual()
+            && words.push(at.sp.wrapping_sub(8), at.ip)
+        {
+            let is_compared = at.is_live && entry.rule.saves_frame_pointer();
+            if is_compared && !words.push(entry.rule.frame_pointer_slot(at.sp), at.bp) {
+                break;
+            }
+            count = words.count();
+            at = place.link_usual(entry, at, (count, odd));
+            added = added.wrapping_add(1);
+        }
+        self.words.grow_to(count);
+        self.end = self.end.wrapping_add(added);
+        added
+    }
+
+    /// As `add_usual`, as long as not even the frame pointer matters: most code is so.
+    #[inline(always)]
+    fn add_simple(&mut self, plain: &[Entry]) -> usize {
+        if self.end == self.start {
+            return 0;
+        }
+        let places = self.end.wrapping_sub(1)..self.end.wrapping_add(plain.len());
+        let Some([outer, inner @ ..]) = self.entries.get_mut(places) else {
+            return 0;
+        };
+        let (mut ip, mut sp, odd) = (outer.ip, outer.sp, outer.odd);
+        let (mut words, mut added) = (self.words.pusher(), 0usize);
+        if outer.live_frame_pointer().is_some() || outer.usual().is_none() {
+            return 0;
+        }
+        for (place, entry) in inner.iter_mut().zip(plain.iter().rev()) {
+            if !entry.rule.is_simple() || !words.push(sp.wrapping_sub(8), ip) {
+                break;
+            }
+            place.link_simple(entry, (words.count(), odd));
+            (ip, sp) = (entry.ip, entry.sp);
+            added = added.wrapping_add(1);
+        }
+        let count = words.count();
+        self.words.grow_to(count);
+        self.end = self.end.wrapping_add(added);
+        added
+    }
+
+    #[inline(never)]
+    fn add_others(&mut self, plain: &[Entry]) {
+        let left = plain.len().wrapping_sub(self.add_usual(plain));
+        let plain = plain.get(..left).unwrap_or(&[]);
         let live_if_outermost = self.live_in_outermost();
         for entry in plain.iter().rev() {
             let Some((outer, inner)) = self.entries.split_at_mut_checked(self.end) else {
@@ -265,6 +417,7 @@ impl<const N: usize> Chain<N> {
             place.copy_filled(entry);
             let outer = outer.last().filter(|_| self.end > self.start);
             place.link(outer, live_if_outermost);
+            place.note_words(outer, self.end, &mut self.words);
             self.end = self.end.wrapping_add(1);
         }
     }
@@ -297,6 +450,7 @@ impl<const N: usize> Chain<N> {
             NOWHERE
         };
         self.link(start.wrapping_add(usize::from(has_ground)), inner);
+        self.note_words();
     }
 
     /// Links the frames from `from` to `to` to their callers.
@@ -309,6 +463,20 @@ impl<const N: usize> Chain<N> {
             if let Some(entry) = inner.first_mut() {
                 let outer = outer.last().filter(|_| index > self.start);
                 entry.link(outer, live_if_outermost);
+            }
+        }
+    }
+
+    /// Makes all words anew.
+    fn note_words(&mut self) {
+        self.words.truncate(0);
+        for index in self.start..self.end {
+            let Some((outer, inner)) = self.entries.split_at_mut_checked(index) else {
+                return;
+            };
+            if let Some(entry) = inner.first_mut() {
+                let outer = outer.last().filter(|_| index > self.start);
+                entry.note_words(outer, index, &mut self.words);
             }
         }
     }
@@ -367,5 +535,6 @@ impl<const N: usize> Chain<N> {
             _ => NOWHERE,
         };
         (self.start, self.end) = (to, to.wrapping_add(kept));
+        self.note_words();
     }
 }

@@ -236,7 +236,7 @@ mod tests {
 
     /// Compares all rows of all functions in one module; returns how many.
     fn compare(bytes: &[u8], address: u64) -> usize {
-        let section = crate::Section::new(bytes, address).unwrap();
+        let section = crate::Section::new(bytes, address, 0).unwrap();
         let (frame, bases) = (section.eh_frame().unwrap(), section.bases());
         let mut context = Box::new(UnwindContext::<usize, Large>::new_in());
         let mut entries = frame.entries(&bases);

@@ -1,18 +1,20 @@
-//! One remembered frame: what the walk knew there, and what must still hold for it to lead to the same caller.
+//! One frame: what the walk knew there, and what must still hold for it to lead to the same caller.
 //!
 //! `chain` keeps them in a row, `memo` fills them in. What must be compared, and why that is enough, is said in `memo`. It
 //! deliberately knows only its direct caller, and that only while the two are linked.
 
 use crate::arch::{Registers, Rule, SAVED};
 use crate::walk::{Frame, Memory, Position};
+use crate::words::Words;
 
 /// The set of all callee-saved registers.
 pub(crate) const ALL: u8 = (1 << SAVED) - 1;
 
-/// A frame of a remembered walk. `live` to `bp_slot` are only meaningful once it is linked to its caller.
+/// A frame of a walk: what a walk writes, and what a memo keeps of it. `live` to `odd` are only meaningful once it is linked to its caller.
+/// Zeros are a valid one.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub(crate) struct Entry {
+pub struct Entry {
     pub(crate) ip: u64,
     pub(crate) sp: u64,
     pub(crate) rule: Rule,
@@ -22,17 +24,31 @@ pub(crate) struct Entry {
     live: u8,
     /// Registers of the caller that must be compared with their slots, and `CFA` where the slot that it is loaded from must be.
     compared: u8,
-    /// Where the caller's frame pointer is compared, if it is.
-    bp_slot: u64,
+    /// How many of the chain's words lie at and outside of this frame's.
+    pub(crate) words: u32,
+    /// The nearest frame from here outwards that is not compared by words, plus one; 0 if there is none.
+    pub(crate) odd: u32,
     saved: [u64; SAVED],
 }
 
+/// A frame in which no register is live but perhaps the frame pointer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usual {
+    pub(crate) ip: u64,
+    pub(crate) sp: u64,
+    /// Its frame pointer, if that is live.
+    pub(crate) bp: u64,
+    pub(crate) is_live: bool,
+}
+
+/// rbp's bit.
 const BP: u8 = 1;
 /// No register's bit.
 const CFA: u8 = 1 << 7;
 
 impl Entry {
-    pub(crate) const EMPTY: Entry = Entry {
+    /// No frame: for places that a walk is to write.
+    pub const EMPTY: Entry = Entry {
         ip: 0,
         sp: 0,
         rule: Rule::UNSUPPORTED,
@@ -40,9 +56,22 @@ impl Entry {
         known: 0,
         live: 0,
         compared: 0,
-        bp_slot: 0,
+        words: 0,
+        odd: 0,
         saved: [0; SAVED],
     };
+
+    /// The frame's address: a return address, or after a signal frame the interrupted instruction.
+    #[inline(always)]
+    pub fn address(&self) -> u64 {
+        self.ip
+    }
+
+    /// Whether `address` is the interrupted instruction itself, and not one past a call.
+    #[inline(always)]
+    pub fn is_exact(&self) -> bool {
+        self.exact
+    }
 
     /// Makes this the frame where a walk stands, not yet linked to its caller. `known` are registers that the walk has loaded.
     #[inline(always)]
@@ -51,6 +80,72 @@ impl Entry {
         (self.exact, self.rule, self.known) = (at.exact, rule, known);
         if known != 0 {
             self.saved = at.registers.saved;
+        }
+    }
+
+    /// Makes this a frame whose rule is simple, not yet linked to its caller.
+    #[inline(always)]
+    pub(crate) fn fill_simple(&mut self, ip: u64, sp: u64, rule: Rule) {
+        (self.ip, self.sp, self.rule) = (ip, sp, rule);
+        (self.exact, self.known) = (false, 0);
+    }
+
+    /// Makes this a frame whose CFA is counted from its frame pointer `bp`, not yet linked to its caller.
+    #[inline(always)]
+    pub(crate) fn fill_framed(&mut self, ip: u64, sp: u64, rule: Rule, bp: u64) {
+        (self.ip, self.sp, self.rule) = (ip, sp, rule);
+        (self.exact, self.known) = (false, BP);
+        let [place, ..] = &mut self.saved;
+        *place = bp;
+    }
+
+    /// As `link_usual`, for a frame whose rule is simple, and a caller in which nothing is live.
+    #[inline(always)]
+    pub(crate) fn link_simple(&mut self, from: &Entry, (words, odd): (u32, u32)) {
+        (self.ip, self.sp, self.rule) = (from.ip, from.sp, from.rule);
+        (self.exact, self.known, self.live, self.compared) = (false, 0, 0, 0);
+        (self.words, self.odd) = (words, odd);
+    }
+
+    /// What `link` needs to know of the caller of a usual frame; `None` where more than the frame pointer is live.
+    #[inline(always)]
+    pub(crate) fn usual(&self) -> Option<Usual> {
+        let [bp, ..] = self.saved;
+        (self.live & !BP == 0).then_some(Usual {
+            ip: self.ip,
+            sp: self.sp,
+            bp,
+            is_live: self.live != 0,
+        })
+    }
+
+    /// Does to a usual frame what `copy_filled`, `link` and `note_words` do; the words are pushed already. Returns what the frame inside of it needs
+    /// to know.
+    #[inline(always)]
+    pub(crate) fn link_usual(
+        &mut self,
+        from: &Entry,
+        outer: Usual,
+        (words, odd): (u32, u32),
+    ) -> Usual {
+        let ([ours, ..], rule) = (from.saved, from.rule);
+        let is_kept = outer.is_live && !rule.saves_frame_pointer();
+        let is_live = rule.is_framed() || is_kept;
+        let bp = if rule.is_framed() { ours } else { outer.bp };
+        let (live, compared) = (
+            BP * u8::from(is_live),
+            BP * u8::from(outer.is_live && !is_kept),
+        );
+        (self.ip, self.sp, self.rule) = (from.ip, from.sp, rule);
+        (self.exact, self.known, self.live, self.compared) = (false, live, live, compared);
+        (self.words, self.odd) = (words, odd);
+        let [place, ..] = &mut self.saved;
+        *place = bp;
+        Usual {
+            ip: from.ip,
+            sp: from.sp,
+            bp,
+            is_live,
         }
     }
 
@@ -73,7 +168,9 @@ impl Entry {
         }
     }
 
-    pub(crate) fn frame(&self) -> Frame {
+    /// What others may know of it.
+    #[inline]
+    pub fn frame(&self) -> Frame {
         Frame {
             address: self.ip,
             sp: self.sp,
@@ -91,10 +188,33 @@ impl Entry {
         Registers::new(self.ip, self.sp, self.saved)
     }
 
-    /// Whether a walk that stands here goes on as the remembered one did, as far as registers say.
+    /// The frame pointer, if it is live.
     #[inline(always)]
+    pub(crate) fn live_frame_pointer(&self) -> Option<u64> {
+        let [bp, ..] = self.saved;
+        (self.live & BP != 0).then_some(bp)
+    }
+
+    /// As `agrees`, for a walk of which the frame pointer is known, if any register.
+    #[inline(always)]
+    pub(crate) fn agrees_usually(&self, bp: Option<u64>) -> bool {
+        let [ours, ..] = self.saved;
+        self.live == 0 || self.live == BP && bp == Some(ours)
+    }
+
+    /// Whether a walk that stands here goes on as the remembered one did, as far as registers say.
+    #[inline(never)]
     pub(crate) fn agrees(&self, registers: &mut Registers, memory: &mut impl Memory) -> bool {
-        self.live == 0 || registers.load(self.live, memory) && self.has(registers)
+        registers.load(self.live, memory) && self.has(registers)
+    }
+
+    /// Takes a walk's registers out of this frame, which is one of the walk's, to its caller, whose sp is `cfa`.
+    #[inline(always)]
+    pub(crate) fn restore(&self, cfa: u64, registers: &mut Registers) {
+        if !self.rule.is_simple() {
+            registers.set(self.rule.uses(), &self.saved);
+        }
+        self.rule.restore(cfa, registers);
     }
 
     fn has(&self, registers: &Registers) -> bool {
@@ -123,55 +243,81 @@ impl Entry {
         let kept = outer.live & !saves;
         (self.live, self.compared) = (uses | kept, outer.live & saves);
         // What the frame does not save is the same on both sides of it.
-        for (index, (ours, theirs)) in self.saved.iter_mut().zip(outer.saved).enumerate() {
-            if kept & !uses & (1 << index) != 0 {
-                *ours = theirs;
-            }
+        if kept & !uses != 0 {
+            self.take_over(kept & !uses, &outer.saved);
         }
         self.known = self.live;
-        let [bp, ..] = self.saved;
-        self.bp_slot = self.rule.slot(0, outer.sp, bp);
         if self.rule.cfa_slot(&self.registers()).is_some() {
             self.compared |= CFA;
         }
     }
 
-    /// Whether memory still says that `outer` is the caller, its live registers included.
-    #[inline(always)]
-    pub(crate) fn still_leads_to(&self, outer: &Entry, memory: &mut impl Memory) -> bool {
-        if self.compared == 0 {
-            return memory.read(outer.sp.wrapping_sub(8)) == Some(outer.ip);
+    #[inline(never)]
+    fn take_over(&mut self, registers: u8, values: &[u64; SAVED]) {
+        for (index, (ours, theirs)) in self.saved.iter_mut().zip(values).enumerate() {
+            if registers & (1 << index) != 0 {
+                *ours = *theirs;
+            }
         }
-        self.more_leads_to(outer, memory)
     }
 
+    /// Notes what this frame, the chain's at `index`, is compared by, inside of all words that are there.
+    #[inline(always)]
+    pub(crate) fn note_words<const N: usize>(
+        &mut self,
+        outer: Option<&Entry>,
+        index: usize,
+        words: &mut Words<N>,
+    ) {
+        self.odd = outer.map_or(0, |outer| outer.odd);
+        if outer.is_some_and(|outer| !self.push(outer, words)) {
+            self.odd = u32::try_from(index).unwrap_or(0).wrapping_add(1);
+        }
+        self.words = u32::try_from(words.len()).unwrap_or(0);
+    }
+
+    /// Adds the words by which this frame is found to lead to `outer`. False where it is compared otherwise.
+    #[inline(always)]
+    fn push<const N: usize>(&self, outer: &Entry, words: &mut Words<N>) -> bool {
+        if self.compared != 0 {
+            return self.push_more(outer, words);
+        }
+        words.push(outer.sp.wrapping_sub(8), outer.ip)
+    }
+
+    #[inline(never)]
+    fn push_more<const N: usize>(&self, outer: &Entry, words: &mut Words<N>) -> bool {
+        let ([ours, ..], [theirs, ..]) = (self.saved, outer.saved);
+        let slot = self.rule.slot(0, outer.sp, ours);
+        let len = words.len();
+        let is_all = self.compared == BP
+            && words.push(outer.sp.wrapping_sub(8), outer.ip)
+            && words.push(slot, theirs);
+        if !is_all {
+            words.truncate(len);
+        }
+        is_all
+    }
+
+    /// Whether memory still says that `outer` is the caller, its live registers included: for frames whose words are not in a row.
     #[cold]
     #[inline(never)]
+    pub(crate) fn still_leads_to(&self, outer: &Entry, memory: &mut impl Memory) -> bool {
+        (self.compared & CFA == 0 || self.cfa_is(outer.sp, memory))
+            && memory.read(outer.sp.wrapping_sub(8)) == Some(outer.ip)
+            && (self.compared & !CFA == 0 || self.registers_are(outer, memory))
+    }
+
     fn cfa_is(&self, cfa: u64, memory: &mut impl Memory) -> bool {
         let slot = self.rule.cfa_slot(&self.registers());
         slot.and_then(|slot| memory.read(slot)) == Some(self.rule.cfa_slot_value(cfa))
     }
 
-    #[inline(always)]
-    fn more_leads_to(&self, outer: &Entry, memory: &mut impl Memory) -> bool {
-        let [bp, ..] = outer.saved;
-        (self.compared & CFA == 0 || self.cfa_is(outer.sp, memory))
-            && memory.read(outer.sp.wrapping_sub(8)) == Some(outer.ip)
-            && (self.compared & BP == 0 || memory.read(self.bp_slot) == Some(bp))
-            && (self.compared & !(BP | CFA) == 0 || self.others_are(outer, memory))
-    }
-
-    #[inline(never)]
-    fn others_are(&self, outer: &Entry, memory: &mut impl Memory) -> bool {
+    fn registers_are(&self, outer: &Entry, memory: &mut impl Memory) -> bool {
         let [bp, ..] = self.saved;
-        outer
-            .saved
-            .iter()
-            .enumerate()
-            .skip(1)
-            .all(|(index, value)| {
-                let is_compared = self.compared & (1 << index) != 0;
-                !is_compared || memory.read(self.rule.slot(index, outer.sp, bp)) == Some(*value)
-            })
+        outer.saved.iter().enumerate().all(|(index, value)| {
+            let is_compared = self.compared & (1 << index) != 0;
+            !is_compared || memory.read(self.rule.slot(index, outer.sp, bp)) == Some(*value)
+        })
     }
 }

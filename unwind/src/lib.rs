@@ -22,6 +22,7 @@ mod calls;
 mod chain;
 mod compile;
 mod entry;
+mod fresh;
 mod memo;
 mod recent;
 mod row;
@@ -31,6 +32,7 @@ mod testing;
 #[cfg(test)]
 mod trees;
 mod walk;
+mod words;
 #[cfg(test)]
 mod worlds;
 
@@ -43,6 +45,8 @@ compile_error!(
 );
 
 pub use arch::{Registers, Rule, SAVED};
+pub use entry::Entry;
 pub use memo::Memo;
 pub use section::{RuleError, Section};
 pub use walk::{End, Frame, Memory, Rules, Step, WalkError, Walked, walk};
+pub use words::{Run, Word};

@@ -27,6 +27,13 @@ impl Recent {
         (*known == ip && ip != 0 && !at.exact).then_some(*rule)
     }
 
+    /// The rule for a return address other than 0, if it is here.
+    #[inline(always)]
+    pub(crate) fn of(&self, ip: u64) -> Option<Rule> {
+        let (known, rule) = self.0.get(Self::place(ip))?;
+        (*known == ip).then_some(*rule)
+    }
+
     /// The rule for the frame where a walk stands, which is here from now on.
     #[inline(never)]
     pub(crate) fn look_up(&mut self, at: &Position, rules: &mut impl Rules) -> Result<Rule, End> {

@@ -45,10 +45,12 @@ const MAX_ENTRIES: usize = 1 << 16;
 /// The unwind tables of one module.
 #[derive(Clone, Copy)]
 pub struct Section<'a> {
-    /// From `.eh_frame_hdr` to the end of its segment.
+    /// The segment that holds both, or its part from `.eh_frame_hdr` on.
     bytes: &'a [u8],
     /// The run-time address of `bytes`.
     address: u64,
+    /// Where `.eh_frame_hdr` begins in `bytes`.
+    header: usize,
     /// Where `.eh_frame` begins in `bytes`.
     frame: usize,
     /// Whether the header is the usual one, with a table behind.
@@ -67,21 +69,23 @@ impl core::fmt::Debug for Section<'_> {
 }
 
 impl<'a> Section<'a> {
-    /// The tables in `bytes`, which begin with `.eh_frame_hdr` (PT_GNU_EH_FRAME) and go on to the end of the mapped segment;
-    /// `address` is where they are mapped. `None` if the header is malformed or its `.eh_frame` is not in `bytes`.
-    pub fn new(bytes: &'a [u8], address: u64) -> Option<Self> {
-        let has_table = bytes.starts_with(&USUAL_HEADER);
+    /// The tables in `bytes`, a mapped segment, or its part from `.eh_frame_hdr` (PT_GNU_EH_FRAME) on; `address` is where it is mapped, `header` where
+    /// in it `.eh_frame_hdr` begins. `None` if the header is malformed or its `.eh_frame` is not in `bytes`. GNU ld and lld put `.eh_frame` behind its
+    /// header, gold in front of it.
+    pub fn new(bytes: &'a [u8], address: u64, header: usize) -> Option<Self> {
+        let (at, hdr) = (address.wrapping_add(header as u64), bytes.get(header..)?);
+        let has_table = hdr.starts_with(&USUAL_HEADER);
         let frame = if has_table {
-            address
-                .wrapping_add(4)
-                .wrapping_add_signed(read_i32(bytes, 4)?.into())
+            at.wrapping_add(4)
+                .wrapping_add_signed(read_i32(hdr, 4)?.into())
         } else {
-            unusual_frame(bytes, address)?
+            unusual_frame(hdr, at)?
         };
         let frame = usize::try_from(frame.checked_sub(address)?).ok()?;
         (frame < bytes.len()).then_some(Section {
             bytes,
             address,
+            header,
             frame,
             has_table,
         })
@@ -110,10 +114,14 @@ impl<'a> Section<'a> {
         }
     }
 
+    fn header_address(&self) -> u64 {
+        self.address.wrapping_add(self.header as u64)
+    }
+
     pub(crate) fn bases(&self) -> BaseAddresses {
         let frame = self.address.wrapping_add(self.frame as u64);
         BaseAddresses::default()
-            .set_eh_frame_hdr(self.address)
+            .set_eh_frame_hdr(self.header_address())
             .set_eh_frame(frame)
     }
 
@@ -126,9 +134,10 @@ impl<'a> Section<'a> {
 
     /// The offset in `.eh_frame` of the last entry that begins at or before `pc`, by the header's table.
     fn search(&self, pc: u64) -> Result<usize, RuleError> {
-        let table = self.bytes.get(TABLE..).ok_or(RuleError::Malformed)?;
-        let count = read_u32(self.bytes, 8).ok_or(RuleError::Malformed)? as usize;
-        let wanted = pc.wrapping_sub(self.address).cast_signed();
+        let header = self.bytes.get(self.header..).unwrap_or(&[]);
+        let table = header.get(TABLE..).ok_or(RuleError::Malformed)?;
+        let count = read_u32(header, 8).ok_or(RuleError::Malformed)? as usize;
+        let wanted = pc.wrapping_sub(self.header_address()).cast_signed();
         let (mut low, mut high) = (0, count.min(table.len() / TABLE_ENTRY));
         while low < high {
             let middle = low.midpoint(high);
@@ -143,8 +152,10 @@ impl<'a> Section<'a> {
         let entry = low.checked_sub(1).ok_or(RuleError::NoRule)?;
         let at = entry.wrapping_mul(TABLE_ENTRY).wrapping_add(4);
         let fde = i64::from(read_i32(table, at).ok_or(RuleError::Malformed)?);
-        let in_bytes = usize::try_from(fde).map_err(|_| RuleError::Malformed)?;
-        in_bytes.checked_sub(self.frame).ok_or(RuleError::Malformed)
+        let in_frame = (self.header as i64)
+            .wrapping_add(fde)
+            .wrapping_sub(self.frame as i64);
+        usize::try_from(in_frame).map_err(|_| RuleError::Malformed)
     }
 
     /// The same, entry by entry: for a header without a table, or with one of a form that no known linker writes.
@@ -220,7 +231,7 @@ mod tests {
     fn every_function_has_rules() {
         let (mut asked, mut refused) = (0, 0);
         for module in modules() {
-            let section = Section::new(module.bytes, module.address).unwrap();
+            let section = Section::new(module.bytes, module.address, 0).unwrap();
             for begin in table(&module) {
                 for pc in [begin, begin + 6, begin + 40] {
                     asked += 1;
@@ -239,7 +250,7 @@ mod tests {
     #[test]
     fn scan_is_search() {
         let module = modules()[0];
-        let searched = Section::new(module.bytes, module.address).unwrap();
+        let searched = Section::new(module.bytes, module.address, 0).unwrap();
         let scanned = Section {
             has_table: false,
             ..searched
@@ -256,12 +267,14 @@ mod tests {
         let mut bytes = module.bytes.to_vec();
         bytes[2] = 0xff;
         bytes[3] = 0xff;
-        let section = Section::new(&bytes, module.address).unwrap();
+        let section = Section::new(&bytes, module.address, 0).unwrap();
         assert!(!section.has_table);
         let pc = table(&module)[100];
         assert_eq!(
             section.rule(pc),
-            Section::new(module.bytes, module.address).unwrap().rule(pc)
+            Section::new(module.bytes, module.address, 0)
+                .unwrap()
+                .rule(pc)
         );
     }
 
@@ -269,7 +282,7 @@ mod tests {
     #[test]
     fn outside() {
         for module in modules() {
-            let section = Section::new(module.bytes, module.address).unwrap();
+            let section = Section::new(module.bytes, module.address, 0).unwrap();
             for pc in [0, 1, module.address, u64::MAX, u64::MAX / 2] {
                 assert_eq!(section.rule(pc), Err(RuleError::NoRule), "{pc:#x}");
             }
@@ -280,11 +293,14 @@ mod tests {
     #[test]
     fn bad_headers() {
         let module = modules()[0];
-        assert!((0..12).all(|len| Section::new(&module.bytes[..len], module.address).is_none()));
+        assert!((0..12).all(|len| Section::new(&module.bytes[..len], module.address, 0).is_none()));
         let mut bytes = module.bytes[..4096].to_vec();
         for pointer in [i32::MIN, -5, 4096, i32::MAX] {
             bytes[4..8].copy_from_slice(&pointer.to_ne_bytes());
-            assert!(Section::new(&bytes, module.address).is_none(), "{pointer}");
+            assert!(
+                Section::new(&bytes, module.address, 0).is_none(),
+                "{pointer}"
+            );
         }
     }
 
@@ -299,7 +315,7 @@ mod tests {
         let mut wrong = 0;
         for _ in 0..60_000 {
             let pc = entries[random.below(entries.len())] + random.below(32) as u64;
-            let intact = Section::new(module.bytes, module.address).unwrap();
+            let intact = Section::new(module.bytes, module.address, 0).unwrap();
             let fde = intact.frame + intact.search(pc).unwrap();
             let near = [0, TABLE, intact.frame, fde, fde][random.below(5)];
             let places: Vec<usize> = (0..=random.below(4))
@@ -308,7 +324,7 @@ mod tests {
             for &place in &places {
                 bytes[place] ^= 1 << random.below(8);
             }
-            let damaged = Section::new(&bytes, module.address).ok_or(RuleError::Malformed);
+            let damaged = Section::new(&bytes, module.address, 0).ok_or(RuleError::Malformed);
             wrong += usize::from(damaged.and_then(|section| section.rule(pc)) != intact.rule(pc));
             for place in places {
                 bytes[place] = module.bytes[place];
@@ -325,7 +341,7 @@ mod tests {
         let mut random = Random(4);
         for _ in 0..2_000 {
             let bytes = &module.bytes[..random.below(module.bytes.len())];
-            if let Some(section) = Section::new(bytes, module.address) {
+            if let Some(section) = Section::new(bytes, module.address, 0) {
                 let _ = section.rule(entries[random.below(entries.len())]);
             }
         }
@@ -337,7 +353,7 @@ mod tests {
         extern "C" fn ask(module: *mut c_void) {
             // SAFETY: the test passes its module.
             let module = unsafe { *module.cast::<Module>() };
-            let section = Section::new(module.bytes, module.address).unwrap();
+            let section = Section::new(module.bytes, module.address, 0).unwrap();
             let count = read_u32(module.bytes, 8).unwrap();
             for index in 0..count as usize {
                 let begin = read_i32(module.bytes, TABLE + index * TABLE_ENTRY).unwrap();
@@ -353,6 +369,33 @@ mod tests {
             let used = on_stack(ask, (&raw mut module).cast());
             assert!(used <= limit, "{used} bytes");
             assert!(used > 256, "it was not measured");
+        }
+    }
+
+    /// Check that tables whose header comes behind them, as gold lays them out, give the same rules.
+    #[test]
+    fn header_behind() {
+        for module in modules() {
+            let usual = Section::new(module.bytes, module.address, 0).unwrap();
+            if !usual.has_table {
+                continue;
+            }
+            let begins = table(&module);
+            let (mut bytes, header) = (module.bytes[usual.frame..].to_vec(), usual.frame);
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+            let moved = i32::try_from(header + bytes.len()).unwrap();
+            let behind = bytes.len();
+            bytes.extend(&module.bytes[..TABLE + begins.len() * TABLE_ENTRY]);
+            let relative = (0..2 * begins.len()).map(|nth| TABLE + 4 * nth);
+            for at in [4].into_iter().chain(relative) {
+                let old = read_i32(module.bytes, at).unwrap();
+                bytes[behind + at..][..4].copy_from_slice(&(old - moved).to_ne_bytes());
+            }
+            let address = module.address + header as u64;
+            let section = Section::new(&bytes, address, behind).unwrap();
+            for pc in begins.into_iter().step_by(7) {
+                assert_eq!(section.rule(pc), usual.rule(pc), "{pc:#x}");
+            }
         }
     }
 }

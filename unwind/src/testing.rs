@@ -5,7 +5,29 @@
 use std::arch::global_asm;
 use std::collections::HashMap;
 
-use crate::{Memory, Registers, Rule, RuleError, Rules, SAVED, Section};
+use crate::{
+    Entry, Frame, Memo, Memory, Registers, Rule, RuleError, Rules, SAVED, Section, Walked,
+};
+
+impl<const N: usize> Memo<N> {
+    /// As `walk`, but writes what others may know of the frames.
+    pub(crate) fn walk_to(
+        &mut self,
+        registers: Registers,
+        rules: &mut impl Rules,
+        memory: &mut impl Memory,
+        out: &mut [Frame],
+    ) -> Walked {
+        let mut entries = vec![Entry::EMPTY; out.len()];
+        let from = (registers.ip, registers.sp);
+        let walked = self.walk(from, &registers.saved, rules, memory, &mut entries);
+        let written = entries.iter().take(walked.len);
+        out.iter_mut()
+            .zip(written)
+            .for_each(|(place, entry)| *place = entry.frame());
+        walked
+    }
+}
 
 /// Memory of a few words.
 pub(crate) struct Words(HashMap<u64, u64>);
@@ -117,7 +139,7 @@ impl Process {
             .iter()
             .find(is_inside)
             .ok_or(RuleError::NoRule)?;
-        let section = Section::new(module.bytes, module.address).ok_or(RuleError::Malformed)?;
+        let section = Section::new(module.bytes, module.address, 0).ok_or(RuleError::Malformed)?;
         section.rule(pc)
     }
 }

@@ -106,7 +106,7 @@ fn check(tree: &mut Tree) {
     tree.process.lookups = 0;
     let walked = tree
         .memo
-        .walk(registers, &mut tree.process, &mut tree.stack, out);
+        .walk_to(registers, &mut tree.process, &mut tree.stack, out);
     assert_eq!(walked.end, expected.end);
     assert_eq!(walked.len + walked.shared, expected.len);
     assert_eq!(out[..walked.len], full[..walked.len]);

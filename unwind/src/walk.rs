@@ -6,11 +6,19 @@
 
 use crate::arch::{Registers, Rule};
 use crate::section::RuleError;
+use crate::words::Run;
 
 /// The stack's memory, as far as it is known to be there.
 pub trait Memory {
     /// The word at an address; `None` if it is not known to be readable. Also asked for unaligned and absurd addresses.
     fn read(&mut self, address: u64) -> Option<u64>;
+
+    /// Where memory differs from a run, seen from its innermost word outwards; `None` if it does not. Reads nothing outside of the difference.
+    #[inline]
+    fn first_difference(&mut self, run: Run<'_>) -> Option<usize> {
+        let mut words = run.words().iter();
+        words.rposition(|word| self.read(word.address()) != Some(word.value()))
+    }
 }
 
 impl<F: FnMut(u64) -> Option<u64>> Memory for F {

@@ -274,7 +274,7 @@ mod tests {
             memo.forget_rules();
         }
         let (mut out, mut asked) = (vec![Frame::default(); limit], Asked(&mut world.rules, 0));
-        let walked = memo.walk(from, &mut asked, &mut reading, &mut out);
+        let walked = memo.walk_to(from, &mut asked, &mut reading, &mut out);
         let is_unasked = asked.1 == 0;
         assert_eq!(walked.end, expected.end);
         assert!(walked.shared == 0 || walked.end == previous.end);
@@ -300,7 +300,7 @@ mod tests {
         };
     }
 
-    /// What a walk may read: what its steps read, and all slots of the frames that it was stepped out of.
+    /// What a walk may read: what its steps read, and all slots of the frames whose return address it has read.
     fn readable(world: &mut World, from: Registers, limit: usize) -> HashSet<u64> {
         let (mut read, mut at) = (HashSet::new(), Position::new(from));
         for _ in 0..limit {
@@ -309,11 +309,12 @@ mod tests {
                 (&world.words).read(address)
             };
             let rule = at.rule(&mut world.rules);
-            if rule.and_then(|rule| at.step(rule, &mut reading)).is_err() {
-                break;
-            }
+            let stepped = rule.and_then(|rule| at.step(rule, &mut reading));
             let slots = (0..SAVED).filter(|index| at.registers.slots & 1 << index != 0);
             read.extend(slots.map(|index| at.registers.saved[index]));
+            if stepped.is_err() {
+                break;
+            }
         }
         read
     }

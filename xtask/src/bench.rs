@@ -43,7 +43,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
 }
 
 /// Builds the command in release and asks it for its library.
-fn library(root: &Path) -> Option<String> {
+pub(crate) fn library(root: &Path) -> Option<String> {
     let build = [
         "run",
         "--quiet",

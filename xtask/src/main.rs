@@ -1,4 +1,4 @@
-//! `cargo xtask ci | tidy | bench | bench-symbols | compare | soak | stress`: what runs on every change, and what no compiler checks.
+//! `cargo xtask ci | tidy | bench | bench-instructions | bench-symbols | compare | soak | stress`: what runs on every change, and what no compiler checks.
 //!
 //! `.ci/run` and the README's command come here through `tests/run`, which has installed what the tests need. Each step of `ci` is a
 //! command that can be typed by hand; it is printed before it runs, and the first failure ends it.
@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod bench_instructions;
 mod bench_symbols;
 mod ci;
 mod compare;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     match words[..] {
         ["ci"] => ci::run(&root()),
         ["bench", ref command @ ..] => bench::run(&root(), command),
+        ["bench-instructions", ref words @ ..] => bench_instructions::run(&root(), words),
         ["bench-symbols", ref words @ ..] => bench_symbols::run(&root(), words),
         ["compare", ref command @ ..] => compare::run(&root(), command),
         ["soak", ref words @ ..] => soak::run(&root(), "soak", words),
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: cargo xtask ci | tidy | bench [RUNS] -- COMMAND… | bench-symbols [MIB] | compare [RUNS] -- COMMAND… | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | layout-hash"
+                "usage: cargo xtask ci | tidy | bench [RUNS] -- COMMAND… | bench-instructions [keep] | bench-symbols [MIB] | compare [RUNS] -- COMMAND… | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | layout-hash"
             );
             ExitCode::from(2)
         }

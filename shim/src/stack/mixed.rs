@@ -348,13 +348,14 @@ impl Scratch {
         let mut is_pythons = self.mixed.is_pythons(walked.shared);
         let places = self.mixed.places.get_mut(walked.shared..);
         let mut is_certain = matches!(walked.end, End::Complete | End::TooDeep);
-        for (place, frame) in places.unwrap_or(&mut []).iter_mut().zip(fresh.iter().rev()) {
+        let fresh = fresh.iter().rev().map(heapshim_unwind::Entry::frame);
+        for (place, frame) in places.unwrap_or(&mut []).iter_mut().zip(fresh) {
             is_pythons |= interpreter.holds(frame.address);
             place.is_pythons = is_pythons;
             place.sp = frame.sp;
             place.evaluates = by_code && interpreter.evaluates(frame.address, caller.address);
             is_certain &= !frame.exact;
-            caller = *frame;
+            caller = frame;
         }
         is_certain
     }
@@ -473,7 +474,7 @@ impl Scratch {
         if at.count >= self.mixed.cut {
             let frame = match place.checked_sub(walked.shared) {
                 None => self.memo.outer(place)?,
-                Some(fresh) => *self.frames.get(walked.len.checked_sub(fresh + 1)?)?,
+                Some(fresh) => self.frames.get(walked.len.checked_sub(fresh + 1)?)?.frame(),
             };
             at.node = self.intern(tracer, at.node, frame.address, frame.exact)?;
         }

@@ -53,10 +53,28 @@ impl Registers {
         }
     }
 
+    /// The frame pointer, loaded if need be; `None` where its slot may not be read.
+    #[inline(always)]
+    pub(crate) fn frame_pointer(&mut self, memory: &mut impl Memory) -> Option<u64> {
+        let is_loaded = self.load(1 << BP, memory);
+        let [bp, ..] = self.saved;
+        is_loaded.then_some(bp)
+    }
+
     /// Loads the registers of a mask that still lie in their slots. False where a slot may not be read; what was loaded stays.
     #[inline(always)]
     pub(crate) fn load(&mut self, wanted: u8, memory: &mut impl Memory) -> bool {
         self.slots & wanted == 0 || self.load_slots(wanted, memory)
+    }
+
+    /// Sets the registers of a mask to values that are known.
+    pub(crate) fn set(&mut self, known: u8, values: &[u64; SAVED]) {
+        for (index, (place, value)) in self.saved.iter_mut().zip(values).enumerate() {
+            if known & (1 << index) != 0 {
+                *place = *value;
+            }
+        }
+        self.slots &= !known;
     }
 
     fn load_slots(&mut self, wanted: u8, memory: &mut impl Memory) -> bool {

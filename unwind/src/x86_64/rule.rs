@@ -143,6 +143,32 @@ impl Rule {
         self.head & 0x00ff_00ff == Kind::Rsp as u64
     }
 
+    /// Whether everything is counted from the stack pointer or from the frame pointer, and saved registers from the CFA.
+    #[inline(always)]
+    pub(crate) fn is_usual(self) -> bool {
+        self.is_simple() || self.is_framed()
+    }
+
+    /// Whether the CFA is counted from the frame pointer, and saved registers from the CFA.
+    #[inline(always)]
+    pub(crate) fn is_framed(self) -> bool {
+        self.head & 0x00ff_00ff == Kind::Rbp as u64
+    }
+
+    /// Whether this frame has saved the frame pointer.
+    #[inline(always)]
+    pub(crate) fn saves_frame_pointer(self) -> bool {
+        self.saves() & 1 << BP != 0
+    }
+
+    /// Where it has, for a usual rule.
+    #[inline(always)]
+    pub(crate) fn frame_pointer_slot(self, cfa: u64) -> u64 {
+        let biased = self.slots & ((1 << SLOT_BITS) - 1);
+        let slot = biased.wrapping_sub(SLOT_BIAS.cast_unsigned());
+        cfa.wrapping_add(slot.wrapping_mul(8))
+    }
+
     #[inline(always)]
     fn offset(self) -> u64 {
         let [_, _, _, _, a, b, c, d] = self.head.to_le_bytes();
@@ -294,24 +320,31 @@ impl Rule {
         registers: &mut Registers,
         memory: &mut M,
     ) -> Result<Step, WalkError> {
-        if cfa <= registers.sp || cfa & 7 != 0 {
-            return Err(WalkError::Corrupt);
-        }
-        let ip = memory
-            .read(cfa.wrapping_sub(8))
-            .ok_or(WalkError::Unreadable)?;
+        let step = go_to(cfa, registers, memory)?;
         self.restore(cfa, registers);
-        (registers.ip, registers.sp, registers.r10) = (ip, cfa, 0);
-        Ok(if ip == 0 {
-            Step::Outermost
-        } else {
-            Step::Caller
-        })
+        Ok(step)
+    }
+
+    /// The caller's ip and sp, for a usual rule of a frame that has a caller. `base` is what the CFA is counted from. `None` also for whatever
+    /// else is not usual.
+    #[inline(always)]
+    pub(crate) fn usual_caller(
+        self,
+        base: u64,
+        sp: u64,
+        memory: &mut impl Memory,
+    ) -> Option<(u64, u64)> {
+        let cfa = base.wrapping_add(self.offset());
+        if cfa <= sp || cfa & 7 != 0 {
+            return None;
+        }
+        let ip = memory.read(cfa.wrapping_sub(8))?;
+        (ip != 0).then_some((ip, cfa))
     }
 
     /// Notes where the caller's registers lie that this frame has saved.
     #[inline(always)]
-    fn restore(self, cfa: u64, registers: &mut Registers) {
+    pub(crate) fn restore(self, cfa: u64, registers: &mut Registers) {
         let ([bp, ..], mut left) = (registers.saved, self.saves());
         registers.slots |= left;
         while left != 0 {
@@ -339,6 +372,27 @@ impl Rule {
             _ => Err(WalkError::Unsupported),
         }
     }
+}
+
+/// Goes to the caller, whose sp is `cfa`.
+#[inline(always)]
+fn go_to<M: Memory>(
+    cfa: u64,
+    registers: &mut Registers,
+    memory: &mut M,
+) -> Result<Step, WalkError> {
+    if cfa <= registers.sp || cfa & 7 != 0 {
+        return Err(WalkError::Corrupt);
+    }
+    let ip = memory
+        .read(cfa.wrapping_sub(8))
+        .ok_or(WalkError::Unreadable)?;
+    (registers.ip, registers.sp, registers.r10) = (ip, cfa, 0);
+    Ok(if ip == 0 {
+        Step::Outermost
+    } else {
+        Step::Caller
+    })
 }
 
 /// The registers that a signal interrupted, from the ucontext at the signal frame's stack pointer.

@@ -1,0 +1,254 @@
+//! `cargo xtask bench-instructions [keep]`: how many instructions a pair of malloc and free takes, bare and traced, and whether that got worse.
+//!
+//! Times on shared machines are good to a quarter; instructions under callgrind are the same to a few in a thousand. Each figure is the difference
+//! of a long and a short run, so that start-up is not in it; start-up is a row of its own. What was kept (`keep` writes it) is compared only on
+//! a system with the same compilers, libc and valgrind: other code is not a regression.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// Pairs of the short and the long run: enough that what a run does once is less than one instruction a pair.
+const PAIRS: [u32; 2] = [5_000, 45_000];
+/// A traced figure that is more than so many percent above the kept one fails.
+const WORSE_PERCENT: f64 = 3.0;
+/// The kept figures.
+const KEPT: &str = "xtask/workloads/instructions.txt";
+/// The program that makes the pairs.
+const PROGRAM: &str = "xtask/workloads/pairs.c";
+
+/// A row: its name, its compiler's words beyond the usual, and the program's.
+struct Row {
+    name: &'static str,
+    flags: &'static [&'static str],
+    words: &'static [&'static str],
+}
+
+const fn row(name: &'static str, words: &'static [&'static str]) -> Row {
+    Row {
+        name,
+        flags: &[],
+        words,
+    }
+}
+
+const ROWS: &[Row] = &[
+    row("depth-5", &["--depth", "5"]),
+    row("depth-20", &["--depth", "20"]),
+    row("depth-60", &["--depth", "60"]),
+    row("depth-120", &["--depth", "120"]),
+    row("each-its-own-stack", &["--same", "1"]),
+    row("one-stack", &["--same", "1000000"]),
+    row("many-sites", &["--sites", "14"]),
+    row("distinct-sizes", &["--sizes", "4000"]),
+    Row {
+        name: "frame-pointers",
+        flags: &["-fno-omit-frame-pointer"],
+        words: &[],
+    },
+];
+
+/// Instructions of one row: bare, traced.
+#[derive(Clone, Debug, PartialEq)]
+struct Figure {
+    name: String,
+    bare: f64,
+    traced: f64,
+}
+
+/// Runs it.
+pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
+    let keep = match words {
+        [] => false,
+        ["keep"] => true,
+        _ => {
+            eprintln!("usage: cargo xtask bench-instructions [keep]");
+            return ExitCode::from(2);
+        }
+    };
+    let measured = system().and_then(|system| Some((system, measure_all(root)?)));
+    let Some((system, figures)) = measured else {
+        eprintln!("bench-instructions: needs gcc and valgrind, and a library that builds");
+        return ExitCode::FAILURE;
+    };
+    print!("{}", to_text(&system, &figures));
+    let file = root.join(KEPT);
+    if keep {
+        let written = std::fs::write(file, to_text(&system, &figures));
+        return ExitCode::from(u8::from(written.is_err()));
+    }
+    let kept = std::fs::read_to_string(file).unwrap_or_default();
+    let (complaints, remark) = compare(&kept, &system, &figures);
+    if let Some(remark) = remark {
+        println!("{remark}");
+    }
+    for complaint in &complaints {
+        eprintln!("{complaint}");
+    }
+    ExitCode::from(u8::from(!complaints.is_empty()))
+}
+
+/// What figures depend on besides our own code.
+fn system() -> Option<String> {
+    let first = |words: &[&str]| {
+        let output = Command::new(words[0]).args(&words[1..]).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        Some(text.lines().next()?.trim().to_owned())
+    };
+    let all = [
+        first(&["gcc", "-dumpfullversion"]).map(|version| format!("gcc {version}")),
+        first(&["getconf", "GNU_LIBC_VERSION"]),
+        first(&["rustc", "--version"]),
+        first(&["valgrind", "--version"]),
+    ];
+    let all: Option<Vec<String>> = all.into_iter().collect();
+    Some(all?.join(", "))
+}
+
+fn measure_all(root: &Path) -> Option<Vec<Figure>> {
+    let library = crate::bench::library(root)?;
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let directory = target.join("bench-instructions");
+    std::fs::create_dir_all(&directory).ok()?;
+    let mut figures = Vec::new();
+    for row in ROWS {
+        let program = compile(root, &directory, row)?;
+        let cost = |preload: Option<&str>| {
+            let [short, long] = PAIRS.map(|pairs| {
+                let pairs = pairs.to_string();
+                let words = [&["--pairs", pairs.as_str()], row.words].concat();
+                instructions(&program, &words, preload)
+            });
+            Some((long? - short?) / f64::from(PAIRS[1] - PAIRS[0]))
+        };
+        figures.push(figure(row.name, &library, cost)?);
+    }
+    let start = |preload: Option<&str>| instructions(Path::new("/bin/true"), &[], preload);
+    figures.push(figure("start-of-true", &library, start)?);
+    Some(figures)
+}
+
+fn figure(name: &str, library: &str, cost: impl Fn(Option<&str>) -> Option<f64>) -> Option<Figure> {
+    Some(Figure {
+        name: name.to_owned(),
+        bare: cost(None)?,
+        traced: cost(Some(library))?,
+    })
+}
+
+fn compile(root: &Path, directory: &Path, row: &Row) -> Option<PathBuf> {
+    let program = directory.join(row.name);
+    let status = Command::new("gcc")
+        .args(["-O2", "-g", "-pthread"])
+        .args(row.flags)
+        .arg(root.join(PROGRAM))
+        .arg("-o")
+        .arg(&program)
+        .status();
+    status.ok()?.success().then_some(program)
+}
+
+/// Instructions of a whole run, under callgrind. The environment is empty: its size moves the stack.
+fn instructions(program: &Path, words: &[&str], preload: Option<&str>) -> Option<f64> {
+    let mut command = Command::new("valgrind");
+    command.env_clear().env("PATH", "/usr/bin:/bin");
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    if let Some(library) = preload {
+        command.env("LD_PRELOAD", library);
+    }
+    let output = command.arg(program).args(words).output().ok()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let count = said
+        .lines()
+        .find_map(|line| line.split("Collected :").nth(1));
+    count?
+        .trim()
+        .parse()
+        .ok()
+        .filter(|_| output.status.success())
+}
+
+fn to_text(system: &str, figures: &[Figure]) -> String {
+    let mut text = format!(
+        "# {system}\n# instructions a pair (start-of-true: of the whole run): bare traced\n"
+    );
+    for Figure { name, bare, traced } in figures {
+        let _ = writeln!(text, "{name} {bare:.0} {traced:.0}");
+    }
+    text
+}
+
+fn from_text(text: &str) -> Vec<Figure> {
+    let figure = |line: &str| {
+        let mut words = line.split_whitespace();
+        Some(Figure {
+            name: words.next().filter(|name| *name != "#")?.to_owned(),
+            bare: words.next()?.parse().ok()?,
+            traced: words.next()?.parse().ok()?,
+        })
+    };
+    text.lines().filter_map(figure).collect()
+}
+
+/// What got worse, and what is to be said where nothing can be told. `kept` is the file's text.
+fn compare(kept: &str, system: &str, figures: &[Figure]) -> (Vec<String>, Option<String>) {
+    let of = kept.lines().next().and_then(|line| line.strip_prefix("# "));
+    if of != Some(system) {
+        let remark = format!(
+            "not compared: the kept figures are of {}, this is {system}",
+            of.unwrap_or("nothing")
+        );
+        return (Vec::new(), Some(remark));
+    }
+    let old = from_text(kept);
+    let worse = |now: &Figure| {
+        let before = old.iter().find(|before| before.name == now.name)?;
+        let limit = before.traced * (1.0 + WORSE_PERCENT / 100.0);
+        (now.traced > limit).then(|| {
+            format!(
+                "{}: {:.0} instructions, kept are {:.0}: more than {WORSE_PERCENT}% worse",
+                now.name, now.traced, before.traced
+            )
+        })
+    };
+    (figures.iter().filter_map(worse).collect(), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(traced: f64) -> Vec<Figure> {
+        vec![Figure {
+            name: "depth-5".to_owned(),
+            bare: 100.0,
+            traced,
+        }]
+    }
+
+    /// Check that what was written is read back.
+    #[test]
+    fn text_and_back() {
+        assert_eq!(
+            from_text(&to_text("gcc 1", &figures(1000.0))),
+            figures(1000.0)
+        );
+    }
+
+    /// Check that three percent more pass, that more than that fails, and that less is fine.
+    #[test]
+    fn worse_by_more_than_the_limit() {
+        let kept = to_text("gcc 1", &figures(1000.0));
+        let complaints = |traced| compare(&kept, "gcc 1", &figures(traced)).0.len();
+        assert_eq!([900.0, 1030.0, 1031.0].map(complaints), [0, 0, 1]);
+    }
+
+    /// Check that figures of another system are not compared, and that this is said.
+    #[test]
+    fn another_system() {
+        let kept = to_text("gcc 1", &figures(1000.0));
+        let (complaints, remark) = compare(&kept, "gcc 2", &figures(5000.0));
+        assert!(complaints.is_empty() && remark.is_some_and(|remark| remark.contains("gcc 2")));
+    }
+}
