@@ -13,6 +13,8 @@ mod filter;
 mod program;
 mod rows;
 
+pub(crate) use filter::Pattern;
+
 use crate::blame::{Mode, Table};
 use crate::complaint;
 use crate::model::{Moment, Snapshot};

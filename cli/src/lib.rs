@@ -2,6 +2,7 @@
 pub mod blame;
 pub mod bundle;
 pub mod catalog;
+pub mod check;
 pub mod complaint;
 pub mod denial;
 pub mod diff;
@@ -22,6 +23,7 @@ pub mod merged;
 pub mod model;
 pub mod nearest;
 pub mod overview;
+pub mod place;
 pub mod process;
 pub mod render;
 pub mod report;

@@ -1,7 +1,7 @@
 //! The two files: the ledger, which readers map read-only, and the control page, the only thing that the command may write. Both are memfds,
 //! unless HEAPSHIM_DIR asks for the ledger in a file (`kept_file`).
 //!
-//! A memfd needs no place in the file system and dies with its last holder. The descriptors are close-on-exec, placed high so that the
+//! A memfd needs no place in the file system and dies with its last holder. The descriptors are close-on-exec, placed past its soft limit, or high, so that the
 //! target's own numbers do not shift, and known by device and inode, never by number alone: the target may close or
 //! replace a number by a raw system call.
 
@@ -14,8 +14,10 @@ use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
 use heapshim_ledger::writer::{Identity, Tables};
 use heapshim_ledger::{Region, Writer};
 
-/// Descriptor numbers are taken from here on, or from just below RLIMIT_NOFILE where that is lower.
+/// Descriptor numbers are taken from here on, or past what the target can have.
 const HIGH: u64 = 1000;
+/// The highest number that is taken: the kernel's table of a process's descriptors has 8 bytes for each below it.
+const HIGHEST: u64 = 1 << 16;
 /// The share of RLIMIT_AS that a ledger may take: the target needs the rest.
 const ADDRESS_SHARE: u64 = 8;
 const CONTROL_BYTES: usize = 4096;
@@ -181,9 +183,27 @@ fn new_control(identity: &Identity) -> Option<Descriptor> {
     Some(file)
 }
 
+/// Programs ask about every number that they may have (`sysconf(_SC_OPEN_MAX)`), and mean to find their own alone.
 fn move_high(file: Descriptor) -> Descriptor {
-    let from = sys::limit(libc::RLIMIT_NOFILE).saturating_sub(2).min(HIGH);
+    let (soft, hard) = sys::limits(libc::RLIMIT_NOFILE);
+    let past = soft.max(HIGH);
+    if past <= HIGHEST
+        && let Some(moved) = move_past(file, past, (soft, hard))
+    {
+        return moved;
+    }
+    let from = soft.saturating_sub(2).min(HIGH);
     sys::move_up(file, i32::try_from(from).unwrap_or(3)).unwrap_or(file)
+}
+
+/// Takes a number that the limit does not allow: it is raised for the one call that would give no such number else, and does not
+/// concern what is open. None where the hard limit is in the way, and is not ours to raise.
+fn move_past(file: Descriptor, from: u64, (soft, hard): (u64, u64)) -> Option<Descriptor> {
+    let number = i32::try_from(from).ok()?;
+    sys::set_limits(libc::RLIMIT_NOFILE, (from + 2, hard.max(from + 2))).ok()?;
+    let moved = sys::move_up(file, number).ok();
+    let _ = sys::set_limits(libc::RLIMIT_NOFILE, (soft, hard));
+    moved
 }
 
 fn remember(place: &Ours, file: Descriptor) {

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static void *volatile kept;
@@ -30,9 +31,32 @@ static int next_number(void) {
   return fd;
 }
 
+/* How many numbers from 3 on, of all that may be had, are open. */
+static int open_numbers(void) {
+  int open = 0;
+  for (long fd = 3; fd < sysconf(_SC_OPEN_MAX); fd++) open += fcntl(fd, F_GETFD) >= 0;
+  return open;
+}
+
+/* Becomes a program that may have so many. */
+static void lower(char **words, int most) {
+  struct rlimit limit;
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = most;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  words[1] = "count";
+  execv("/proc/self/exe", words);
+}
+
 int main(int count, char **words) {
   const char *how = count > 1 ? words[1] : "nothing";
   char said[64];
+  if (atoi(how) > 0) lower(words, atoi(how));
+  if (!strcmp(how, "count")) {
+    snprintf(said, sizeof said, "%d open of %ld", open_numbers(), sysconf(_SC_OPEN_MAX));
+    step(said);
+    return 0;
+  }
   int before = next_number();
   kept = malloc(37); // row: growth=37/1 total=37/1 function=main
   step("warm");

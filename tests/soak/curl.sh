@@ -1,4 +1,4 @@
-# curl: a hundred files by file://, and a multipart upload that is refused
+# curl: twenty files by file://, and a multipart upload that is refused
 # for: libraries that make threads
 # needs: curl
 # program: curl

@@ -58,3 +58,16 @@ fn dup2_over_ours() {
 fn dup3_over_ours() {
     check("dup3");
 }
+
+/// Check that a target that asks about every number that it may have finds its own alone, be they few or many, and that
+/// its limit is what it was. (Where the hard limit is as low, ours are among them.)
+#[test]
+fn unseen() {
+    for how in ["29", "1024", "4096"] {
+        let target = || Target::c("descriptors.c").arg(how);
+        let (bare, traced) = (target().bare().spawn(), target().spawn());
+        assert_eq!(traced.said(), bare.said(), "{how}");
+        let whole = traced.diff(&["start", "now"]);
+        assert_eq!(whole.growth(), whole.live_at("to"), "it can be read");
+    }
+}

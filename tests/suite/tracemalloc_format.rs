@@ -8,7 +8,7 @@ use heapshim_cli::model::{Moment, Process};
 use heapshim_cli::render::{Render, Sources, Tracemalloc, View};
 use heapshim_cli::report::{Amount, By, End, Report, Row, Sort, Unattributed};
 use heapshim_cli::symbolize::{Language, Options, SymbolFrame};
-use heapshim_tests::{found, needs};
+use heapshim_tests::{found, fresh_directory, needs};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -67,9 +67,23 @@ impl Random {
     }
 }
 
-fn frame(random: &mut Random) -> SymbolFrame {
+/// A source of 1,000 lines, some blank, some indented: of our own, since the system's are replaced when it is updated meanwhile.
+fn source() -> String {
+    let line = |number: usize| match number % 4 {
+        0 => "\n".to_string(),
+        1 => format!("    kept.append({number})\n"),
+        2 => format!("\tnaïve = {number}  \n"),
+        _ => format!("line_{number}()\n"),
+    };
+    let file = fresh_directory("source").join("module.py");
+    let text: String = (1..=1000).map(line).collect();
+    std::fs::write(&file, text).expect("a source");
+    file.to_str().expect("UTF-8").to_string()
+}
+
+fn frame(random: &mut Random, source: &str) -> SymbolFrame {
     let names = [
-        "/usr/lib/python3.11/json/decoder.py",
+        source,
         "app.py",
         "<frozen importlib._bootstrap>",
         "/srv/é.py",
@@ -88,9 +102,9 @@ fn frame(random: &mut Random) -> SymbolFrame {
     }
 }
 
-fn row(random: &mut Random) -> Row {
+fn row(random: &mut Random, source: &str) -> Row {
     let depth = random.next() % 5 + 1;
-    let stack: Vec<SymbolFrame> = (0..depth).map(|_| frame(random)).collect();
+    let stack: Vec<SymbolFrame> = (0..depth).map(|_| frame(random, source)).collect();
     let blamed = stack[0].clone();
     // Few sizes and counts, so that later keys of the order decide, too.
     let few = random.next().is_multiple_of(4);
@@ -214,9 +228,12 @@ fn check(by: By) {
     if !needs(&["python3"]) {
         return;
     }
+    let source = source();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let is_something = |row: &Row| (row.live, row.growth) != (Amount::default(), Amount::default());
-    let rows = (0..COUNT).map(|_| row(&mut random)).filter(is_something);
+    let rows = (0..COUNT)
+        .map(|_| row(&mut random, &source))
+        .filter(is_something);
     let mut report = report(by, rows.collect());
     if by == By::File {
         report.rows.iter_mut().for_each(|row| row.line = None);
@@ -226,6 +243,11 @@ fn check(by: By) {
         assert_eq!(ours, theirs, "line {}", at + 1);
     }
     assert_eq!(ours.lines().count(), theirs.lines().count());
+    let sources = ours
+        .lines()
+        .filter(|line| line.contains("kept.append("))
+        .count();
+    assert_eq!(sources > 0, by == By::Stack, "{sources} source lines");
 }
 
 /// Check thousands of lines: sizes in every unit, signs, averages, order.

@@ -1,6 +1,6 @@
 //! `--include` and `--exclude`: which frames have rows.
 //!
-//! Called by `rows` with each frame that is charged. A pattern is compared with its file, function and module, paths also by
+//! Called by `rows` with each frame that is charged, and by `check` for its suppressions. A pattern is compared with its file, function and module, paths also by
 //! their last part; one that ends in `:56` or `:50-60` with its file and those lines.
 
 use super::Options;
@@ -18,7 +18,7 @@ pub(super) struct Filter {
 
 /// One pattern.
 #[derive(Clone, Debug)]
-enum Pattern {
+pub(crate) enum Pattern {
     Name(Glob),
     Lines(Glob, RangeInclusive<u32>),
 }
@@ -40,14 +40,14 @@ impl Filter {
 }
 
 impl Pattern {
-    fn new(text: &str) -> Pattern {
+    pub(crate) fn new(text: &str) -> Pattern {
         match with_lines(text) {
             Some((file, lines)) => Pattern::Lines(Glob::new(file), lines),
             None => Pattern::Name(Glob::new(text)),
         }
     }
 
-    fn matches(&self, frame: &SymbolFrame) -> bool {
+    pub(crate) fn matches(&self, frame: &SymbolFrame) -> bool {
         match self {
             Pattern::Lines(glob, lines) => {
                 let names = with_base(frame.file.as_deref());

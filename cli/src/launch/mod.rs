@@ -1,6 +1,6 @@
 //! Starting a program under the shim and holding what it and its children account for, until they end.
 //!
-//! Called by the commands `run` and `demo`. `executable` says beforehand what cannot be traced (with `image`, `rights`, `script`, `preloads`,
+//! Called by the commands `run`, `check` and `demo`. `executable` says beforehand what cannot be traced (with `image`, `rights`, `script`, `preloads`,
 //! `allocator`, which `doctor` asks, too); `command` starts it; `gather` receives
 //! the ledgers of the whole tree over a socket; `peak` is how much memory it had at most; `signals` keeps the terminal's signals from ending us before our report. All of it is
 //! one thread around one poll(2): nothing here waits for the target, and the target never waits for us.
@@ -11,6 +11,7 @@ mod command;
 mod executable;
 mod gather;
 pub mod image;
+mod limits;
 mod peak;
 pub mod preloads;
 mod rights;
@@ -22,5 +23,6 @@ pub use child::{Child, Ended, run};
 pub use command::{Settings, command};
 pub use executable::{Refusal, check};
 pub use gather::{Gather, Held};
+pub use limits::Limits;
 pub use signals::inherited_sigpipe;
 pub use spoken::Spoken;

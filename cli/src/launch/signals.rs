@@ -7,6 +7,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is blocked, and passed on.
@@ -28,6 +29,9 @@ impl std::fmt::Debug for Mask {
         f.write_str("Mask")
     }
 }
+
+/// The mask that this process was given.
+static BEFORE: OnceLock<Mask> = OnceLock::new();
 
 /// The signals of this process, to be read.
 #[derive(Debug)]
@@ -55,9 +59,10 @@ impl Signals {
         }
         // SAFETY: just made, and owned by nobody else.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        // A second command must not inherit what was blocked for the first.
         Ok(Signals {
             fd,
-            before: Mask(before),
+            before: *BEFORE.get_or_init(|| Mask(before)),
         })
     }
 

@@ -17,7 +17,8 @@ pub(crate) use files::{
 };
 pub(crate) use memory::{map_over, map_private, map_shared, readable, unmap, wipe_on_fork};
 pub(crate) use process::{
-    NAME_BYTES, clock_ns, limit, parent_pid, pid, random, thread_id, thread_name,
+    NAME_BYTES, clock_ns, limit, limits, parent_pid, pid, random, set_limits, thread_id,
+    thread_name,
 };
 pub(crate) use raw::{Descriptor, Errno, set_errno};
 pub(crate) use signals::block_signals;

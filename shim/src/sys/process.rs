@@ -1,6 +1,6 @@
 //! What the process is: limits, ids, clocks, random bytes. After the target has put a seccomp filter on itself, ids and clocks are zero.
 
-use super::raw::{raw, widen};
+use super::raw::{Errno, raw, widen};
 use crate::filters;
 
 /// The kernel's TASK_COMM_LEN: 15 bytes and a NUL.
@@ -8,6 +8,11 @@ pub(crate) const NAME_BYTES: usize = 16;
 
 /// A resource limit's soft value; u64::MAX where it is unlimited or not known.
 pub(crate) fn limit(resource: libc::__rlimit_resource_t) -> u64 {
+    limits(resource).0
+}
+
+/// A resource limit, soft and hard; u64::MAX where it is unlimited or not known.
+pub(crate) fn limits(resource: libc::__rlimit_resource_t) -> (u64, u64) {
     let mut limit = libc::rlimit64 {
         rlim_cur: u64::MAX,
         rlim_max: u64::MAX,
@@ -19,7 +24,26 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t) -> u64 {
             [0, resource as usize, 0, (&raw mut limit) as usize, 0, 0],
         )
     };
-    limit.rlim_cur
+    (limit.rlim_cur, limit.rlim_max)
+}
+
+/// Sets a resource limit, soft and hard.
+pub(crate) fn set_limits(
+    resource: libc::__rlimit_resource_t,
+    (soft, hard): (u64, u64),
+) -> Result<(), Errno> {
+    let limit = libc::rlimit64 {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
+    // SAFETY: prlimit64 on ourselves reads one rlimit64, and is given nowhere to write the old one.
+    let set = unsafe {
+        raw(
+            libc::SYS_prlimit64,
+            [0, resource as usize, (&raw const limit) as usize, 0, 0, 0],
+        )
+    };
+    set.map(drop)
 }
 
 /// getpid(2).

@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// Write the growth for other viewers: pprof, browsers, dot, CSV
     #[command(after_help = help::EXPORT)]
     Export(Export),
+    /// Run a command, and fail where it grew more than it may: for CI
+    #[command(after_help = help::CHECK)]
+    Check(Check),
     /// See a leak found: a small server that leaks, traced, marked and diffed
     Demo,
     /// Say what would stop tracing a command or a process, and what to do
@@ -280,6 +283,53 @@ pub(crate) enum Format {
     Tracemalloc,
 }
 
+/// Options of `check`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Check {
+    /// What all lines together may grow by: 64K, 1MiB [default: 0, unless --per-line is given]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_growth: Option<i64>,
+    /// What each line may grow by
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) per_line: Option<i64>,
+    /// Judge what grew between two marks that the command takes itself, or start and exit
+    #[arg(long, num_args = 2, value_names = ["A", "B"])]
+    pub(crate) between: Option<Vec<Word>>,
+    /// Run it N times: only growth of every run counts. With {} in its words, the runs get 1 … N, and
+    /// what each repetition adds counts
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) repeat: u32,
+    /// Judge the whole tree of processes together, not the command alone
+    #[arg(long, conflicts_with = "between")]
+    pub(crate) merge: bool,
+    /// Growth that is known: a file of leak:PATTERN (as LeakSanitizer has it) and line:FILE:LINE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) suppressions: Option<PathBuf>,
+    /// Whose line.
+    #[command(flatten)]
+    pub(crate) lines: Lines,
+    /// How the verdict looks
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
+    /// Write the verdict to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) words: Vec<OsString>,
+}
+
+/// `check --format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people
+    Text,
+    /// JUnit XML, for CI systems
+    Junit,
+    /// Annotations of a GitHub workflow
+    Github,
+}
+
 /// `export --format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExportFormat {
@@ -368,6 +418,27 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "too long".to_owned())
 }
 
+/// `512`, `64K`, `1M`, `1MiB`: bytes, by 1024.
+fn size(text: &str) -> Result<i64, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: i64 = number
+        .parse()
+        .map_err(|_| "a size is a number and a unit: 512, 64K, 1MiB")?;
+    let shift = match unit {
+        "" | "B" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        _ => return Err("the units are K, M and G, by 1024".to_owned()),
+    };
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| "too large".to_owned())
+}
+
 /// `FROM=TO`.
 fn mapping(text: &str) -> Result<(String, String), String> {
     let (from, to) = text.split_once('=').ok_or("write FROM=TO")?;
@@ -405,6 +476,17 @@ mod tests {
             "9999999999999999999h",
         ] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    /// Check sizes with each unit, and what is none.
+    #[test]
+    fn sizes() {
+        assert_eq!(size("512"), Ok(512));
+        assert_eq!((size("64K"), size("64KiB")), (Ok(65_536), Ok(65_536)));
+        assert_eq!((size("1M"), size("2GiB")), (Ok(1 << 20), Ok(2 << 30)));
+        for text in ["", "K", "-1", "1.5K", "1k", "64KB", "9999999999G"] {
+            assert!(size(text).is_err(), "{text}");
         }
     }
 

@@ -67,3 +67,12 @@ Examples:
   heapshim export --format flamegraph warm -o growth.svg
   heapshim export --format folded start before.heapmark
 Then: go tool pprof -http=: growth.pb.gz. docs/EXPORT.md has each viewer.";
+
+/// `heapshim check --help`
+pub(crate) const CHECK: &str = "\
+Examples:
+  heapshim check --max-growth 64K -- ./server
+  heapshim check --repeat 3 --per-line 4K -- ./server
+  heapshim check --repeat 5 -- ./server --times={}      5 runs: 1, 2 … 5 times
+  heapshim check --max-growth 64K --format junit -o growth.xml -- ./server
+docs/CHECK.md says what is judged, and how pytest, CTest and cargo use it.";

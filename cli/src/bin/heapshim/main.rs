@@ -42,6 +42,7 @@ fn dispatch(args: Args) -> Result<u8, Error> {
     match args.command {
         None => commands::first::run(),
         Some(Command::Run(run)) => return commands::run::run(&run),
+        Some(Command::Check(check)) => return commands::check::run(&check),
         Some(Command::Doctor(doctor)) => return commands::doctor::run(&doctor),
         Some(Command::Lib) => commands::lib::run(),
         Some(Command::Ls(ls)) => commands::ls::run(&ls),

@@ -36,14 +36,17 @@ fn wait(args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     say("marked; press Enter for the second mark");
-    let read = io::stdin().lock().read_line(&mut String::new());
-    match read {
-        Ok(0) => {
-            let problem = "it has ended: nobody can press Enter";
-            let next = "run it in a terminal, or use --for TIME";
-            Err(Error::new(Kind::Missing, "stdin", problem).next(next))
-        }
-        Ok(_) => Ok(()),
-        Err(error) => Err(Error::io("stdin", "not read", error)),
+    if entered()? {
+        return Ok(());
     }
+    let problem = "it has ended: nobody can press Enter";
+    let next = "run it in a terminal, or use --for TIME";
+    Err(Error::new(Kind::Missing, "stdin", problem).next(next))
+}
+
+/// Waits for a line on stdin; false where it has ended.
+pub(super) fn entered() -> Result<bool, Error> {
+    let read = io::stdin().lock().read_line(&mut String::new());
+    let bytes = read.map_err(|error| Error::io("stdin", "not read", error))?;
+    Ok(bytes > 0)
 }

@@ -1,5 +1,6 @@
 //! One file per command: each turns its words into stages, and holds no logic that another command could want.
 
+pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod demo_server;
 pub(crate) mod diff;
