@@ -102,15 +102,14 @@ where
             if frame.is_mark() {
                 return search.at_end(table, frame);
             }
-            if mode == Mode::Native && search.foreign.is_some() && !is_own_native(table, frame) {
-                return search.foreign; // an extension, which Python has called: nobody else's line is between
-            }
-            if mode == Mode::Native && frame.language == Language::Python {
-                // What Python code allocated by itself is the interpreter's, not that of whatever C code runs the Python code.
-                if search.has_fallback() {
+            if mode == Mode::Native && !is_own_native(table, frame) {
+                // What Python code has called ends here: whatever C code runs the Python code has not asked for it.
+                if search.is_beneath(frame) {
                     return search.end();
                 }
-                continue;
+                if frame.language == Language::Python {
+                    continue;
+                }
             }
             let class = search.asking.class(table, frame);
             if charges(mode, table, class, frame) {
@@ -189,6 +188,11 @@ impl Search {
     /// True where what was passed over says more than that an allocator was called.
     fn has_fallback(&self) -> bool {
         self.fallback.is_some() && !self.fallback_is_allocator
+    }
+
+    /// True where what was passed over is what Python code has called: an extension, or at its line the interpreter itself.
+    fn is_beneath(&self, frame: &SymbolFrame) -> bool {
+        self.foreign.is_some() || frame.language == Language::Python && self.has_fallback()
     }
 
     fn pass(&mut self, frame: &SymbolFrame, class: Class) {
