@@ -74,7 +74,19 @@ impl Frames {
         self.noted.get(..self.len)?.get(nth)
     }
 
-    /// The same, to note what it is in the ledger.
+    /// The frames from the `nth` outermost on.
+    #[inline(always)]
+    pub(crate) fn from(&self, nth: usize) -> &[Running] {
+        self.noted.get(nth..self.len).unwrap_or(&[])
+    }
+
+    /// The `count` outermost frames.
+    #[inline(always)]
+    pub(crate) fn upto(&self, count: usize) -> &[Running] {
+        self.noted.get(..count).unwrap_or(&[])
+    }
+
+    /// The `nth` outermost, to note what it is in the ledger.
     #[inline(always)]
     pub(crate) fn get_mut(&mut self, nth: usize) -> Option<&mut Running> {
         self.noted.get_mut(..self.len)?.get_mut(nth)
@@ -285,8 +297,9 @@ fn compare(
     known: &mut [Running],
     mut at: At,
 ) -> Result<usize, usize> {
-    let mut same = known.len();
-    for (nth, running) in known.iter_mut().enumerate().rev() {
+    let (mut same, mut nth) = (known.len(), known.len());
+    for running in known.iter_mut().rev() {
+        nth -= 1;
         if running.frame != at.frame {
             return Err(nth);
         }

@@ -127,6 +127,34 @@ impl Mixed {
             .update(interpreter, &self.lines, state, limit, names.is_certain)
     }
 
+    /// As `resume`, in the usual case: the evaluator of the last common Python frame stands on one of the `shared` outermost native frames, or only at
+    /// another instruction in the next, which it replaces anyway; and it runs all Python frames that come after that one. None in others.
+    #[inline(always)]
+    fn goes_on(&self, same: Same, shared: usize, places: usize) -> Option<Resume> {
+        let last = self.marks.get(same.count.checked_sub(1)?)?.place as usize;
+        let mut new = self.frames.from(same.count).iter();
+        let is_there = last < shared || last == shared && last < places && self.spans(last, same);
+        if last == 0 || !is_there || !new.all(|running| running.base == 0) {
+            return None;
+        }
+        Some(Resume {
+            place: if same.is_all {
+                shared.max(last + 1)
+            } else {
+                last + 1
+            },
+            frame: same.count,
+        })
+    }
+
+    /// True where the native frame at a place is that of the evaluator which runs the last common Python frame.
+    #[inline(always)]
+    fn spans(&self, place: usize, same: Same) -> bool {
+        let common = self.frames.upto(same.count).iter().rev();
+        let base = common.map(|running| running.base).find(|&base| base != 0);
+        base.is_some_and(|base| self.place_of(base, place, place + 1).is_some())
+    }
+
     /// Where the stack begins to differ from the last event's, whose `shared` outermost native frames are the same. Where the evaluator of the
     /// last common Python frame is one of these, what comes after that frame is new; else the frames of the evaluators further in are placed anew.
     #[inline(always)]
@@ -327,13 +355,63 @@ impl Scratch {
         };
         let places = walked.shared + walked.len;
         let same = self.mixed.read(names, tracer.depth + 1, places);
-        let (resume, cut) = self.outline(names, &walked, same);
-        let end = if cut > 0 { End::TooDeep } else { walked.end };
-        let node = outer_end(tracer, FrameId(self.label), end).and_then(|outermost| {
-            let resume = self.mixed.begin(resume, cut, outermost);
-            self.intern_mixed(names, &walked, resume, outermost)
-        });
+        let usual = match walked.end {
+            End::Complete => self.go_on(names, &walked, same),
+            _ => None,
+        };
+        let (node, end) = match usual {
+            Some(node) => (node, End::Complete),
+            None => self.make(names, &walked, same),
+        };
         (node, end, walked.shared)
+    }
+
+    /// The usual case: what is new of the Python frames is run by the evaluator of the last common one, whose native frame is the last event's, so that
+    /// nothing is to be placed; and nothing is cut off. `Some(None)` where the ledger has no room; None where the case is another.
+    #[inline(always)]
+    fn go_on(&mut self, names: Names<'_>, walked: &Walked, same: Same) -> Option<Option<FrameId>> {
+        let places = walked.shared + walked.len;
+        let from = self.mixed.goes_on(same, walked.shared, places)?;
+        let at = self.mixed.cursor(from, FrameId(0));
+        let count = at.count + self.mixed.frames.len() - from.frame + places - from.place;
+        let is_usual =
+            count <= names.tracer.depth && self.mixed.cut == 0 && self.mixed.end == self.label;
+        is_usual.then(|| self.intern_onwards(names, walked, from, at))
+    }
+
+    /// Interns the new Python frames at the place before, and the native frames from the place on.
+    #[inline(always)]
+    fn intern_onwards(
+        &mut self,
+        names: Names<'_>,
+        walked: &Walked,
+        from: Resume,
+        mut at: Cursor,
+    ) -> Option<FrameId> {
+        let open = from.place.checked_sub(1)?;
+        while at.frame < self.mixed.frames.len() {
+            self.mixed.marks.get_mut(at.frame)?.place = narrow(open);
+            self.intern_next(names, &mut at)?;
+        }
+        self.mixed.places.get_mut(open)?.set(&at);
+        for place in from.place..walked.shared + walked.len {
+            self.intern_native(names.tracer, &mut at, walked, place)?;
+            self.mixed.places.get_mut(place)?.set(&at);
+        }
+        Some(at.node)
+    }
+
+    /// Any case.
+    #[inline(never)]
+    fn make(&mut self, names: Names<'_>, walked: &Walked, same: Same) -> (Option<FrameId>, End) {
+        let (resume, cut) = self.outline(names, walked, same);
+        let end = if cut > 0 { End::TooDeep } else { walked.end };
+        let label = FrameId(self.label);
+        let node = outer_end(names.tracer, label, end).and_then(|outermost| {
+            let resume = self.mixed.begin(resume, cut, outermost);
+            self.intern_mixed(names, walked, resume, outermost)
+        });
+        (node, end)
     }
 
     /// Notes where the frames lie that are new. False where a signal handler may be among them.
@@ -408,16 +486,23 @@ impl Scratch {
             if self.mixed.marks.get(at.frame)?.place as usize != place {
                 break;
             }
-            if at.count < self.mixed.cut {
-                at.count += 1;
-            } else if let Some(frame) = self.name(names, at.frame)? {
-                at.node = self.intern_python(names.tracer, at.node, frame)?;
-                at.count += 1;
-            }
-            let mark = self.mixed.marks.get_mut(at.frame)?;
-            (mark.node, mark.count) = (at.node.0, narrow(at.count));
-            at.frame += 1;
+            self.intern_next(names, at)?;
         }
+        Some(())
+    }
+
+    /// The next Python frame.
+    #[inline(always)]
+    fn intern_next(&mut self, names: Names<'_>, at: &mut Cursor) -> Option<()> {
+        if at.count < self.mixed.cut {
+            at.count += 1;
+        } else if let Some(frame) = self.name(names, at.frame)? {
+            at.node = self.intern_python(names.tracer, at.node, frame)?;
+            at.count += 1;
+        }
+        let mark = self.mixed.marks.get_mut(at.frame)?;
+        (mark.node, mark.count) = (at.node.0, narrow(at.count));
+        at.frame += 1;
         Some(())
     }
 
