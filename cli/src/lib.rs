@@ -29,6 +29,7 @@ pub mod render;
 pub mod report;
 pub mod resident;
 pub mod rss;
+pub mod series;
 pub mod session;
 pub mod shell;
 pub mod snapshot;
@@ -38,3 +39,4 @@ pub mod symbolize;
 #[cfg(test)]
 mod totals;
 pub mod tree;
+pub mod trend;

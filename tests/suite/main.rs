@@ -43,4 +43,5 @@ mod threads;
 mod tracemalloc_format;
 mod walks;
 mod walkthroughs;
+mod watches;
 mod words;

@@ -5,6 +5,7 @@
 use crate::help;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use heapshim_cli::catalog::Word;
+use heapshim_cli::series::Per;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,6 +43,9 @@ pub(crate) enum Command {
     /// Write the growth for other viewers: pprof, browsers, dot, CSV
     #[command(after_help = help::EXPORT)]
     Export(Export),
+    /// Say which lines keep growing, by many snapshots
+    #[command(after_help = help::WATCH)]
+    Watch(Watch),
     /// Run a command, and fail where it grew more than it may: for CI
     #[command(after_help = help::CHECK)]
     Check(Check),
@@ -283,6 +287,35 @@ pub(crate) enum Format {
     Tracemalloc,
 }
 
+/// Options of `watch`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Watch {
+    /// Which process.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Time between two snapshots: 500ms, 10s, 5m
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub(crate) every: Duration,
+    /// How long to watch [default: 10m]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) period: Option<Duration>,
+    /// Take a snapshot at each Enter, until the input ends; rates are then of a step
+    #[arg(long, conflicts_with_all = ["every", "period"])]
+    pub(crate) wait: bool,
+    /// Divide growth by what happened meanwhile: 1000, or with its name 1000:request
+    #[arg(long, value_name = "N[:NAME]", value_parser = per)]
+    pub(crate) per: Option<Per>,
+    /// Lines to print; 0: all
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) top: usize,
+    /// Whose line.
+    #[command(flatten)]
+    pub(crate) lines: Lines,
+    /// Write what came out to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
 /// Options of `check`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Check {
@@ -439,6 +472,17 @@ fn size(text: &str) -> Result<i64, String> {
         .ok_or_else(|| "too large".to_owned())
 }
 
+/// `1000`, `1000:request`.
+fn per(text: &str) -> Result<Per, String> {
+    let (count, what) = text.split_once(':').unwrap_or((text, "unit"));
+    let count = count.parse().ok().filter(|&count| count > 0);
+    let count = count.ok_or("it is a count, and perhaps its name: 1000, 1000:request")?;
+    Ok(Per {
+        count,
+        what: what.to_owned(),
+    })
+}
+
 /// `FROM=TO`.
 fn mapping(text: &str) -> Result<(String, String), String> {
     let (from, to) = text.split_once('=').ok_or("write FROM=TO")?;
@@ -477,6 +521,15 @@ mod tests {
         ] {
             assert!(duration(text).is_err(), "{text}");
         }
+    }
+
+    /// Check counts with a name and without, and what is none.
+    #[test]
+    fn counts() {
+        let named = per("1000:request").expect("a count");
+        assert_eq!((named.count, named.what.as_str()), (1000, "request"));
+        assert_eq!(per("7").expect("a count").what, "unit");
+        assert!(per("0").is_err() && per("many").is_err() && per(":request").is_err());
     }
 
     /// Check sizes with each unit, and what is none.

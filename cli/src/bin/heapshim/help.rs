@@ -76,3 +76,10 @@ Examples:
   heapshim check --repeat 5 -- ./server --times={}      5 runs: 1, 2 … 5 times
   heapshim check --max-growth 64K --format junit -o growth.xml -- ./server
 docs/CHECK.md says what is judged, and how pytest, CTest and cargo use it.";
+
+/// `heapshim watch --help`
+pub(crate) const WATCH: &str = "\
+Examples:
+  heapshim watch --every 100ms --for 1s
+  heapshim watch -p server --wait --per 1000:request
+docs/WATCH.md says what the words mean, and how sure they are.";

@@ -50,6 +50,7 @@ fn dispatch(args: Args) -> Result<u8, Error> {
         Some(Command::Marks(marks)) => commands::marks::run(&marks),
         Some(Command::Diff(diff)) => commands::diff::run(&diff),
         Some(Command::Export(export)) => commands::export::run(&export),
+        Some(Command::Watch(watch)) => commands::watch::run(&watch),
         Some(Command::Demo) => commands::demo::run(),
         Some(Command::DemoServer) => commands::demo_server::run(),
     }

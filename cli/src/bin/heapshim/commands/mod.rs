@@ -16,3 +16,4 @@ pub(crate) mod output;
 pub(crate) mod pair;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod watch;

@@ -1,0 +1,91 @@
+//! `heapshim watch`: snapshots of a running process, and what each line does over time.
+
+use super::output::{self, say};
+use super::{diff, lines};
+use crate::args::Watch as Args;
+use heapshim_cli::blame::Mode;
+use heapshim_cli::catalog::Catalog;
+use heapshim_cli::error::Error;
+use heapshim_cli::mark::Mark;
+use heapshim_cli::process;
+use heapshim_cli::render::signed_size;
+use heapshim_cli::series::{Looks, Series, Unit, text};
+use heapshim_cli::subject::Subject;
+use std::env;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long it watches where nothing is said.
+const FOR: Duration = Duration::from_secs(600);
+
+/// Watches and prints what came out; also where the process ends before.
+pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    let catalog = Catalog::of(args.target.target.as_deref())?;
+    let first = catalog.take("first")?;
+    let pid = first.snapshot.process.pid;
+    let started = process::start_ticks(pid);
+    let mut series = Series::new(0.0);
+    let begun = Instant::now();
+    say_taken(args, 1, 0);
+    for number in 1_u32.. {
+        if !next(args, begun)? {
+            break;
+        }
+        if process::start_ticks(pid) != started {
+            say(&format!("pid {pid}: it has ended"));
+            break;
+        }
+        let mark = catalog.take("now")?;
+        let time = time(args, number, &first, &mark);
+        let options = lines::options(&args.lines, Mode::App);
+        let places = lines::places(&args.lines, false);
+        let subject = Subject::new(Some(&first), &mark, catalog.origin());
+        series.add(time, &subject.report(places, &options).0);
+        say_taken(args, number + 1, series.growth().bytes);
+    }
+    let dir = env::current_dir().ok();
+    let looks = Looks {
+        unit: if args.wait { Unit::Step } else { Unit::Hour },
+        per: args.per.clone(),
+        top: args.top,
+        current_dir: dir.as_deref(),
+    };
+    let process = &first.snapshot.process;
+    let name = format!("{} (pid {})", process.name, process.pid);
+    let text = text(&series, &name, &looks);
+    output::write(text.as_bytes(), args.output.as_deref())
+}
+
+/// Waits for the next snapshot's time; false where there is to be none.
+fn next(args: &Args, begun: Instant) -> Result<bool, Error> {
+    if args.wait {
+        return diff::entered();
+    }
+    let left = args.period.unwrap_or(FOR).saturating_sub(begun.elapsed());
+    if left.is_zero() {
+        return Ok(false);
+    }
+    thread::sleep(args.every.min(left));
+    Ok(true)
+}
+
+/// Hours since the first snapshot, by the marks' own clocks; where the user says when, the number of the step.
+fn time(args: &Args, number: u32, first: &Mark, mark: &Mark) -> f64 {
+    if args.wait {
+        return f64::from(number);
+    }
+    let (from, to) = (&first.snapshot.moment, &mark.snapshot.moment);
+    Duration::from_nanos(to.unix_ns.saturating_sub(from.unix_ns)).as_secs_f64() / 3600.0
+}
+
+fn say_taken(args: &Args, number: u32, growth: i64) {
+    let next = if args.wait {
+        "; press Enter for the next, Ctrl-D to end"
+    } else {
+        ""
+    };
+    say(&format!(
+        "snapshot {number}: heap {}{next}",
+        signed_size(growth)
+    ));
+}
