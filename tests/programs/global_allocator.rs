@@ -26,10 +26,12 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 fn step(word: &str) {
+    // Its buffer is there before anybody is told that this step has come.
+    let mut input = std::io::stdin();
     println!("{word}");
     std::io::stdout().flush().unwrap();
     let mut byte = [0];
-    while std::io::stdin().read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {}
+    while input.read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {}
 }
 
 fn main() {

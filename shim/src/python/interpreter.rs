@@ -5,7 +5,7 @@
 //! first thread that runs Python with the layout of that version; until then, and if it does not fit, stacks are native.
 //!
 //! Called in a hook are two functions that load a word each (`PyGILState_GetThisThreadState`, a pthread key, and the current state), the two that
-//! tell more where these differ, and `PyCode_Addr2Line`, which reads one code object: none allocates, locks or raises in 3.7 to 3.13.
+//! tell more where these differ, and, before 3.11, `PyCode_Addr2Line`, which reads one code object: none allocates, locks or raises in 3.7 to 3.13.
 
 use super::layout::{BASIC_SIZE, Layout, OBJECT_TYPE};
 use super::peek::{Peek, Trusted};
