@@ -144,11 +144,20 @@ pub fn memory(pid: u32) -> Memory {
     }
 }
 
+/// The most memory that the program that it runs has had resident (VmHWM), in bytes. Unlike getrusage(2)'s, the number begins anew at exec.
+#[must_use]
+pub fn most_resident(pid: u32) -> Option<u64> {
+    kibibytes(&read(pid, "status")?, "VmHWM:")
+}
+
+/// The bytes of a line of kB in a status file.
+fn kibibytes(status: &str, name: &str) -> Option<u64> {
+    let number = field(status, name)?.split_ascii_whitespace().next()?;
+    number.parse::<u64>().ok()?.checked_mul(1024)
+}
+
 fn parse_memory(status: &str) -> Memory {
-    let bytes = |name| {
-        let number = field(status, name)?.split_ascii_whitespace().next()?;
-        number.parse::<u64>().ok()?.checked_mul(1024)
-    };
+    let bytes = |name| kibibytes(status, name);
     Memory {
         rss_bytes: bytes("VmRSS:").unwrap_or(0),
         anon_bytes: bytes("RssAnon:").unwrap_or(0),

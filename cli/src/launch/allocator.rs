@@ -4,10 +4,14 @@
 //! carry where its symbols were stripped. An allocator that lies in a shared library is none of these: the shim stands in front of it.
 
 use heapshim_ledger::layout::Complaint;
-use object::read::elf::ElfFile64;
+use object::elf::FileHeader64;
+use object::read::elf::{ElfFile64, SectionHeader, Sym, SymbolTable};
 use object::{Endianness, Object, ObjectSection, ObjectSymbol, ReadCache};
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
+
+type Symbols<'data> = SymbolTable<'data, FileHeader64<Endianness>, &'data ReadCache<File>>;
 
 /// Functions that tell whose allocator it is. `malloc` last: most that replace it define others as well.
 const SYMBOLS: [(&[u8], &str); 12] = [
@@ -70,14 +74,38 @@ pub fn complaint(program: &Path) -> u32 {
 fn defined<'data>(
     file: &ElfFile64<'data, Endianness, &'data ReadCache<File>>,
 ) -> Option<&'static str> {
-    let all = file.symbols().chain(file.dynamic_symbols());
-    let functions = all.filter(|symbol| symbol.is_definition());
-    let places = functions.filter_map(|symbol| {
-        let name = symbol.name_bytes().ok()?;
-        SYMBOLS.iter().position(|(known, _)| *known == name)
-    });
+    let tables = [file.elf_symbol_table(), file.elf_dynamic_symbol_table()];
+    let places = tables.into_iter().filter_map(|table| place(file, table));
     // The first of the list that is there: it tells most.
     places.min().map(|place| SYMBOLS[place].1)
+}
+
+/// The first place in `SYMBOLS` of a symbol that is defined in this table. All names are read at once: one by one, they would be thousands of
+/// system calls in each mark.
+fn place<'data>(
+    file: &ElfFile64<'data, Endianness, &'data ReadCache<File>>,
+    table: &Symbols<'data>,
+) -> Option<usize> {
+    let (endian, sections) = (file.endian(), file.elf_section_table());
+    let section = sections.section(table.string_section()).ok()?;
+    let known = known_names(section.data(endian, file.data()).ok()?);
+    let named = table.iter().filter_map(|symbol| {
+        let place = known.get(&(symbol.st_name(endian) as usize))?;
+        Some((symbol, *place))
+    });
+    let defined = named.filter(|(symbol, _)| symbol.is_definition(endian, table.strings()));
+    defined.map(|(_, place)| place).min()
+}
+
+/// Where in a table of names those of `SYMBOLS` begin: also as the end of another name, with which linkers share them.
+fn known_names(names: &[u8]) -> HashMap<usize, usize> {
+    let mut known = HashMap::new();
+    for (place, (name, _)) in SYMBOLS.iter().enumerate() {
+        let ended = [name, &b"\0"[..]].concat();
+        let found = memchr::memmem::find_iter(names, &ended);
+        known.extend(found.map(|offset| (offset, place)));
+    }
+    known
 }
 
 fn told_by_text<'data>(
