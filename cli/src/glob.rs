@@ -1,12 +1,18 @@
 //! Patterns over names: `*` any text, `?` one character, `[abc]`, `[0-9]`, `[!x]` one of a set, everything else itself.
 //!
 //! Used by `blame` (what is passed over) and by `diff` (`--include`, `--exclude`). `*` also matches `/` and `::`: these are
-//! names, not paths to expand. The whole name must match. Linear in pattern times name, whatever the pattern is.
+//! names, not paths to expand. The whole name must match. Linear in pattern times name, whatever the pattern is; most names are none of most
+//! patterns', and that is seen at the pattern's plain text alone.
 
 /// A pattern, ready to be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
     parts: Vec<Part>,
+    /// How every name that matches begins, and how it ends.
+    begins: String,
+    ends: String,
+    /// The longest plain text between two parts that are not: every name that matches has it.
+    holds: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +41,18 @@ impl Glob {
             }
             at = next;
         }
-        Glob { parts }
+        let mut texts: Vec<String> = parts
+            .split(|part| !matches!(part, Part::Char(_)))
+            .map(text)
+            .collect();
+        let ends = texts.pop().unwrap_or_default();
+        let holds = texts.iter().skip(1).max_by_key(|text| text.len());
+        Glob {
+            holds: holds.cloned().unwrap_or_default(),
+            begins: texts.first().unwrap_or(&ends).clone(),
+            ends,
+            parts,
+        }
     }
 
     /// True where nothing in it is special: it matches one name.
@@ -47,6 +64,13 @@ impl Glob {
     /// True where the whole name matches.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
+        name.starts_with(&self.begins)
+            && name.ends_with(&self.ends)
+            && memchr::memmem::find(name.as_bytes(), self.holds.as_bytes()).is_some()
+            && self.matches_whole(name)
+    }
+
+    fn matches_whole(&self, name: &str) -> bool {
         let mut at = 0;
         let mut rest = name.chars();
         // Where to go on when a later part fails: the `*` last passed takes one character more.
@@ -92,6 +116,15 @@ impl Part {
             }
         }
     }
+}
+
+/// The text of parts that are characters.
+fn text(parts: &[Part]) -> String {
+    let chars = parts.iter().filter_map(|part| match part {
+        Part::Char(char) => Some(*char),
+        _ => None,
+    });
+    chars.collect()
 }
 
 /// The part that begins at `at`, and where the next one does.
@@ -175,6 +208,31 @@ mod tests {
     fn many_stars_end_soon() {
         let pattern = "*a".repeat(200) + "b";
         assert!(!matches(&pattern, &"a".repeat(5000)));
+    }
+
+    /// Check that a look at the plain text never says other than the whole comparison: all patterns and names of a few characters.
+    #[test]
+    fn plain_text_decides_nothing_else() {
+        let words = |letters: &str, len: u32| {
+            let letters: Vec<char> = letters.chars().collect();
+            let count = letters.len().pow(len);
+            (0..count).map(move |mut number| {
+                let mut word = String::new();
+                for _ in 0..len {
+                    word.push(letters[number % letters.len()]);
+                    number /= letters.len();
+                }
+                word
+            })
+        };
+        let names: Vec<String> = (0..5).flat_map(|len| words("abé", len)).collect();
+        for pattern in (0..6).flat_map(|len| words("ab*?", len)) {
+            let glob = Glob::new(&pattern);
+            for name in &names {
+                let whole = glob.matches_whole(name);
+                assert_eq!(glob.matches(name), whole, "{pattern} {name}");
+            }
+        }
     }
 
     /// Check that characters beyond ASCII count as one.
