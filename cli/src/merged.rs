@@ -6,7 +6,9 @@
 //! Invariants: sums alone (`merged counter = Σ counters`), so that the order does not matter; the result keeps `model`'s invariants. Not here:
 //! what is live twice. Blocks that a forked child inherited count in the process that allocated them, and once.
 
-use crate::model::{Code, Counters, Frame, FrameKind, Losses, Module, Process, Site, Snapshot};
+use crate::model::{
+    Code, Counters, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
@@ -220,7 +222,7 @@ fn empty(one: &Snapshot) -> Snapshot {
         sites: vec![unused],
         losses: Losses::default(),
         complaints: 0,
-        moment: crate::model::Moment {
+        moment: Moment {
             rss_bytes: 0,
             resident: None,
             exact: true,
@@ -259,7 +261,6 @@ fn sum_of_losses(one: Losses, other: Losses) -> Losses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Moment;
 
     fn module(path: &str, bias: u64) -> Module {
         Module {

@@ -18,6 +18,7 @@ use heapshim_ledger::Reader;
 use heapshim_ledger::modules::MAX_TEXT;
 use heapshim_ledger::sync::Word;
 use rustix::fs::{Mode, OFlags};
+use std::cell::OnceCell;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -36,13 +37,19 @@ const MOST_LISTED: usize = 8;
 pub struct Session {
     pid: u32,
     mapping: Mapping,
+    /// What its program's file shows: looked at once, however many marks are taken.
+    of_file: OnceCell<u32>,
 }
 
 impl Session {
     /// Holds a ledger that came another way than through /proc (`run`).
     #[must_use]
     pub fn new(pid: u32, mapping: Mapping) -> Session {
-        Session { pid, mapping }
+        Session {
+            pid,
+            mapping,
+            of_file: OnceCell::new(),
+        }
     }
 
     /// Opens the account of one process.
@@ -85,7 +92,8 @@ impl Session {
     /// `Damaged`, with what is wrong.
     pub fn complaints(&self) -> Result<u32, Error> {
         let said = self.reader()?.header.complaints.peek();
-        Ok(said | allocator::complaint(&process::path(self.pid, "exe")))
+        let look = || allocator::complaint(&process::path(self.pid, "exe"));
+        Ok(said | self.of_file.get_or_init(look))
     }
 
     /// Where it names the code that it makes at run time. Of one that has ended, the root directory is not known, and taken for ours.

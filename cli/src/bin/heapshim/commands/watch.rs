@@ -25,6 +25,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let pid = first.snapshot.process.pid;
     let started = process::start_ticks(pid);
     let mut series = Series::new(0.0);
+    let options = lines::options(&args.lines, Mode::App);
     let begun = Instant::now();
     say_taken(args, 1, 0);
     for number in 1_u32.. {
@@ -37,7 +38,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         }
         let mark = catalog.take("now")?;
         let time = time(args, number, &first, &mark);
-        let options = lines::options(&args.lines, Mode::App);
         let places = lines::places(&args.lines, false);
         let subject = Subject::new(Some(&first), &mark, catalog.origin());
         series.add(time, &subject.report(places, &options).0);
