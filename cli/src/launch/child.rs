@@ -1,7 +1,8 @@
 //! The command while it runs: one poll(2) over its end, the signals for it, and the ledgers that arrive.
 //!
 //! Called by `run`. Order at the end matters: the command has ended, then what it had sent before is received (it lies in the
-//! socket), then its ledger is looked for.
+//! socket), and only then is it waited for: while it is a zombie its pid is its own, and /proc says whose child it was. Then its
+//! ledger is looked for.
 
 use super::command::{self, Settings};
 use super::executable::{self, Refusal};
@@ -11,7 +12,7 @@ use super::signals::{Mask, Signals};
 use crate::error::Error;
 use crate::model::Exit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Resource, Rlimit};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, WaitId, WaitIdOptions, waitid};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -105,19 +106,19 @@ impl Child {
         let pid = child.id();
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let pidfd = raw.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
-        while !self.wait(&mut child, pidfd.as_ref()) {
+        while !self.wait(&child, pidfd.as_ref()) {
             self.gather.receive();
             self.gather
                 .take_ended(pid)
                 .into_iter()
                 .for_each(&mut finished);
         }
-        let status = child.wait()?;
         self.gather.receive();
         self.gather
             .take_ended(pid)
             .into_iter()
             .for_each(&mut finished);
+        let status = child.wait()?;
         let (own, others): (Vec<Held>, Vec<Held>) = self
             .gather
             .take_all()
@@ -136,7 +137,7 @@ impl Child {
 
     /// Waits until something happens; true when the command has ended. Without a pidfd (Linux before 5.3) it looks
     /// now and then.
-    fn wait(&self, child: &mut process::Child, pidfd: Option<&OwnedFd>) -> bool {
+    fn wait(&self, child: &process::Child, pidfd: Option<&OwnedFd>) -> bool {
         let signals = self.signals.as_fd();
         let own = pidfd.map(AsFd::as_fd);
         let all: Vec<_> = own
@@ -159,9 +160,15 @@ impl Child {
             // SAFETY: kill takes no memory of ours.
             unsafe { libc::kill(child.id().cast_signed(), signal) };
         }
-        // With a status to give, or none any more (somebody else waits for our children), it has ended.
-        !matches!(child.try_wait(), Ok(None))
+        has_ended(child)
     }
+}
+
+/// True where there is a status to give, which is left there, or none any more (somebody else waits for our children).
+fn has_ended(child: &process::Child) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    Pid::from_raw(child.id().cast_signed())
+        .is_none_or(|pid| !matches!(waitid(WaitId::Pid(pid), options), Ok(None)))
 }
 
 fn exit_of(status: process::ExitStatus) -> Exit {

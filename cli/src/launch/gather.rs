@@ -106,7 +106,8 @@ impl Gather {
             .chain(ends)
     }
 
-    /// Takes in whatever has arrived, without waiting.
+    /// Takes in whatever has arrived, without waiting, in the order in which they connected: whom a process has dropped rights from is
+    /// known by what that process had sent before.
     pub fn receive(&mut self) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         loop {
@@ -116,16 +117,19 @@ impl Gather {
                 Err(_) => break,
             }
         }
-        let mut still = Vec::new();
         for (connection, pid) in std::mem::take(&mut self.silent) {
-            match message(&connection) {
-                Message::None => still.push((connection, pid)),
-                Message::Ledger(ledger) => self.hold(pid, &ledger),
-                Message::Untraced => self.note_untraced(pid),
-                Message::Other => {}
-            }
+            self.listen_to(connection, pid);
         }
-        self.silent = still;
+    }
+
+    /// Takes in what it has sent; one that has not yet is asked again.
+    fn listen_to(&mut self, connection: OwnedFd, pid: u32) {
+        match message(&connection) {
+            Message::None => self.silent.push((connection, pid)),
+            Message::Ledger(ledger) => self.hold(pid, &ledger),
+            Message::Untraced => self.note_untraced(pid),
+            Message::Other => {}
+        }
     }
 
     /// Gives up the processes that have ended, `except` one (0: none).
@@ -162,16 +166,19 @@ impl Gather {
         let us = rustix::process::geteuid();
         let trusted = peer.user == us.as_raw() || peer.user == 0;
         if trusted || us.is_root() && self.is_of_the_tree(peer.pid) {
-            self.silent.push((connection, peer.pid));
+            self.listen_to(connection, peer.pid);
         }
     }
 
     /// True for a process whose ledger we hold, that executes another program as another user, and for those that we or they have started.
+    /// One that has ended since, and left its pid to nobody, is taken for the last that had it: that we hold it says that it was alive
+    /// when we last looked.
     fn is_of_the_tree(&self, pid: u32) -> bool {
         let known = |pid: u32| {
             let ticks = process::start_ticks(pid);
-            let is_it = |held: &Held| held.session.pid() == pid && held.start_ticks == ticks;
-            pid == std::process::id() || ticks.is_some() && self.held.iter().any(is_it)
+            let same = |held: &Held| ticks.is_none() || held.start_ticks == ticks;
+            let is_it = |held: &Held| held.session.pid() == pid && same(held);
+            pid == std::process::id() || self.held.iter().any(is_it)
         };
         let line = std::iter::successors(Some(pid), |&pid| process::parent(pid));
         line.take(MAX_ANCESTORS).any(known)

@@ -84,29 +84,59 @@ fn merged_table() {
     assert!(!table.contains("--save DIR"), "{table}");
 }
 
+/// What runs a program as another user.
+const DROPPED: &str = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+/// Stops `run`, and goes on when that has happened.
+const STOPPED: &str = "run=$PPID; kill -STOP $run; \
+    until read -r stat </proc/$run/stat; case $stat in *') T '*) ;; *) false; esac; do :; done";
+
 /// Check that root's `run` reports a program that was executed after the rights were dropped, and not the account from before.
 #[test]
 fn rights_dropped_before_exec() {
-    let place = Place::new("dropped");
+    dropped("dropped", &format!("exec {DROPPED} $KEEPER <$LINE"));
+}
+
+/// Check the same where `run` does not look before the program has ended: it is stopped until there is a zombie.
+#[test]
+fn rights_dropped_and_ended() {
+    let zombie = "read -r stat </proc/$me/stat; case $stat in *') Z '*) ;; *) false; esac";
+    let going_on = format!("(until {zombie}; do :; done; kill -CONT $run)");
+    let script = format!("me=$$; {STOPPED}; {going_on} & exec {DROPPED} $KEEPER <$LINE");
+    dropped("dropped-ended", &script);
+}
+
+/// Check the same of a child of the command that has ended and was waited for.
+#[test]
+fn rights_dropped_and_forgotten() {
+    let script =
+        format!("{STOPPED}; {DROPPED} $KEEPER <$LINE; status=$?; kill -CONT $run; exit $status");
+    dropped("dropped-forgotten", &script);
+}
+
+/// Runs the script as root's; of the processes that it leaves accounts of, one is the keeper, with what that has kept.
+fn dropped(name: &str, script: &str) {
     if !rustix::process::geteuid().is_root() {
         return skip("root");
     }
-    let program = place.keeper();
-    let (line, report) = (place.word("line"), place.word("report.json"));
+    let place = Place::new(name);
+    let (marks, line) = (place.word("marks"), place.word("line"));
     std::fs::write(&line, "a line\n").expect("written");
-    let drop = [
-        "setpriv",
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-    ];
-    let words = ["run", "--format", "json", "-o", &report, "--"];
-    let mut command = place.command(&[&words[..], &drop, &[&program]].concat());
-    let stdin = std::fs::File::open(&line).expect("opened");
-    let output = command.stdin(stdin).output().expect("run");
+    let mut command = place.command(&["run", "--save", &marks, "--", "sh", "-c", script]);
+    command.env("KEEPER", place.keeper()).env("LINE", &line);
+    let output = command.output().expect("run");
     assert_eq!(output.status.code(), Some(5), "{}", said(&output));
-    let json = std::fs::read_to_string(&report).expect("a report");
-    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-    assert_eq!(json["target"]["name"], "keeper", "{json}");
+    let listed = std::fs::read_dir(&marks).expect("marks").flatten();
+    let names: Vec<String> = listed
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    let [keeper] = &names
+        .iter()
+        .filter(|name| name.starts_with("keeper-"))
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("{names:?}");
+    };
+    let file = place.word(&format!("marks/{keeper}"));
+    let json = place.json(&["diff", "start", &file, "--format", "json"]);
     assert_eq!(json["growth_bytes"], 1009, "{json}");
 }
