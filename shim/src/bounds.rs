@@ -5,13 +5,17 @@
 //! Unknown (a coroutine's stack, a signal stack): the kernel is asked about each page of each walk, since such a stack may be
 //! unmapped and another may come in its place; the answer is kept for that walk alone.
 
-use crate::{start, sys};
+use crate::{return_address, start, sys};
 use heapshim_unwind::{Memory, Run, Word};
 
 const PAGE: u64 = 4096;
 /// Pages that are asked about to find out whether a stack pointer lies on the thread's own stack: 16 MiB deeper than before at
 /// a time; a thread that jumps further is walked as on an unknown stack.
 const EXTEND: u64 = 4096;
+
+/// How far a frame pointer may lie from the stack pointer on a stack of which neither end is known: more than the locals of any compiled function
+/// that was seen (V8 keeps a register of its interpreter in 8 bytes), less than what lies between two stacks of threads.
+const FRAME: u64 = 64 << 10;
 
 /// What is known of a thread's own stack; zeros are 'nothing'.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,6 +105,15 @@ impl<'b> StackMemory<'b> {
         address.wrapping_sub(self.low).rotate_right(3) < self.words
     }
 
+    /// Whether a frame pointer lies on the stack that the walk is on. Asked of aligned ones that are not below it.
+    fn is_same_stack(&self, sp: u64, bp: u64) -> bool {
+        if self.own.holds(sp) {
+            bp.saturating_add(16) <= self.own.high
+        } else {
+            bp - sp <= FRAME
+        }
+    }
+
     /// Beyond what is known: the thread's own stack (below a signal stack), or one more page if the kernel says that it is there.
     #[cold]
     #[inline(never)]
@@ -135,6 +148,16 @@ impl Memory for StackMemory<'_> {
         // SAFETY: aligned, and inside memory that is mapped: the thread's own stack at or above its callers' frames, or a page that
         // the kernel has just read. Volatile, since frames above belong to code that the compiler does not see.
         Some(unsafe { word.read_volatile() })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn caller_above(&mut self, sp: u64, bp: u64) -> Option<u64> {
+        if bp < sp || bp & 7 != 0 || !self.is_same_stack(sp, bp) {
+            return None;
+        }
+        let address = self.read(bp.wrapping_add(8))?;
+        (!self.own.holds(address) && return_address::is_one(address)).then_some(address)
     }
 
     #[inline(always)]

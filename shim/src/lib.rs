@@ -44,6 +44,7 @@ mod python;
 mod radix;
 mod real;
 mod record;
+mod return_address;
 mod rules;
 mod shadow;
 mod stack;

@@ -1,8 +1,8 @@
 //! Unwind rules by pc: found at the first walk through a call site, kept in a lock-free table.
 //!
 //! An entry is written whole before the index names it. It belongs to one load of a module; after the loader has been active it is used only when
-//! the loader still says that this load holds the pc (`modules::at`), and then carries the new generation. No negative answer
-//! is kept: code without unwind information may get some.
+//! the loader still says that this load holds the pc (`modules::at`), and then carries the new generation. Code in no module
+//! has no entry: it is made and thrown away all the time. It, and code of a module that has no unwind information for it, may keep a frame pointer.
 
 use crate::memory::{PrivateRungs, Table, Zeroed};
 use crate::{loader, modules};
@@ -73,7 +73,9 @@ fn entry(slot: u32) -> Option<&'static Entry> {
 #[cold]
 #[inline(never)]
 fn find_slowly(pc: u64, generation: u32) -> Result<Rule, RuleError> {
-    let module = modules::at(pc).ok_or(RuleError::NoRule)?;
+    let Some(module) = modules::at(pc) else {
+        return Ok(Rule::FRAME_POINTER);
+    };
     let same = |slot: u32| {
         entry(slot).is_some_and(|entry| entry.pc.peek() == pc && entry.load.peek() == module.load)
     };
@@ -81,15 +83,22 @@ fn find_slowly(pc: u64, generation: u32) -> Result<Rule, RuleError> {
         entry.generation.put(generation);
         return Ok(entry.rule());
     }
-    let section = module.section().ok_or(RuleError::NoRule)?;
-    let rule = match section.rule(pc) {
-        Err(RuleError::NoRule) if is_first_code(&section, pc) => Rule::OUTERMOST,
-        found => found?,
+    let rule = match module.section() {
+        Some(section) => rule_in(&section, pc)?,
+        None => Rule::FRAME_POINTER,
     };
     find_or_insert(&INDEX, mix(pc), same, || {
         add(pc, module.load, generation, rule)
     });
     Ok(rule)
+}
+
+fn rule_in(section: &Section<'_>, pc: u64) -> Result<Rule, RuleError> {
+    match section.rule(pc) {
+        Err(RuleError::NoRule) if is_first_code(section, pc) => Ok(Rule::OUTERMOST),
+        Err(RuleError::NoRule) => Ok(Rule::FRAME_POINTER),
+        found => found,
+    }
 }
 
 /// True for code that nothing called: ld.so's entry, and the function that a coroutine was made to return to (glibc's `__start_context`), where the

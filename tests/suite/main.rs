@@ -26,6 +26,7 @@ mod kept_ledgers;
 mod known_answer;
 mod limits;
 mod made_code;
+mod made_stacks;
 mod newcomer;
 mod oracles;
 mod passing_through;

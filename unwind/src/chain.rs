@@ -14,8 +14,8 @@
 //! finds in the slots of `inner` what `outer` holds, comes to `outer` with its ip, sp and live registers. This is true of each
 //! pair by itself, whenever it was seen: a part of the chain may be used without a look at the rest.
 
-use crate::arch::{Registers, Rule};
-use crate::entry::{ALL, Entry};
+use crate::arch::{ALL, Registers, Rule};
+use crate::entry::Entry;
 use crate::walk::{End, Memory, Position, Rules};
 use crate::words::Words;
 

@@ -3,12 +3,9 @@
 //! `chain` keeps them in a row, `memo` fills them in. What must be compared, and why that is enough, is said in `memo`. It
 //! deliberately knows only its direct caller, and that only while the two are linked.
 
-use crate::arch::{Registers, Rule, SAVED};
+use crate::arch::{ALL, Registers, Rule, SAVED};
 use crate::walk::{Frame, Memory, Position};
 use crate::words::Words;
-
-/// The set of all callee-saved registers.
-pub(crate) const ALL: u8 = (1 << SAVED) - 1;
 
 /// A frame of a walk: what a walk writes, and what a memo keeps of it. `live` to `odd` are only meaningful once it is linked to its caller.
 /// Zeros are a valid one.
@@ -214,7 +211,7 @@ impl Entry {
         if !self.rule.is_simple() {
             registers.set(self.rule.uses(), &self.saved);
         }
-        self.rule.restore(cfa, registers);
+        self.rule.restore_all(cfa, registers);
     }
 
     fn has(&self, registers: &Registers) -> bool {
@@ -240,7 +237,7 @@ impl Entry {
 
     fn link_live(&mut self, outer: &Entry) {
         let (uses, saves) = (self.rule.uses(), self.rule.saves());
-        let kept = outer.live & !saves;
+        let kept = outer.live & !self.rule.defines();
         (self.live, self.compared) = (uses | kept, outer.live & saves);
         // What the frame does not save is the same on both sides of it.
         if kept & !uses != 0 {

@@ -3,8 +3,8 @@
 //! `memo` drives it. Two forms: [`Inner`] has come through usual frames only and fits into registers; [`Fresh`] takes any step. It deliberately
 //! knows nothing of what is remembered.
 
-use crate::arch::{Registers, Rule};
-use crate::entry::{ALL, Entry};
+use crate::arch::{ALL, Registers, Rule};
+use crate::entry::Entry;
 use crate::walk::{End, Memory, Position};
 
 /// Where a walk stands that has come through usual frames only, and has written `len` of them.

@@ -13,6 +13,16 @@ pub trait Memory {
     /// The word at an address; `None` if it is not known to be readable. Also asked for unaligned and absurd addresses.
     fn read(&mut self, address: u64) -> Option<u64>;
 
+    /// The return address above the frame pointer `bp` of code without unwind tables that runs with the stack pointer `sp`, as far as it can be told
+    /// that this is one: code that keeps no frame pointer has any value there. `None` where it is none.
+    fn caller_above(&mut self, sp: u64, bp: u64) -> Option<u64> {
+        if bp < sp || bp & 7 != 0 {
+            return None;
+        }
+        let address = self.read(bp.wrapping_add(8))?;
+        (address != 0).then_some(address)
+    }
+
     /// Where memory differs from a run, seen from its innermost word outwards; `None` if it does not. Reads nothing outside of the difference.
     #[inline]
     fn first_difference(&mut self, run: Run<'_>) -> Option<usize> {
@@ -55,6 +65,8 @@ pub enum WalkError {
     Corrupt,
     /// The unwind tables say what no rule can.
     Unsupported,
+    /// There are no unwind tables, and no frame pointer either.
+    NoFrame,
 }
 
 /// How a walk ended.
@@ -104,6 +116,7 @@ impl From<WalkError> for End {
             WalkError::Unreadable => End::Unreadable,
             WalkError::Corrupt => End::Corrupt,
             WalkError::Unsupported => End::Unsupported,
+            WalkError::NoFrame => End::NoRule,
         }
     }
 }
@@ -177,7 +190,11 @@ impl Position {
     pub(crate) fn rule(&self, rules: &mut impl Rules) -> Result<Rule, End> {
         let back = if self.exact { 0 } else { 1 };
         let pc = self.registers.ip.wrapping_sub(back);
-        rules.rule(pc, self.exact).map_err(End::from)
+        match rules.rule(pc, self.exact) {
+            // It may be interrupted before its frame is there, and the frame pointer be its caller's.
+            Ok(Rule::FRAME_POINTER) if self.exact => Err(End::NoRule),
+            found => found.map_err(End::from),
+        }
     }
 
     /// Goes on to the caller, or says how the stack ends here.

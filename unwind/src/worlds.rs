@@ -40,6 +40,7 @@ impl World {
             1 => return Ok(Rule::SIGNAL),
             2 => return Err(RuleError::NoRule),
             3 => return Ok(Rule::UNSUPPORTED),
+            4 | 5 => return Ok(Rule::FRAME_POINTER),
             _ => (),
         }
         // The kinds are the low byte, the offset the high half: half of all rules are on rsp.
@@ -91,7 +92,9 @@ impl World {
                 let slot = -16 - 8 * nth as i64;
                 rule = rule.saving(index, false, slot).unwrap();
             }
-            if world.random.below(20) > 0 {
+            if world.random.below(12) == 0 {
+                world.rules[at] = Ok(Rule::FRAME_POINTER);
+            } else if world.random.below(20) > 0 {
                 world.rules[at] = Ok(rule);
             }
         }
@@ -139,7 +142,10 @@ impl World {
                 registers.saved[index] = self.word(2);
             }
         }
-        if let 2..8 = kind {
+        if rule == Rule::FRAME_POINTER {
+            registers.saved = std::array::from_fn(|_| self.word(2)); // such code keeps none of them
+            registers.saved[0] = old.sp - offset;
+        } else if let 2..8 = kind {
             registers.saved[size(kind - 2)] = old.sp - offset;
         }
     }

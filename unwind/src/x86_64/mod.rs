@@ -10,5 +10,6 @@ mod rule;
 pub(crate) use dwarf::{
     RETURN_ADDRESS, STACK_POINTER, cfa_expression, place_expression, rule_of_row, saved_index,
 };
+pub(crate) use registers::ALL;
 pub use registers::{Registers, SAVED};
 pub use rule::Rule;

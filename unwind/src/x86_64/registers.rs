@@ -11,6 +11,9 @@ use crate::walk::Memory;
 /// How many callee-saved registers are carried: rbp, rbx, r12, r13, r14, r15, in this order.
 pub const SAVED: usize = 6;
 
+/// The set of all of them.
+pub(crate) const ALL: u8 = (1 << SAVED) - 1;
+
 /// The place of rbp in [`Registers::saved`], and of its bit in a mask.
 pub(super) const BP: usize = 0;
 /// The place of rbx.

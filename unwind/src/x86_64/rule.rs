@@ -10,9 +10,10 @@
 //! CFA    = register + offset              kinds RSP .. R10
 //!        = [register + offset] + 8*extra  kinds AT_RSP, AT_RBP
 //!        = rsp + 8 + (rip & 15 >= extra) * 8   kind PLT
+//!        = rbp + 16, if what stands there is a frame   kind FRAME_POINTER
 //! ```
 
-use super::registers::{BP, BX, R12, R13, R14, R15, Registers, SAVED};
+use super::registers::{ALL, BP, BX, R12, R13, R14, R15, Registers, SAVED};
 use crate::walk::{Memory, Step, WalkError};
 
 /// What a rule's CFA is computed from. The discriminants are what `to_words` shows.
@@ -30,13 +31,14 @@ pub(super) enum Kind {
     AtRsp,
     AtRbp,
     Plt,
+    FramePointer,
     Signal,
     Outermost,
     Unsupported,
 }
 
 /// All kinds, by discriminant minus one.
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     Kind::Rsp,
     Kind::Rbp,
     Kind::Rbx,
@@ -48,6 +50,7 @@ const KINDS: [Kind; 14] = [
     Kind::AtRsp,
     Kind::AtRbp,
     Kind::Plt,
+    Kind::FramePointer,
     Kind::Signal,
     Kind::Outermost,
     Kind::Unsupported,
@@ -80,6 +83,12 @@ impl Rule {
     pub const UNSUPPORTED: Rule = Rule::bare(Kind::Unsupported);
     /// The outermost function of its stack.
     pub const OUTERMOST: Rule = Rule::bare(Kind::Outermost);
+    /// Code without unwind tables that may keep a frame pointer, as compilers at run time do: the step is made where [`Memory::caller_above`] finds a
+    /// frame, and is none else. Such code may have left anything in the other registers: they are 0 in its caller.
+    pub const FRAME_POINTER: Rule = Rule {
+        head: Kind::FramePointer as u64 | 1 << (8 + BP) | 16 << 32,
+        slots: (SLOT_BIAS - 2).cast_unsigned(),
+    };
     /// The kernel's signal frame: the caller's registers are in the ucontext at the stack pointer.
     pub const SIGNAL: Rule = Rule::bare(Kind::Signal);
 
@@ -195,13 +204,25 @@ impl Rule {
         saves & ((1 << SAVED) - 1)
     }
 
+    /// The callee-saved registers of the caller that do not depend on this frame's, but perhaps on its slots.
+    #[inline(always)]
+    pub(crate) fn defines(self) -> u8 {
+        if self.is_guessed() { ALL } else { self.saves() }
+    }
+
+    /// Whether only a frame pointer leads to the caller.
+    #[inline(always)]
+    fn is_guessed(self) -> bool {
+        self.kind_byte() == Kind::FramePointer as u8
+    }
+
     /// The callee-saved registers that must be known to apply the rule.
     #[inline(always)]
     pub(crate) fn uses(self) -> u8 {
         let slots = if self.relative() == 0 { 0 } else { 1 << BP };
         slots
             | match self.kind() {
-                Kind::Rbp | Kind::AtRbp => 1 << BP,
+                Kind::Rbp | Kind::AtRbp | Kind::FramePointer => 1 << BP,
                 Kind::Rbx => 1 << BX,
                 Kind::R12 => 1 << R12,
                 Kind::R13 => 1 << R13,
@@ -214,7 +235,7 @@ impl Rule {
     /// Whether the caller can be remembered (`memo`): not across a signal, whose frame holds every register.
     #[inline(always)]
     pub(crate) fn is_plain(self) -> bool {
-        let plain = Kind::Rsp as u8..=Kind::Plt as u8;
+        let plain = Kind::Rsp as u8..=Kind::FramePointer as u8;
         plain.contains(&self.kind_byte())
     }
 
@@ -309,8 +330,27 @@ impl Rule {
         if !registers.load(self.uses(), memory) {
             return Err(WalkError::Unreadable);
         }
+        if self.is_guessed() {
+            return self.guessed_step(registers, memory);
+        }
         let cfa = self.cfa(registers, memory)?;
         self.step_to(cfa, registers, memory)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn guessed_step<M: Memory>(
+        self,
+        registers: &mut Registers,
+        memory: &mut M,
+    ) -> Result<Step, WalkError> {
+        let [bp, ..] = registers.saved;
+        let caller = memory.caller_above(registers.sp, bp);
+        let ip = caller.ok_or(WalkError::NoFrame)?;
+        let cfa = bp.wrapping_add(self.offset());
+        (registers.ip, registers.sp, registers.r10) = (ip, cfa, 0);
+        self.restore_all(cfa, registers);
+        Ok(Step::Caller)
     }
 
     #[inline(always)]
@@ -354,6 +394,15 @@ impl Rule {
             }
             left &= left.wrapping_sub(1);
         }
+    }
+
+    /// As `restore`, for any rule.
+    #[inline(always)]
+    pub(crate) fn restore_all(self, cfa: u64, registers: &mut Registers) {
+        if self.is_guessed() {
+            (registers.saved, registers.slots) = ([0; SAVED], 0);
+        }
+        self.restore(cfa, registers);
     }
 
     #[cold]
@@ -477,6 +526,25 @@ mod tests {
         };
         assert_eq!((at(11).ip, at(11).sp), (0x22, 0x1010));
         assert_eq!((at(13).ip, at(13).sp), (0x11, 0x1008));
+    }
+
+    /// Check that a frame pointer leads to a caller of which no other register is known, and that one below the stack pointer leads nowhere.
+    #[test]
+    fn frame_pointer() {
+        let memory = [(0x1040, 0xb), (0x1048, 0x77)];
+        let (step, registers) = stepped(Rule::FRAME_POINTER, &memory).unwrap();
+        assert_eq!(step, Step::Caller);
+        assert_eq!(
+            registers,
+            Registers::new(0x77, 0x1050, [0xb, 0, 0, 0, 0, 0])
+        );
+        let words = [(0xfe8, 0xb), (0xff0, 0x77), (0x1044, 0xb), (0x104c, 0x77)];
+        for bp in [0, 8, 0xfe8, 0x1044, 0x1048, u64::MAX - 7] {
+            let mut registers = Registers::new(1, 0x1000, [bp, 2, 3, 4, 5, 6]);
+            let step = Rule::FRAME_POINTER.step(&mut registers, &mut Words::new(&words));
+            assert_eq!(step, Err(WalkError::NoFrame), "{bp:#x}");
+            assert_eq!(registers.saved, [bp, 2, 3, 4, 5, 6]);
+        }
     }
 
     /// Check that each base register is the one that its kind says.
