@@ -26,6 +26,7 @@
 //! Speed: one event is two plain adds on a cache line that no other thread writes (about 1 ns).
 #![cfg_attr(not(any(test, loom)), no_std)]
 
+pub mod children;
 pub mod codes;
 pub mod counters;
 pub mod error;

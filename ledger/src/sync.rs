@@ -1,7 +1,7 @@
 //! The only import of atomics in the workspace's shared-memory code, and helpers that name each memory order by its purpose.
 //!
 //! Under `cfg(loom)` the atomics are loom's, so that the models at the foot of `sites` (with frames and indices),
-//! `index`, `modules`, `marks`, `counters`, `header` and here run the same code.
+//! `index`, `children`, `modules`, `marks`, `counters`, `header` and here run the same code.
 //! `SeqCst` is not used: no protocol here needs a total order over two words that two threads write crosswise.
 
 #[cfg(not(loom))]

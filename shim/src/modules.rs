@@ -55,6 +55,12 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// Where it lies: as the loader says, all of it or the segment that holds the pc.
+    pub(crate) fn range(&self) -> [u64; 2] {
+        let [_, start, end, _] = self.record.key.each_ref().map(Word::peek);
+        [start, end]
+    }
+
     /// Its unwind tables.
     pub(crate) fn section(&self) -> Option<Section<'static>> {
         let [start, end, header] = self.record.unwind.each_ref().map(Word::peek);

@@ -7,22 +7,19 @@
 
 use crate::bounds::{Bounds, StackMemory};
 use crate::entry::Entry;
-use crate::memory::PrivateRungs;
 use crate::python::interpreter::{self, Interpreter};
 use crate::rules::RuleTable;
-use crate::tracer::{SITE_OF_NODE, Tracer};
-use crate::{label, loader, modules, real};
+use crate::tracer::Tracer;
+use crate::{label, loader};
 use heapshim_ledger::frames::{Frame, FrameId};
-use heapshim_ledger::index::find_or_insert;
-use heapshim_ledger::layout::{
-    FULL_FRAME, FrameKind, NESTED_FRAME, OVERFLOW_SITE, TruncatedReason,
-};
+use heapshim_ledger::layout::{FrameKind, NESTED_FRAME, OVERFLOW_SITE, TruncatedReason};
 use heapshim_ledger::sites::SiteId;
-use heapshim_ledger::sync::Word;
 use heapshim_unwind::{End, Memo, Walked};
 use mixed::Mixed;
+use nodes::{RecentModule, intern_frame, site_of};
 
 mod mixed;
+mod nodes;
 
 /// Deepest stack that can be asked for.
 pub(crate) const MAX_DEPTH: usize = 512;
@@ -34,9 +31,6 @@ const CACHE_SETS: usize = 1024;
 /// No generation of the loader: it counts up from 1, and would need a day of nothing but dlopen to come here.
 const NO_GENERATION: u32 = u32::MAX;
 const OVERFLOW: SiteId = SiteId(OVERFLOW_SITE);
-
-/// Frames by (caller, kind, module, value).
-static FRAME_INDEX: PrivateRungs = PrivateRungs::new();
 
 /// A thread's scratch memory. Zeros are a valid, empty one.
 #[derive(Debug)]
@@ -54,6 +48,7 @@ pub(crate) struct Scratch {
     /// Trie nodes of the last walk, outermost first.
     nodes: [u32; PLACES],
     mixed: Mixed,
+    module: RecentModule,
     cache: [[Cached; 2]; CACHE_SETS],
 }
 
@@ -192,8 +187,9 @@ impl Scratch {
         for (place, frame) in nodes.iter_mut().zip(frames.iter().rev()) {
             let (address, exact) = (frame.address(), frame.is_exact());
             let key = address | u64::from(exact) << 63;
+            let (module, generation) = (&mut self.module, self.generation);
             parent = cached(&mut self.cache, parent, key, || {
-                intern_slowly(tracer, parent, address, exact)
+                module.intern(tracer, generation, parent, (address, exact))
             })?;
             *place = parent.0;
         }
@@ -209,8 +205,9 @@ impl Scratch {
         exact: bool,
     ) -> Option<FrameId> {
         let key = address | u64::from(exact) << 63;
-        self.cached(parent, key, || {
-            intern_slowly(tracer, parent, address, exact)
+        let (module, generation) = (&mut self.module, self.generation);
+        cached(&mut self.cache, parent, key, || {
+            module.intern(tracer, generation, parent, (address, exact))
         })
     }
 
@@ -259,7 +256,9 @@ fn cached(
 #[cold]
 #[inline(never)]
 pub(crate) fn innermost(tracer: &Tracer, entry: &Entry) -> SiteId {
-    let node = intern_slowly(tracer, FrameId(NESTED_FRAME), entry.return_address, false);
+    let frame = (entry.return_address, false);
+    let node =
+        RecentModule::none().intern(tracer, loader::generation(), FrameId(NESTED_FRAME), frame);
     node.and_then(|node| site_of(tracer, node))
         .unwrap_or(OVERFLOW)
 }
@@ -284,77 +283,4 @@ fn outer_end(tracer: &Tracer, label: FrameId, end: End) -> Option<FrameId> {
             value: reason as u64,
         },
     )
-}
-
-#[cold]
-#[inline(never)]
-fn intern_slowly(tracer: &Tracer, parent: FrameId, address: u64, exact: bool) -> Option<FrameId> {
-    let pc = if exact {
-        address
-    } else {
-        address.wrapping_sub(1)
-    };
-    if real::is_ours(pc) {
-        // Between an interpreter and the malloc that its allocator calls (`python::objects`): no frame of the target's.
-        return Some(parent);
-    }
-    let frame = match modules::at(pc) {
-        None => Frame {
-            parent,
-            kind: FrameKind::Unknown,
-            module: 0,
-            value: address,
-        },
-        Some(module) => {
-            let kind = if exact {
-                FrameKind::NativeExact
-            } else {
-                FrameKind::Native
-            };
-            Frame {
-                parent,
-                kind,
-                module: module.id.0,
-                value: address.wrapping_sub(module.bias),
-            }
-        }
-    };
-    intern_frame(tracer, frame)
-}
-
-fn intern_frame(tracer: &Tracer, frame: Frame) -> Option<FrameId> {
-    let frames = &tracer.writer.frames;
-    let same = |id: u32| frames.is(id, &frame);
-    find_or_insert(&FRAME_INDEX, frame.hash(), same, || {
-        frames.append(frame).map(|id| id.0)
-    })
-    .map(FrameId)
-}
-
-#[inline]
-fn site_of(tracer: &Tracer, node: FrameId) -> Option<SiteId> {
-    let place = SITE_OF_NODE.get(node.0)?;
-    match place.observe() {
-        0 => new_site(tracer, node, place),
-        site => Some(SiteId(site)),
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn new_site(
-    tracer: &Tracer,
-    node: FrameId,
-    place: &heapshim_ledger::sync::AtomicU32,
-) -> Option<SiteId> {
-    // The overflow site's frame is not a stack of its own.
-    let site = if node.0 == FULL_FRAME {
-        OVERFLOW
-    } else {
-        tracer.writer.sites.append(node)?
-    };
-    match place.claim(0, site.0) {
-        Ok(_) => Some(site),
-        Err(first) => Some(SiteId(first)),
-    }
 }

@@ -82,7 +82,3 @@ pub(crate) fn set(tracer: Tracer) -> bool {
     // SAFETY: initialised just now, and never unmapped or changed.
     TRACER.set(unsafe { place.as_ref() }).is_ok()
 }
-
-/// Trie node → site, by node id: 0 = that stack has not allocated yet.
-pub(crate) static SITE_OF_NODE: crate::memory::Table<heapshim_ledger::sync::AtomicU32> =
-    crate::memory::Table::new(heapshim_ledger::header::LARGEST.frames as usize);
