@@ -1,32 +1,55 @@
-//! One event: guard, site, shadow, counters. The path of every malloc and free that is not a usual one (`own`).
+//! One event: guard, site, shadow, counters. What every malloc and free does, whichever guard it holds.
 //!
-//! [`enter`] gives a [`Hook`] while this process is traced; dropping it ends the guard. An event inside another's hook (a signal handler,
+//! [`enter`] gives an [`Event`] while this process is traced; dropping it ends the guard. An event inside another's hook (a signal handler,
 //! an allocator that calls itself) is *nested*: its shadow entry and counters are right, its stack is its innermost frame, and
 //! it is counted. The guard is the stack pointer of the hook that holds it, so that a hook which a longjmp has left is noticed.
+//!
+//! Usual events begin with [`own::enter`](crate::own::enter), in few instructions; all others, and those that it gives nothing for, here. The steps are the same.
 
 use crate::entry::Entry;
 use crate::real::{self, Block};
 use crate::shadow::{self, Live, Put};
-use crate::stack::{self, Captured};
+use crate::stack;
 use crate::thread::{self, Attached, State};
 use crate::tracer::{self, Tracer};
 use crate::{loader, python, start};
-use heapshim_ledger::layout::OVERFLOW_SITE;
+use heapshim_ledger::counters::Slot;
+use heapshim_ledger::layout::{OVERFLOW_SITE, Thread};
 use heapshim_ledger::sites::SiteId;
-use heapshim_ledger::sync::Word;
+use heapshim_ledger::sync::{AtomicU64, Word, add_owned};
 
-/// The guard of one event.
+/// Who is counted, and in which way.
+pub(crate) trait Guard {
+    /// The thread's entry in the ledger.
+    fn thread(&self) -> &'static Thread;
+    /// The thread's counters.
+    fn slot(&self) -> &Slot<'static>;
+    /// Adds one to a word of the thread's entry.
+    fn count(&self, word: &AtomicU64);
+    /// The site of the stack that called the hook.
+    fn site(&self, entry: &Entry) -> Option<SiteId>;
+    /// Ends the guard.
+    fn leave(&self);
+}
+
+/// An event, from its guard's beginning to its end.
 #[derive(Debug)]
-pub(crate) struct Hook<'e> {
+pub(crate) struct Event<'e, G: Guard> {
+    guard: G,
+    entry: &'e Entry,
+}
+
+/// The guard of any event: nested, the loader's, of a thread without a state.
+#[derive(Debug)]
+pub(crate) struct Any {
     tracer: &'static Tracer,
     thread: Attached,
-    entry: &'e Entry,
     nested: bool,
 }
 
 /// Begins an event. None where this process is not traced (yet, or at all).
 #[inline(always)]
-pub(crate) fn enter(entry: &Entry) -> Option<Hook<'_>> {
+pub(crate) fn enter(entry: &Entry) -> Option<Event<'_, Any>> {
     if !start::is_armed() {
         return None;
     }
@@ -43,15 +66,21 @@ pub(crate) fn enter(entry: &Entry) -> Option<Hook<'_>> {
         thread.count(&thread.entry.nested);
         thread.enter_shared();
     } else if let Some(state) = thread.state {
-        entry.witness.put(WITNESS ^ entry.caller_sp());
-        state.set_guard(entry.caller_sp(), true);
+        hold(state, entry);
     }
-    Some(Hook {
+    let guard = Any {
         tracer,
         thread,
-        entry,
         nested,
-    })
+    };
+    Some(Event::new(guard, entry))
+}
+
+/// Takes the thread's guard.
+#[inline(always)]
+pub(crate) fn hold(state: &State, entry: &Entry) {
+    entry.witness.put(WITNESS ^ entry.caller_sp());
+    state.set_guard(entry.caller_sp(), true);
 }
 
 /// How many stacks this thread has walked, and in which state: every block that malloc notes adds one, unless it is a nested event's.
@@ -72,7 +101,7 @@ pub(crate) fn walks() -> Option<Walks> {
 }
 
 /// What a hook leaves in its entry, mixed with its stack pointer.
-pub(crate) const WITNESS: u64 = 0x5bd1_e995_9e37_79b9;
+const WITNESS: u64 = 0x5bd1_e995_9e37_79b9;
 
 /// True where the hook that holds the guard is no longer on the stack: a signal handler has left it by longjmp. Then its witness is
 /// overwritten sooner or later, or a caller's stack ends where its entry lay. (That this event is further out does not tell: a handler's
@@ -101,25 +130,38 @@ fn witness_below(guard: u64) -> u64 {
     unsafe { core::ptr::with_exposed_provenance::<u64>(address).read_volatile() }
 }
 
-impl Hook<'_> {
+impl<'e, G: Guard> Event<'e, G> {
+    /// The guard is held.
+    #[inline(always)]
+    pub(crate) fn new(guard: G, entry: &'e Entry) -> Event<'e, G> {
+        Event { guard, entry }
+    }
+
     /// Charges a block that the allocator has just given to the stack that asked for it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn allocated(&self, block: Block, size: usize) {
         if !block.is_null() {
-            python::allocators::check(self.entry.return_address);
-            self.note(block, size, shadow::put);
+            self.block_allocated(block, size);
         }
     }
 
+    #[inline(never)]
+    fn block_allocated(&self, block: Block, size: usize) {
+        python::allocators::check(self.entry.return_address);
+        self.note(block, size, shadow::put);
+    }
+
     /// The same for an object that Python's allocator has given.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn object_allocated(&self, object: Block, size: usize) {
         self.note(object, size, python::shadow::put);
     }
 
     #[inline(always)]
     fn note(&self, block: Block, size: usize, put: impl FnOnce(usize, Live) -> Put) {
-        let site = self.site();
+        let Some(site) = self.guard.site(self.entry) else {
+            return;
+        };
         let live = Live {
             site,
             size: size as u64,
@@ -130,23 +172,23 @@ impl Hook<'_> {
         }
         match put {
             Put::New => (),
-            Put::Replaced(before) => self.thread.slot.freed(before.site, before.size),
-            Put::NoRoom => return self.thread.count(&self.thread.entry.untracked),
+            Put::Replaced(before) => self.guard.slot().freed(before.site, before.size),
+            Put::NoRoom => return self.guard.count(&self.guard.thread().untracked),
         }
-        self.thread.slot.allocated(site, live.size);
+        self.guard.slot().allocated(site, live.size);
         if site == SiteId(OVERFLOW_SITE) {
-            self.thread.count(&self.thread.entry.overflow);
+            self.guard.count(&self.guard.thread().overflow);
         }
     }
 
     /// Takes a block off its site's account, before the allocator has it back.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn freed(&self, block: Block) {
         self.charge_freed(block, self.take(block));
     }
 
     /// Takes a block's entry out of the shadow without charging anybody yet.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&self, block: Block) -> Option<Live> {
         shadow::take(block.addr())
     }
@@ -159,20 +201,20 @@ impl Hook<'_> {
     }
 
     /// Charges a free to the site that the block came from.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn charge_freed(&self, block: Block, taken: Option<Live>) {
         if !start::is_armed() {
             return;
         }
         match taken {
-            Some(live) => self.thread.slot.freed(live.site, live.size),
+            Some(live) => self.guard.slot().freed(live.site, live.size),
             None if block.is_null() => (),
-            None => self.thread.count(&self.thread.entry.foreign_frees),
+            None => self.guard.count(&self.guard.thread().foreign_frees),
         }
     }
 
     /// As `take`, for an object of Python's.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_object(&self, object: Block) -> Option<Live> {
         python::shadow::take(object.addr())
     }
@@ -183,53 +225,79 @@ impl Hook<'_> {
     }
 
     /// Charges the end of an object to the site that it came from. One that is not known was made before tracing began, or is malloc's.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn charge_object(&self, taken: Option<Live>) {
         if let Some(live) = taken.filter(|_| start::is_armed()) {
-            self.thread.slot.freed(live.site, live.size);
-        }
-    }
-
-    #[inline(always)]
-    fn site(&self) -> SiteId {
-        let Some(state) = self.thread.state.filter(|_| !self.nested) else {
-            return stack::innermost(self.tracer, self.entry);
-        };
-        // SAFETY: the state is leased by this thread, and the guard keeps nested events away from the scratch.
-        let scratch = unsafe { &mut *state.scratch.get() };
-        let captured = scratch.capture(self.tracer, self.entry);
-        if start::is_armed() {
-            self.count_walk(&captured);
-        }
-        captured.site
-    }
-
-    #[inline(always)]
-    fn count_walk(&self, captured: &Captured) {
-        let entry = self.thread.entry;
-        self.thread.count(&entry.walks);
-        self.thread.count(if captured.remembered {
-            &entry.memo_hits
-        } else {
-            &entry.memo_misses
-        });
-        if captured.truncated {
-            self.thread.count(&entry.truncated);
+            self.guard.slot().freed(live.site, live.size);
         }
     }
 }
 
-impl Drop for Hook<'_> {
+impl<G: Guard> Drop for Event<'_, G> {
     #[inline(always)]
     fn drop(&mut self) {
+        self.guard.leave();
+    }
+}
+
+/// The site of the stack that called the hook, by a walk that is counted. The caller's thread holds the state and its guard.
+#[inline(always)]
+pub(crate) fn walk(state: &State, tracer: &Tracer, entry: &Entry) -> SiteId {
+    // SAFETY: the state is leased by this thread, and the guard keeps nested events away from the scratch.
+    let scratch = unsafe { &mut *state.scratch.get() };
+    let captured = scratch.capture(tracer, entry);
+    if start::is_armed() {
+        let thread = state.entry();
+        add_owned(&thread.walks, 1);
+        match captured.remembered {
+            true => add_owned(&thread.memo_hits, 1),
+            false => add_owned(&thread.memo_misses, 1),
+        }
+        if captured.truncated {
+            add_owned(&thread.truncated, 1);
+        }
+    }
+    captured.site
+}
+
+impl Any {
+    /// The thread's state, if this event holds its guard.
+    fn held(&self) -> Option<&'static State> {
+        self.thread.state.filter(|_| !self.nested)
+    }
+}
+
+impl Guard for Any {
+    fn thread(&self) -> &'static Thread {
+        self.thread.entry
+    }
+
+    fn slot(&self) -> &Slot<'static> {
+        &self.thread.slot
+    }
+
+    fn count(&self, word: &AtomicU64) {
+        self.thread.count(word);
+    }
+
+    fn site(&self, entry: &Entry) -> Option<SiteId> {
+        Some(match self.held() {
+            Some(state) => walk(state, self.tracer, entry),
+            None => stack::innermost(self.tracer, entry),
+        })
+    }
+
+    fn leave(&self) {
         let armed = start::is_armed();
-        match self.thread.state.filter(|_| !self.nested) {
-            Some(state) => state.set_guard(0, armed),
+        match self.held() {
+            Some(state) => {
+                state.set_guard(0, armed);
+                if armed {
+                    thread::promote_sometimes(self.tracer, state);
+                }
+            }
             None if armed => self.thread.leave_shared(),
             None => (),
-        }
-        if let Some(state) = self.thread.state.filter(|_| armed && !self.nested) {
-            thread::promote_sometimes(self.tracer, state);
         }
     }
 }
