@@ -141,7 +141,15 @@ impl<'b> StackMemory<'b> {
 impl Memory for StackMemory<'_> {
     #[inline(always)]
     fn read(&mut self, address: u64) -> Option<u64> {
-        if !(self.holds(address) || self.reach(address)) {
+        match self.read_near(address) {
+            None if self.reach(address) => self.read_near(address),
+            found => found,
+        }
+    }
+
+    #[inline(always)]
+    fn read_near(&mut self, address: u64) -> Option<u64> {
+        if !self.holds(address) {
             return None;
         }
         let word = core::ptr::with_exposed_provenance::<u64>(usize::try_from(address).ok()?);
@@ -167,35 +175,31 @@ impl Memory for StackMemory<'_> {
             return self.first_difference_slowly(run);
         }
         let (rest, fours) = run.words().as_rchunks::<FOUR>();
-        let mut inner = run.words().len();
-        for four in fours.iter().rev() {
+        for (nth, four) in fours.iter().enumerate().rev() {
             // SAFETY: of the same run.
-            if unsafe { four.iter().fold(0, |seen, word| seen | difference(word)) } != 0 {
-                break;
+            if let Some(at) = four.iter().rposition(|word| unsafe { differs(word) }) {
+                return Some(rest.len() + FOUR * nth + at);
             }
-            inner -= FOUR;
         }
-        let left = run.words().get(..inner).unwrap_or(rest);
         // SAFETY: of the same run.
-        left.iter()
-            .rposition(|word| unsafe { difference(word) } != 0)
+        rest.iter().rposition(|word| unsafe { differs(word) })
     }
 }
 
-/// Words that are compared between two branches.
+/// Words that are compared between two turns of the loop.
 const FOUR: usize = 4;
 
-/// What memory has in other places than a word: 0 where it is the same.
+/// True where memory has another value in a word's place.
 ///
 /// # Safety
 /// The caller promises that the word's address may be read.
 #[inline(always)]
-unsafe fn difference(word: &Word) -> u64 {
+unsafe fn differs(word: &Word) -> bool {
     let address = usize::try_from(word.address()).unwrap_or(0); // never 0: both have 64 bits
     let place = core::ptr::with_exposed_provenance::<u64>(address);
     // SAFETY: the caller's promise, and addresses of a run are aligned. Volatile as in `read`.
     let found = unsafe { place.read_volatile() };
-    found ^ word.value()
+    found != word.value()
 }
 
 impl StackMemory<'_> {

@@ -148,25 +148,30 @@ impl<'e, G: Guard> Event<'e, G> {
     #[inline(never)]
     fn block_allocated(&self, block: Block, size: usize) {
         python::allocators::check(self.entry.return_address);
-        self.note(block, size, shadow::put);
+        if let Some(live) = self.live(size) {
+            self.charge_new(live, shadow::put(block.addr(), live));
+        }
     }
 
     /// The same for an object that Python's allocator has given.
     #[inline(never)]
     pub(crate) fn object_allocated(&self, object: Block, size: usize) {
-        self.note(object, size, python::shadow::put);
+        if let Some(live) = self.live(size) {
+            self.charge_new(live, python::shadow::put(object.addr(), live));
+        }
     }
 
+    /// What is to be noted of a new block.
     #[inline(always)]
-    fn note(&self, block: Block, size: usize, put: impl FnOnce(usize, Live) -> Put) {
-        let Some(site) = self.guard.site(self.entry) else {
-            return;
-        };
-        let live = Live {
-            site,
-            size: size as u64,
-        };
-        let put = put(block.addr(), live);
+    fn live(&self, size: usize) -> Option<Live> {
+        let site = self.guard.site(self.entry)?;
+        let size = size as u64;
+        Some(Live { site, size })
+    }
+
+    /// Charges a block that has been noted.
+    #[inline(always)]
+    fn charge_new(&self, live: Live, put: Put) {
         if !start::is_armed() {
             return;
         }
@@ -175,8 +180,8 @@ impl<'e, G: Guard> Event<'e, G> {
             Put::Replaced(before) => self.guard.slot().freed(before.site, before.size),
             Put::NoRoom => return self.guard.count(&self.guard.thread().untracked),
         }
-        self.guard.slot().allocated(site, live.size);
-        if site == SiteId(OVERFLOW_SITE) {
+        self.guard.slot().allocated(live.site, live.size);
+        if live.site == SiteId(OVERFLOW_SITE) {
             self.guard.count(&self.guard.thread().overflow);
         }
     }

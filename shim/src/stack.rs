@@ -105,7 +105,7 @@ impl Scratch {
             Some(interpreter) => self.capture_with_python(tracer, interpreter, entry),
             None => {
                 self.leave_mixed();
-                let walked = self.walk(entry, tracer.depth);
+                let walked = self.walk_memo(entry, tracer.depth);
                 let node = self.intern_walk(tracer, &walked);
                 (node, walked.end, walked.shared)
             }
@@ -131,8 +131,20 @@ impl Scratch {
         self.capture_mixed(tracer, interpreter, entry)
     }
 
-    #[inline(never)]
+    /// As `walk_memo`; all new frames are written.
+    #[inline(always)]
     fn walk(&mut self, entry: &Entry, places: usize) -> Walked {
+        let walked = self.walk_memo(entry, places);
+        if walked.is_kept {
+            let kept = self.memo.kept(&walked).iter().rev();
+            let places = self.frames.iter_mut();
+            places.zip(kept).for_each(|(place, frame)| *place = *frame);
+        }
+        walked
+    }
+
+    #[inline(never)]
+    fn walk_memo(&mut self, entry: &Entry, places: usize) -> Walked {
         let from = (entry.return_address, entry.caller_sp());
         let mut memory = StackMemory::new(&mut self.bounds, entry.caller_sp());
         let out = self.frames.get_mut(..places).unwrap_or(&mut []);
@@ -177,23 +189,27 @@ impl Scratch {
     /// The trie node of a walk, outermost frame first.
     #[inline]
     fn intern_walk(&mut self, tracer: &Tracer, walked: &Walked) -> Option<FrameId> {
-        let mut parent = match walked.shared.checked_sub(1) {
+        let parent = match walked.shared.checked_sub(1) {
             Some(last) => FrameId(*self.nodes.get(last)?),
             None => outer_end(tracer, FrameId(self.label), walked.end)?,
         };
+        if walked.len == 0 {
+            return Some(parent);
+        }
         let end = walked.shared + walked.len;
         let nodes = self.nodes.get_mut(walked.shared..end)?;
-        let frames = self.frames.get(..walked.len)?;
-        for (place, frame) in nodes.iter_mut().zip(frames.iter().rev()) {
-            let (address, exact) = (frame.address(), frame.is_exact());
-            let key = address | u64::from(exact) << 63;
-            let (module, generation) = (&mut self.module, self.generation);
-            parent = cached(&mut self.cache, parent, key, || {
-                module.intern(tracer, generation, parent, (address, exact))
-            })?;
-            *place = parent.0;
+        let naming = Naming {
+            tracer,
+            generation: self.generation,
+            module: &mut self.module,
+            cache: &mut self.cache,
+        };
+        if walked.is_kept {
+            let frames = self.memo.kept(walked).iter();
+            return intern_all(naming, parent, nodes, frames);
         }
-        Some(parent)
+        let frames = self.frames.get(..walked.len)?.iter().rev();
+        intern_all(naming, parent, nodes, frames)
     }
 
     #[inline]
@@ -221,6 +237,39 @@ impl Scratch {
     ) -> Option<FrameId> {
         cached(&mut self.cache, parent, key, make)
     }
+}
+
+/// What frames are named by.
+struct Naming<'s> {
+    tracer: &'s Tracer,
+    generation: u32,
+    module: &'s mut RecentModule,
+    cache: &'s mut [[Cached; 2]; CACHE_SETS],
+}
+
+/// The nodes of frames, outermost first, below `parent`; the innermost one's.
+#[inline(always)]
+fn intern_all<'f>(
+    naming: Naming<'_>,
+    mut parent: FrameId,
+    nodes: &mut [u32],
+    frames: impl Iterator<Item = &'f heapshim_unwind::Entry>,
+) -> Option<FrameId> {
+    let Naming {
+        tracer,
+        generation,
+        module,
+        cache,
+    } = naming;
+    for (place, frame) in nodes.iter_mut().zip(frames) {
+        let (address, exact) = (frame.address(), frame.is_exact());
+        let key = address | u64::from(exact) << 63;
+        parent = cached(cache, parent, key, || {
+            module.intern(tracer, generation, parent, (address, exact))
+        })?;
+        *place = parent.0;
+    }
+    Some(parent)
 }
 
 /// The node below `parent` that `key` names: from the cache, or made.

@@ -16,8 +16,9 @@
 
 use crate::arch::{ALL, Registers, Rule};
 use crate::entry::Entry;
+use crate::usual::Simple;
 use crate::walk::{End, Memory, Position, Rules};
-use crate::words::Words;
+use crate::words::{Run, Word, Words};
 
 /// No place of any entry.
 pub(crate) const NOWHERE: usize = usize::MAX;
@@ -173,15 +174,128 @@ impl<const N: usize> Chain<N> {
         }
     }
 
-    /// As `first_difference`, out to the outermost entry.
+    /// Where frames are compared otherwise than by words alone: as `first_difference`, out to the outermost entry.
+    #[inline(never)]
+    pub(crate) fn odd_difference(&self, index: usize, memory: &mut impl Memory) -> Option<usize> {
+        self.first_difference(self.start, index, memory)
+    }
+
+    /// Whether the frames from `index` out to the outermost are compared by words alone.
     #[inline(always)]
-    pub(crate) fn difference(&self, index: usize, memory: &mut impl Memory) -> Option<usize> {
-        let entry = self.entries.get(index)?;
-        if entry.odd != 0 {
-            return self.first_difference(self.start, index, memory);
+    pub(crate) fn has_words_alone(&self, index: usize) -> bool {
+        self.entries.get(index).is_some_and(|entry| entry.odd == 0)
+    }
+
+    /// How many words lie at the frame at `index` and outside of it.
+    #[inline(always)]
+    pub(crate) fn words_of(&self, index: usize) -> usize {
+        self.entries
+            .get(index)
+            .map_or(0, |entry| entry.words as usize)
+    }
+
+    /// The outermost words.
+    #[inline(always)]
+    pub(crate) fn run_of(&self, words: usize) -> Run<'_> {
+        self.words.outer(words)
+    }
+
+    /// One of them.
+    #[inline(always)]
+    pub(crate) fn word(&self, at: usize) -> Option<&Word> {
+        self.words.get(at)
+    }
+
+    /// Notes what stands in a word now.
+    #[inline(always)]
+    pub(crate) fn set_word(&mut self, at: usize, value: u64) {
+        self.words.set_value(at, value);
+    }
+
+    /// The frame, of those from `index` outwards, that a word makes lead to its caller. Where each frame has one, it is told from the place.
+    #[inline(always)]
+    pub(crate) fn frame_of_word(&self, word: usize, index: usize) -> usize {
+        let guess = self.start.wrapping_add(word).wrapping_add(1);
+        match self.entries.get(guess) {
+            Some(entry) if entry.words as usize == word.wrapping_add(1) && guess <= index => guess,
+            _ => self.frame_of(word, self.start, index),
         }
-        let at = memory.first_difference(self.words.run(0, entry.words as usize))?;
-        Some(self.frame_of(at, self.start, index))
+    }
+
+    /// Whether no register is live in the caller of the frame at `index`. (Of a stack that is known to its end.)
+    #[inline(always)]
+    pub(crate) fn is_free_outside(&self, index: usize) -> bool {
+        let outer = self.entries.get(index.wrapping_sub(1));
+        index <= self.start || outer.is_some_and(Entry::is_free)
+    }
+
+    /// The outermost frame, where the last walk is all that is known and saw the whole stack, out to where no registers matter.
+    pub(crate) fn whole_edge(&self) -> Option<usize> {
+        let edge = self.start.wrapping_add(usize::from(self.has_ground));
+        let is_whole = self.beyond == Beyond::Nothing && self.end > edge && self.edge == edge;
+        is_whole.then_some(edge)
+    }
+
+    /// The frame at `index`; of an absurd one, some frame.
+    #[inline(always)]
+    pub(crate) fn frame_at(&self, index: usize) -> &Entry {
+        &self.entries[index % N]
+    }
+
+    /// As `frame_at`, to be changed.
+    #[inline(always)]
+    pub(crate) fn frame(&mut self, index: usize) -> &mut Entry {
+        &mut self.entries[index % N]
+    }
+
+    /// The innermost remembered frame, from `index` outwards, that is not inside of `sp`; the outermost one, at `edge`, if there is none.
+    #[inline(always)]
+    pub(crate) fn outwards_to(&self, sp: u64, index: &mut usize, edge: usize) -> &Entry {
+        loop {
+            let entry = self.frame_at(*index);
+            if entry.sp >= sp || *index <= edge {
+                return entry;
+            }
+            *index = index.wrapping_sub(1);
+        }
+    }
+
+    /// Whether the words of the frame at `index` and outside of it lie above it, so that words of frames inside of it can follow.
+    #[inline(always)]
+    pub(crate) fn has_words_above(&self, index: usize) -> bool {
+        let here = self.frame_at(index);
+        let last = (here.words as usize).wrapping_sub(1);
+        let word = self.words.at(last);
+        here.words == 0 || word.address() >= here.sp
+    }
+
+    /// Adds simple frames (`new`, innermost first) inside of the innermost frame, in which no register is live. There is room.
+    #[inline(always)]
+    pub(crate) fn add_simples(&mut self, new: &[Simple]) {
+        if new.is_empty() {
+            return;
+        }
+        let outer = self.frame_at(self.end.wrapping_sub(1));
+        let (mut ip, mut sp) = (outer.ip, outer.sp);
+        for frame in new.iter().rev() {
+            let words = self.words.add(sp.wrapping_sub(8), ip);
+            let end = self.end;
+            self.frame(end).set_simple(frame, words);
+            (ip, sp, self.end) = (frame.ip, frame.sp, end.wrapping_add(1));
+        }
+    }
+
+    /// A remembered frame, to be changed.
+    #[inline(always)]
+    pub(crate) fn frame_mut(&mut self, index: usize) -> Option<&mut Entry> {
+        self.entries.get_mut(index)
+    }
+
+    /// The `len` frames from `first` inwards, outermost first.
+    #[inline(always)]
+    pub(crate) fn frames(&self, first: usize, len: usize) -> &[Entry] {
+        let last = first.wrapping_add(len);
+        self.entries.get(first..last).unwrap_or(&[])
     }
 
     /// The innermost frame of those from `index` out to the one inside of `first` that no longer leads to its caller.
@@ -283,6 +397,13 @@ impl<const N: usize> Chain<N> {
         }
     }
 
+    /// Keeps `end` frames, which have so many words.
+    #[inline(always)]
+    pub(crate) fn cut_to(&mut self, end: usize, words: usize) {
+        self.end = end;
+        self.words.truncate(words);
+    }
+
     /// Forgets the frames inside of `index`.
     #[inline(always)]
     pub(crate) fn cut(&mut self, index: usize) {
@@ -334,7 +455,7 @@ impl<const N: usize> Chain<N> {
         if !self.has_room_inside(plain.len()) && !self.make_room_inside(plain.len()) {
             return self.clear();
         }
-        let left = plain.len().wrapping_sub(self.add_simple(plain));
+        let left = plain.len().wrapping_sub(self.add_usual(plain));
         if left != 0 {
             self.add_others(plain.get(..left).unwrap_or(&[]));
         }
@@ -373,39 +494,8 @@ impl<const N: usize> Chain<N> {
         added
     }
 
-    /// As `add_usual`, as long as not even the frame pointer matters: most code is so.
-    #[inline(always)]
-    fn add_simple(&mut self, plain: &[Entry]) -> usize {
-        if self.end == self.start {
-            return 0;
-        }
-        let places = self.end.wrapping_sub(1)..self.end.wrapping_add(plain.len());
-        let Some([outer, inner @ ..]) = self.entries.get_mut(places) else {
-            return 0;
-        };
-        let (mut ip, mut sp, odd) = (outer.ip, outer.sp, outer.odd);
-        let (mut words, mut added) = (self.words.pusher(), 0usize);
-        if outer.live_frame_pointer().is_some() || outer.usual().is_none() {
-            return 0;
-        }
-        for (place, entry) in inner.iter_mut().zip(plain.iter().rev()) {
-            if !entry.rule.is_simple() || !words.push(sp.wrapping_sub(8), ip) {
-                break;
-            }
-            place.link_simple(entry, (words.count(), odd));
-            (ip, sp) = (entry.ip, entry.sp);
-            added = added.wrapping_add(1);
-        }
-        let count = words.count();
-        self.words.grow_to(count);
-        self.end = self.end.wrapping_add(added);
-        added
-    }
-
     #[inline(never)]
     fn add_others(&mut self, plain: &[Entry]) {
-        let left = plain.len().wrapping_sub(self.add_usual(plain));
-        let plain = plain.get(..left).unwrap_or(&[]);
         let live_if_outermost = self.live_in_outermost();
         for entry in plain.iter().rev() {
             let Some((outer, inner)) = self.entries.split_at_mut_checked(self.end) else {
@@ -482,7 +572,8 @@ impl<const N: usize> Chain<N> {
     }
 
     /// Whether `count` more frames fit in.
-    fn has_room_inside(&self, count: usize) -> bool {
+    #[inline(always)]
+    pub(crate) fn has_room_inside(&self, count: usize) -> bool {
         N.saturating_sub(self.end) >= count
     }
 

@@ -4,6 +4,8 @@
 //! deliberately knows only its direct caller, and that only while the two are linked.
 
 use crate::arch::{ALL, Registers, Rule, SAVED};
+use crate::recent::Known;
+use crate::usual::Simple;
 use crate::walk::{Frame, Memory, Position};
 use crate::words::Words;
 
@@ -96,12 +98,12 @@ impl Entry {
         *place = bp;
     }
 
-    /// As `link_usual`, for a frame whose rule is simple, and a caller in which nothing is live.
+    /// As `link_usual`, for a frame whose rule is simple, a caller in which nothing is live, and where every frame outwards is compared by words.
     #[inline(always)]
-    pub(crate) fn link_simple(&mut self, from: &Entry, (words, odd): (u32, u32)) {
+    pub(crate) fn set_simple(&mut self, from: &Simple, words: u32) {
         (self.ip, self.sp, self.rule) = (from.ip, from.sp, from.rule);
         (self.exact, self.known, self.live, self.compared) = (false, 0, 0, 0);
-        (self.words, self.odd) = (words, odd);
+        (self.words, self.odd) = (words, 0);
     }
 
     /// What `link` needs to know of the caller of a usual frame; `None` where more than the frame pointer is live.
@@ -144,6 +146,33 @@ impl Entry {
             bp,
             is_live,
         }
+    }
+
+    /// Whether a frame that runs on where `known` says, with the stack pointer and the live registers of this one, leads to its caller just as this
+    /// one does. `is_free` says that no register is live in the caller. (The procedure linkage table's rule is left out: it asks for the ip itself.)
+    #[inline(always)]
+    pub(crate) fn could_run(&self, known: &Known, is_free: bool) -> bool {
+        match known.rule == self.rule {
+            true => known.rule.is_usual(),
+            false => {
+                is_free
+                    && self.live == 0
+                    && known.step != 0
+                    && known.step == self.rule.simple_step()
+            }
+        }
+    }
+
+    /// The same frame runs on elsewhere, as `could_run` has found.
+    #[inline(always)]
+    pub(crate) fn run_on(&mut self, ip: u64, rule: Rule) {
+        (self.ip, self.rule) = (ip, rule);
+    }
+
+    /// Whether no register is live.
+    #[inline(always)]
+    pub(crate) fn is_free(&self) -> bool {
+        self.live == 0
     }
 
     /// Takes over what `fill` has noted in another.

@@ -28,9 +28,12 @@ mod recent;
 mod row;
 mod section;
 #[cfg(test)]
+mod stale;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod trees;
+mod usual;
 mod walk;
 mod words;
 #[cfg(test)]

@@ -30,6 +30,7 @@ use crate::chain::{Chain, NOWHERE, Reach};
 use crate::entry::Entry;
 use crate::fresh::{Fresh, Inner, note, note_last};
 use crate::recent::Recent;
+use crate::usual::{Simples, Stand, Usual};
 use crate::walk::{End, Frame, Memory, Position, Rules, Walked};
 
 /// A thread's last walk: of its frames, and of some more that were known before, at most `N`.
@@ -45,6 +46,9 @@ pub struct Memo<const N: usize> {
     /// How the last walk ended.
     last: End,
     recent: Recent,
+    /// One more than the index of the last walk's outermost frame, where the next walk may be a usual one; else 0.
+    after_edge: usize,
+    new: Simples,
 }
 
 impl<const N: usize> Memo<N> {
@@ -53,6 +57,8 @@ impl<const N: usize> Memo<N> {
         chain: Chain::EMPTY,
         last: End::Complete,
         recent: Recent::EMPTY,
+        after_edge: 0,
+        new: Simples::EMPTY,
     };
 
     /// Forgets the walk and all rules. To be called before a walk if a module that rules came from may have gone since.
@@ -69,6 +75,7 @@ impl<const N: usize> Memo<N> {
 
     /// Forgets the walk: the next one shares nothing with it.
     pub fn forget_walk(&mut self) {
+        self.after_edge = 0;
         self.chain.clear();
     }
 
@@ -78,46 +85,146 @@ impl<const N: usize> Memo<N> {
         self.chain.entry(index).map(Entry::frame)
     }
 
+    /// The frames of the last walk that it has not written, where it says so (`Walked::is_kept`): outermost first.
+    #[inline(always)]
+    pub fn kept(&self, walked: &Walked) -> &[Entry] {
+        let first = self.chain.edge().wrapping_add(walked.shared);
+        self.chain.frames(first, walked.len)
+    }
+
     /// As [`walk`](crate::walk), from a hook's caller (`ip` and `sp` after the hook has returned, and its callee-saved registers), but the outermost
     /// frames that are the previous walk's (which then ended as this one) are only counted, in `shared`: neither written nor looked up.
     ///
-    /// Here is the usual case: a few usual frames are new, and outside of them is all that the previous walk saw of the stack, unchanged.
+    /// Here is the usual case (`usual`): a few simple frames are new, and outside of them is what the previous walk saw of the stack.
     #[inline(always)]
     pub fn walk(
         &mut self,
-        (ip, sp): (u64, u64),
+        from: (u64, u64),
         saved: &[u64; SAVED],
         rules: &mut impl Rules,
         memory: &mut impl Memory,
         out: &mut [Entry],
     ) -> Walked {
         let [bp, ..] = *saved;
-        let mut at = Inner {
-            ip,
-            sp,
-            bp: Some(bp),
-            len: 0,
-            candidates: self.chain.end(),
-        };
-        let known = self.run(&mut at, memory, out);
-        let mut difference = None;
-        if let Some(index) = known
-            && let Some(edge) = self.whole(index, out.len().wrapping_sub(at.len), at.bp)
-        {
-            difference = self.chain.difference(index, memory);
-            if difference.is_none() {
-                self.chain.cut(index);
-                self.chain.add_inner(out.get(..at.len).unwrap_or(&[]));
-                return Walked {
-                    len: at.len,
-                    shared: index.wrapping_add(1).wrapping_sub(edge),
-                    end: End::Complete,
-                };
+        let ((ip, sp), (chain, new)) = (from, (&mut self.chain, &mut self.new));
+        let usual = match self.after_edge.checked_sub(1) {
+            Some(edge) if sp & 7 == 0 => {
+                let within = (edge, out.len());
+                chain.walk_usually((ip, sp, bp), within, (&self.recent, new), memory)
             }
+            _ => Usual::Not,
+        };
+        match usual {
+            Usual::Done(walked) => walked,
+            stopped => self.walk_otherwise(stopped, (from, saved), rules, memory, out),
         }
+    }
+
+    /// A walk that is not a usual one, from its beginning or from where it was found to be another.
+    #[inline(never)]
+    fn walk_otherwise(
+        &mut self,
+        usual: Usual,
+        from: ((u64, u64), &[u64; SAVED]),
+        rules: &mut impl Rules,
+        memory: &mut impl Memory,
+        out: &mut [Entry],
+    ) -> Walked {
+        let walked = match usual {
+            Usual::Stopped(at, index, until) => {
+                self.new.write(at.len, out);
+                self.walk_from(at, Some((index, until)), from, rules, memory, out)
+            }
+            _ => {
+                let at = Inner::at(from.0, from.1, self.chain.end());
+                self.walk_run(at, from, rules, memory, out)
+            }
+        };
+        let is_usual = self.last == End::Complete;
+        let edge = self.chain.whole_edge().filter(|_| is_usual);
+        self.after_edge = edge.map_or(0, |edge| edge.wrapping_add(1));
+        walked
+    }
+
+    /// Goes on where simple frames end: through frames with frame pointers, to what is remembered.
+    #[inline(never)]
+    fn walk_run(
+        &mut self,
+        mut at: Inner,
+        from: ((u64, u64), &[u64; SAVED]),
+        rules: &mut impl Rules,
+        memory: &mut impl Memory,
+        out: &mut [Entry],
+    ) -> Walked {
+        let stand = self.run(&mut at, memory, out);
+        match self.enter(&at, stand, memory, out) {
+            Ok(walked) => walked,
+            Err(stop) => self.walk_from(at, stop, from, rules, memory, out),
+        }
+    }
+
+    /// Where a walk stands at a remembered frame, and all from there outwards is remembered: the walk. Else the frame where it stands, if it came there as the
+    /// remembered walk did, and the one out to which the chain holds from there.
+    #[inline(always)]
+    fn enter(
+        &mut self,
+        at: &Inner,
+        stand: Stand,
+        memory: &mut impl Memory,
+        out: &mut [Entry],
+    ) -> Result<Walked, Option<(usize, usize)>> {
+        let (index, rule) = match stand {
+            Stand::Same(index) => (index, None),
+            Stand::Elsewhere(index, rule) => (index, Some(rule)),
+            Stand::Nowhere => return Err(None),
+        };
+        let places = out.len().wrapping_sub(at.len);
+        let edge = self.whole(index, places, at.bp).ok_or(None)?;
+        self.chain.cut(index);
+        let mut inner = index.wrapping_add(1);
+        if let (Some(rule), Some(entry)) = (rule, self.chain.frame_mut(index)) {
+            entry.run_on(at.ip, rule);
+            inner = index;
+        }
+        let followed = match self.chain.has_words_alone(index) {
+            true => {
+                let words = self.chain.words_of(index);
+                self.chain.follow(index, words, &self.recent, memory)
+            }
+            false => match self.chain.odd_difference(index, memory) {
+                Some(until) => Err(until),
+                None => Ok(inner),
+            },
+        };
+        let outermost = followed.map_err(|until| Some((index, until)))?.min(inner);
+        let is_kept = self.chain.has_room_inside(at.len);
+        if !is_kept {
+            self.chain.write(outermost, out.get_mut(at.len..));
+        }
+        self.chain.add_inner(out.get(..at.len).unwrap_or(&[]));
+        Ok(Walked {
+            len: at
+                .len
+                .wrapping_add(index.wrapping_add(1).wrapping_sub(outermost)),
+            shared: outermost.wrapping_sub(edge),
+            end: End::Complete,
+            is_kept,
+        })
+    }
+
+    /// As `walk_on`, with the registers that the walk began with.
+    #[inline(never)]
+    fn walk_from(
+        &mut self,
+        at: Inner,
+        stop: Option<(usize, usize)>,
+        ((ip, sp), saved): ((u64, u64), &[u64; SAVED]),
+        rules: &mut impl Rules,
+        memory: &mut impl Memory,
+        out: &mut [Entry],
+    ) -> Walked {
         let mut fresh = Fresh::new(Registers::new(ip, sp, *saved));
         fresh.go_to(&at);
-        let stop = known.zip(difference);
         self.walk_on(fresh, (at.candidates, stop), rules, memory, out)
     }
 
@@ -219,35 +326,40 @@ impl<const N: usize> Memo<N> {
     }
 
     /// Steps out of frames as long as each is a usual one: its rule is usual and was asked for lately, and there are places for one more. What
-    /// stops it is left to the walk. Returns the remembered frame where it stands, if it does.
+    /// stops it is left to the walk. Returns where it stands.
     #[inline(always)]
-    fn run(&self, at: &mut Inner, memory: &mut impl Memory, out: &mut [Entry]) -> Option<usize> {
+    fn run(&self, at: &mut Inner, memory: &mut impl Memory, out: &mut [Entry]) -> Stand {
         let last = out.len().saturating_sub(1);
         let places = out.get_mut(at.len..last).unwrap_or(&mut []);
         let mut chain = self.chain.inside(at.candidates);
-        let (mut now, mut is_known) = (*at, false);
+        let (mut now, mut stand) = (*at, Stand::Nowhere);
         for place in places {
             while let Some((entry, outer)) = chain.split_last()
                 && entry.sp < now.sp
             {
                 chain = outer;
             }
-            is_known = chain
-                .last()
-                .is_some_and(|entry| entry.sp == now.sp && entry.ip == now.ip);
-            if is_known || now.ip == 0 {
+            let here = chain.last().filter(|entry| entry.sp == now.sp);
+            let index = self.chain.start().wrapping_add(chain.len()).wrapping_sub(1);
+            if here.is_some_and(|entry| entry.ip == now.ip) {
+                stand = Stand::Same(index);
                 break;
             }
-            let Some(rule) = self.recent.of(now.ip) else {
+            let Some(known) = self.recent.of(now.ip).filter(|_| now.ip != 0) else {
                 break;
             };
-            if now.step(rule, place, memory).is_none() {
+            let is_free = self.chain.is_free_outside(index);
+            if here.is_some_and(|entry| entry.could_run(known, is_free)) {
+                stand = Stand::Elsewhere(index, known.rule);
+                break;
+            }
+            if now.step(known.rule, place, memory).is_none() {
                 break;
             }
         }
         now.candidates = self.chain.start().wrapping_add(chain.len());
         *at = now;
-        is_known.then_some(now.candidates.wrapping_sub(1))
+        stand
     }
 
     /// As `run`, for a walk that is no longer in the usual case. Returns the candidates.
@@ -314,6 +426,7 @@ impl<const N: usize> Memo<N> {
             len: at.len,
             shared: 0,
             end,
+            is_kept: false,
         }
     }
 
@@ -348,6 +461,7 @@ impl<const N: usize> Memo<N> {
                 len,
                 shared: known,
                 end,
+                is_kept: false,
             };
         }
         self.chain.write(edge, out.get_mut(len..));
@@ -356,6 +470,7 @@ impl<const N: usize> Memo<N> {
             len: len.wrapping_add(known),
             shared: 0,
             end,
+            is_kept: false,
         }
     }
 
@@ -409,290 +524,5 @@ impl<const N: usize> Memo<N> {
             }
         }
         walked
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ffi::c_void;
-
-    use super::*;
-    use crate::calls::on_stack;
-    use crate::worlds::{BASE, WORDS, World};
-    use crate::{RuleError, walk};
-
-    const DEPTH: usize = 96;
-
-    /// A rule on rsp, or on rbp, with rbp saved below the return address.
-    fn saving_rbp(kind: u64, offset: u64) -> Result<Rule, RuleError> {
-        Ok(Rule::from_words([kind | offset << 32, 0])
-            .saving(0, false, -16)
-            .unwrap())
-    }
-
-    /// A world of three functions: 0 (all on rsp, saves nothing), 1 (CFA = rbp + 16, saves rbp) and 2 (outermost).
-    fn three() -> World {
-        let mut world = World::new(0);
-        world.words = [0; WORDS];
-        world.rules = [Err(RuleError::NoRule); 32];
-        world.rules[0] = Ok(Rule::from_words([1 | 16 << 32, 0]));
-        world.rules[1] = saving_rbp(2, 16);
-        world.rules[2] = Ok(Rule::OUTERMOST);
-        // 0 at BASE returns to 1; 1's frame pointer is at word 6 and it returns to 2; another is at word 10.
-        for (at, word) in [
-            (1, 17),
-            (6, BASE + 200),
-            (7, 33),
-            (10, BASE + 208),
-            (11, 33),
-        ] {
-            world.words[at] = word;
-        }
-        world
-    }
-
-    fn both(world: &mut World, memo: &mut Memo<DEPTH>, from: Registers) -> (Walked, Vec<u64>) {
-        let mut full = vec![Frame::default(); DEPTH];
-        let expected = walk(from, &mut world.rules, &mut &world.words, &mut full);
-        let mut out = vec![Frame::default(); DEPTH];
-        let walked = memo.walk_to(from, &mut world.rules, &mut &world.words, &mut out);
-        assert_eq!(
-            (walked.len + walked.shared, walked.end),
-            (expected.len, expected.end)
-        );
-        assert_eq!(out[..walked.len], full[..walked.len]);
-        (
-            walked,
-            full[..expected.len]
-                .iter()
-                .map(|frame| frame.sp - BASE)
-                .collect(),
-        )
-    }
-
-    /// Check that the same return addresses at the same places with another rbp are another stack.
-    #[test]
-    fn stale_frame_pointer() {
-        let (mut world, mut memo) = (three(), Memo::EMPTY);
-        let at = |bp| Registers::new(1, BASE, [bp, 0, 0, 0, 0, 0]);
-        assert_eq!(both(&mut world, &mut memo, at(BASE + 48)).1, [0, 16, 64]);
-        assert_eq!(both(&mut world, &mut memo, at(BASE + 48)).0.shared, 3);
-        let (walked, stack) = both(&mut world, &mut memo, at(BASE + 80));
-        assert_eq!((walked.shared, stack), (0, vec![0, 16, 96]));
-    }
-
-    /// Check that registers that no outer frame uses may differ.
-    #[test]
-    fn dead_registers_may_differ() {
-        let (mut world, mut memo) = (three(), Memo::EMPTY);
-        for rbx in 0..3 {
-            let from = Registers::new(1, BASE, [BASE + 48, rbx, rbx, 0, 0, 0]);
-            let (walked, _) = both(&mut world, &mut memo, from);
-            assert_eq!(walked.shared, if rbx == 0 { 0 } else { 3 });
-        }
-    }
-
-    /// Check that a stack used anew, with one return address changed, is seen from the changed frame on; what is outside of the
-    /// change is shared again.
-    #[test]
-    fn reused_stack() {
-        let (mut world, mut memo) = (three(), Memo::EMPTY);
-        let from = Registers::new(1, BASE, [BASE + 48, 0, 0, 0, 0, 0]);
-        both(&mut world, &mut memo, from);
-        world.rules[3] = world.rules[1];
-        world.words[1] = 49;
-        let (walked, _) = both(&mut world, &mut memo, from);
-        assert_eq!((walked.len, walked.shared), (2, 1));
-        world.words[7] = 0;
-        assert_eq!(both(&mut world, &mut memo, from).0.shared, 0);
-        assert_eq!(both(&mut world, &mut memo, from).0.shared, 2);
-    }
-
-    /// Check that no slot beyond the first difference is read: its stack may be gone.
-    #[test]
-    fn nothing_is_read_behind_a_difference() {
-        let (mut world, mut memo) = (three(), Memo::EMPTY);
-        let from = Registers::new(1, BASE, [BASE + 48, 0, 0, 0, 0, 0]);
-        both(&mut world, &mut memo, from);
-        world.words[1] = 33;
-        let (words, mut out) = (world.words, [Frame::default(); DEPTH]);
-        let mut read_first_two = |address: u64| {
-            assert!(address < BASE + 16, "read {address:#x}");
-            (&words).read(address)
-        };
-        let walked = memo.walk_to(from, &mut world.rules, &mut read_first_two, &mut out);
-        assert_eq!((walked.len, walked.end), (2, End::Complete));
-    }
-
-    /// Check that a walk that ended early is shared as long as it ends there, and is no longer when a rule has come.
-    #[test]
-    fn ended_early() {
-        let (mut world, mut memo) = (three(), Memo::EMPTY);
-        world.rules[2] = Err(RuleError::NoRule);
-        let from = Registers::new(1, BASE, [BASE + 48, 0, 0, 0, 0, 0]);
-        both(&mut world, &mut memo, from);
-        let (walked, _) = both(&mut world, &mut memo, from);
-        assert_eq!((walked.shared, walked.end), (3, End::NoRule));
-        world.rules[2] = Ok(Rule::OUTERMOST);
-        assert_eq!(both(&mut world, &mut memo, from).0.shared, 0);
-    }
-
-    /// Check that a rule that comes later for the frame where a walk ended early is compared from then on.
-    #[test]
-    fn rule_found_later() {
-        let (mut world, mut memo) = (three(), Memo::EMPTY);
-        world.rules[2] = Err(RuleError::NoRule);
-        let from = Registers::new(1, BASE, [BASE + 48, 0, 0, 0, 0, 0]);
-        both(&mut world, &mut memo, from);
-        world.rules[2] = saving_rbp(2, 16);
-        assert_eq!(both(&mut world, &mut memo, from).0.end, End::Complete);
-        assert_eq!(both(&mut world, &mut memo, from).0.shared, 3);
-        (world.words[6], world.words[27]) = (BASE + 208, 33);
-        assert_eq!(both(&mut world, &mut memo, from).0.shared, 0);
-    }
-
-    /// Check that the registers of frames whose callers were forgotten are not used: they may be stale.
-    #[test]
-    fn forgotten_callers() {
-        let (mut world, mut memo) = (World::new(0), Memo::<DEPTH>::EMPTY);
-        (world.words, world.rules) = ([0; WORDS], [Err(RuleError::NoRule); 32]);
-        world.words[..120].fill(1);
-        world.rules[0] = Ok(Rule::from_words([1 | 8 << 32, 0]));
-        world.rules[1] = Ok(Rule::from_words([3 | 8 << 32, 0])); // on rbx
-        let mut go = |nth: u64, rbx: u64, word: u64| {
-            world.words[80] = word;
-            let registers = Registers::new(1, BASE + 8 * nth, [0, BASE + 8 * rbx, 0, 0, 0, 0]);
-            let (mut out, mut full) = ([Frame::default(); 16], [Frame::default(); 16]);
-            let expected = walk(registers, &mut world.rules, &mut &world.words, &mut full);
-            let walked = memo.walk_to(registers, &mut world.rules, &mut &world.words, &mut out);
-            let len = walked.len + walked.shared;
-            assert_eq!((len, walked.end), (expected.len, expected.end), "{nth}");
-            assert_eq!(out[..walked.len], full[..walked.len], "{nth}");
-        };
-        (60..=110).rev().for_each(|nth| go(nth, 100, 1));
-        (10..=60).rev().for_each(|nth| go(nth, 110, 1));
-        (10..=75).for_each(|nth| go(nth, 110, 17));
-    }
-
-    /// Check that a cleared memo shares nothing, and looks up every rule again.
-    #[test]
-    fn cleared() {
-        let (mut world, mut memo) = (three(), Memo::EMPTY);
-        let from = Registers::new(1, BASE, [BASE + 48, 0, 0, 0, 0, 0]);
-        both(&mut world, &mut memo, from);
-        memo.clear();
-        world.rules[1] = Ok(Rule::OUTERMOST);
-        let (walked, _) = both(&mut world, &mut memo, from);
-        assert_eq!((walked.len, walked.shared), (2, 0));
-    }
-
-    /// Check that zeros are an empty memo.
-    #[test]
-    fn zeros_are_empty() {
-        // SAFETY: this is what is tested: all fields are numbers, or booleans, of which 0 is one.
-        let mut memo: Box<Memo<DEPTH>> = unsafe { Box::<Memo<DEPTH>>::new_zeroed().assume_init() };
-        let from = Registers::new(1, BASE, [BASE + 48, 0, 0, 0, 0, 0]);
-        assert_eq!(both(&mut three(), &mut memo, from).0.shared, 0);
-        assert_eq!(both(&mut three(), &mut memo, from).0.shared, 3);
-    }
-
-    /// A stack of 120 frames of one word each, seen from `nth` frames outside of the innermost, with 16 places: what is written and
-    /// shared, and how many rules are asked for.
-    fn recursion(memo: &mut Memo<DEPTH>, nth: u64) -> [usize; 3] {
-        let mut asked = 0;
-        let mut rules = |_pc, _exact| {
-            asked += 1;
-            Ok(Rule::from_words([1 | 8 << 32, 0]))
-        };
-        let stack = BASE..BASE + 8 * 120;
-        let mut memory = |address: u64| Some(if stack.contains(&address) { address } else { 0 });
-        let (mut out, mut full) = ([Frame::default(); 16], [Frame::default(); 16]);
-        let from = Registers::new(BASE + 8 * nth - 8, BASE + 8 * nth, [0; SAVED]);
-        memo.forget_rules();
-        let expected = walk(
-            from,
-            &mut Asked(|_, _| Ok(Rule::from_words([1 | 8 << 32, 0]))),
-            &mut memory,
-            &mut full,
-        );
-        let walked = memo.walk_to(from, &mut Asked(&mut rules), &mut memory, &mut out);
-        assert_eq!(
-            (walked.len + walked.shared, walked.end),
-            (expected.len, expected.end)
-        );
-        assert_eq!(out[..walked.len], full[..walked.len]);
-        [walked.len, walked.shared, asked]
-    }
-
-    struct Asked<F>(F);
-
-    impl<F: FnMut(u64, bool) -> Result<Rule, RuleError>> Rules for Asked<F> {
-        fn rule(&mut self, pc: u64, exact: bool) -> Result<Rule, RuleError> {
-            (self.0)(pc, exact)
-        }
-    }
-
-    /// Check that recursion beyond the limit is remembered: nothing is asked again where the depth is the same, one rule for one
-    /// frame more at either end, none for frames that were seen before; and that the stack's end is found again.
-    #[test]
-    fn too_deep() {
-        let mut memo = Memo::EMPTY;
-        assert_eq!(recursion(&mut memo, 60), [16, 0, 16]);
-        assert_eq!(recursion(&mut memo, 60), [0, 16, 0]);
-        assert_eq!(recursion(&mut memo, 59), [16, 0, 1]);
-        assert_eq!(recursion(&mut memo, 59), [0, 16, 0]);
-        assert_eq!(recursion(&mut memo, 60), [16, 0, 0]);
-        assert_eq!(recursion(&mut memo, 61), [16, 0, 1]);
-        for nth in (0..61).rev() {
-            assert_eq!(recursion(&mut memo, nth), [16, 0, 1]);
-        }
-        // The innermost half of the memo, at least, is still there.
-        for nth in 1..=DEPTH as u64 / 2 - 16 {
-            assert_eq!(recursion(&mut memo, nth), [16, 0, 0]);
-        }
-        for nth in DEPTH as u64 / 2..104 {
-            recursion(&mut memo, nth);
-        }
-        assert_eq!(recursion(&mut memo, 104), [16, 0, 1]);
-        assert_eq!(recursion(&mut memo, 105), [16, 0, 1]);
-        assert_eq!(recursion(&mut memo, 105), [0, 16, 0]);
-        assert_eq!(recursion(&mut memo, 110), [0, 11, 0]);
-        assert_eq!(recursion(&mut memo, 104), [16, 0, 6]);
-    }
-
-    /// Check how much stack a walk takes, whatever it meets; a hook's whole budget is 1 KiB on the usual path.
-    #[test]
-    fn stack_use() {
-        extern "C" fn ask(argument: *mut c_void) {
-            // SAFETY: the test passes these.
-            let (world, memo, out) =
-                unsafe { &mut *argument.cast::<(World, Memo<DEPTH>, [Entry; DEPTH])>() };
-            let from = Registers::new(1, BASE, [BASE + 48, 0, 0, 0, 0, 0]);
-            for change in 0..WORDS {
-                for limit in [DEPTH, 2, 5, 3] {
-                    let out = &mut out[..limit];
-                    let (ip, sp) = (from.ip, from.sp);
-                    memo.walk(
-                        (ip, sp),
-                        &from.saved,
-                        &mut world.rules,
-                        &mut &world.words,
-                        out,
-                    );
-                }
-                world.words[change] ^= 8;
-            }
-        }
-        // Unoptimised code is in no target: there it only has to end.
-        let limit = if cfg!(debug_assertions) { 16384 } else { 896 };
-        for seed in 0..64 {
-            let mut all = Box::new((
-                World::new(seed),
-                Memo::<DEPTH>::EMPTY,
-                [Entry::EMPTY; DEPTH],
-            ));
-            let used = on_stack(ask, (&raw mut *all).cast());
-            assert!(used > 64 && used <= limit, "{used} bytes");
-        }
     }
 }

@@ -4,42 +4,66 @@
 use crate::arch::Rule;
 use crate::walk::{End, Position, Rules};
 
-/// Places: the call sites of a hot loop, twice over; 12 KiB.
-const PLACES: usize = 512;
+/// Sets of two places: the call sites of a hot loop, some times over; 32 KiB, of which pages are touched as they are used. With one place a set, two
+/// of a dozen hot call sites evicted each other as often as not.
+const SETS: usize = 512;
 
-/// A cache of rules; one place for an address, whoever comes last stays. Zeros are an empty one.
+/// What is known of a call site.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Known {
+    ip: u64,
+    /// How far above its stack pointer the caller's is, where that is all that its rule says (`Rule::simple_step`); else 0.
+    pub(crate) step: u64,
+    pub(crate) rule: Rule,
+}
+
+/// A cache of rules, the latest of each set in front. Zeros are an empty one.
 #[derive(Debug)]
 #[repr(C)]
-pub(crate) struct Recent([(u64, Rule); PLACES]);
+pub(crate) struct Recent([[Known; 2]; SETS]);
 
 impl Recent {
-    pub(crate) const EMPTY: Recent = Recent([(0, Rule::UNSUPPORTED); PLACES]);
+    pub(crate) const EMPTY: Recent = Recent(
+        [[Known {
+            ip: 0,
+            step: 0,
+            rule: Rule::UNSUPPORTED,
+        }; 2]; SETS],
+    );
 
     pub(crate) fn clear(&mut self) {
-        self.0.iter_mut().for_each(|(ip, _)| *ip = 0);
+        let all = self.0.as_flattened_mut();
+        all.iter_mut().for_each(|known| known.ip = 0);
     }
 
     /// The rule for the frame where a walk stands, if it is here.
     #[inline(always)]
     pub(crate) fn find(&self, at: &Position) -> Option<Rule> {
-        let ip = at.registers.ip;
-        let (known, rule) = self.0.get(Self::place(ip))?;
-        (*known == ip && ip != 0 && !at.exact).then_some(*rule)
+        let known = self.of(at.registers.ip);
+        known
+            .filter(|known| known.ip != 0 && !at.exact)
+            .map(|known| known.rule)
     }
 
-    /// The rule for a return address other than 0, if it is here.
+    /// What is known of a return address other than 0, if it is here.
     #[inline(always)]
-    pub(crate) fn of(&self, ip: u64) -> Option<Rule> {
-        let (known, rule) = self.0.get(Self::place(ip))?;
-        (*known == ip).then_some(*rule)
+    pub(crate) fn of(&self, ip: u64) -> Option<&Known> {
+        let [newer, older] = self.0.get(Self::set(ip))?;
+        if newer.ip == ip {
+            return Some(newer);
+        }
+        (older.ip == ip).then_some(older)
     }
 
     /// The rule for the frame where a walk stands, which is here from now on.
     #[inline(never)]
     pub(crate) fn look_up(&mut self, at: &Position, rules: &mut impl Rules) -> Result<Rule, End> {
-        let rule = at.rule(rules)?;
-        if let (Some(place), false) = (self.0.get_mut(Self::place(at.registers.ip)), at.exact) {
-            *place = (at.registers.ip, rule);
+        let (ip, rule) = (at.registers.ip, at.rule(rules)?);
+        if let (Some([newer, older]), false) = (self.0.get_mut(Self::set(ip)), at.exact) {
+            let step = rule.simple_step();
+            *older = *newer;
+            *newer = Known { ip, step, rule };
         }
         Ok(rule)
     }
@@ -54,8 +78,8 @@ impl Recent {
 
     /// The highest bits of a product by 2^64 over the golden ratio (Knuth, TAOCP vol. 3, 6.4) differ for neighbouring addresses.
     #[inline(always)]
-    fn place(ip: u64) -> usize {
+    fn set(ip: u64) -> usize {
         let spread = ip.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        usize::try_from(spread >> (u64::BITS - PLACES.trailing_zeros())).unwrap_or(0)
+        usize::try_from(spread >> (u64::BITS - SETS.trailing_zeros())).unwrap_or(0)
     }
 }

@@ -21,6 +21,13 @@ impl<const N: usize> Memo<N> {
         let mut entries = vec![Entry::EMPTY; out.len()];
         let from = (registers.ip, registers.sp);
         let walked = self.walk(from, &registers.saved, rules, memory, &mut entries);
+        if walked.is_kept {
+            let kept = self.kept(&walked).iter().rev();
+            entries
+                .iter_mut()
+                .zip(kept)
+                .for_each(|(place, entry)| *place = *entry);
+        }
         let written = entries.iter().take(walked.len);
         out.iter_mut()
             .zip(written)

@@ -23,6 +23,12 @@ pub trait Memory {
         (address != 0).then_some(address)
     }
 
+    /// As `read`, but `None` also where more than one comparison would tell whether it may be read.
+    #[inline(always)]
+    fn read_near(&mut self, address: u64) -> Option<u64> {
+        self.read(address)
+    }
+
     /// Where memory differs from a run, seen from its innermost word outwards; `None` if it does not. Reads nothing outside of the difference.
     #[inline]
     fn first_difference(&mut self, run: Run<'_>) -> Option<usize> {
@@ -108,6 +114,8 @@ pub struct Walked {
     pub shared: usize,
     /// How it ended.
     pub end: End,
+    /// The `len` frames are not written: they are [`Memo::kept`](crate::Memo::kept).
+    pub is_kept: bool,
 }
 
 impl From<WalkError> for End {
@@ -156,6 +164,7 @@ pub fn walk(
         len,
         shared: 0,
         end,
+        is_kept: false,
     }
 }
 

@@ -74,6 +74,16 @@ impl<const N: usize> Words<N> {
         true
     }
 
+    /// Adds a word of which it is known that it is inside of all others, that its address is a multiple of 8, and that there is room. How many there are then.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, address: u64, value: u64) -> u32 {
+        if let Some(place) = self.words.as_flattened_mut().get_mut(self.len) {
+            *place = Word { address, value };
+            self.len = self.len.wrapping_add(1);
+        }
+        u32::try_from(self.len).unwrap_or(0)
+    }
+
     /// Adds words inside of all others, one after the other.
     #[inline(always)]
     pub(crate) fn pusher(&mut self) -> Pusher<'_> {
@@ -91,10 +101,37 @@ impl<const N: usize> Words<N> {
         self.len = self.words.as_flattened().len().min(count as usize);
     }
 
+    /// The word at a place; of an absurd one, some word.
+    #[inline(always)]
+    pub(crate) fn at(&self, place: usize) -> &Word {
+        let [first, second] = &self.words[place / 2 % N];
+        if place & 1 == 0 { first } else { second }
+    }
+
+    /// The word at a place.
+    #[inline(always)]
+    pub(crate) fn get(&self, at: usize) -> Option<&Word> {
+        self.words.as_flattened().get(..self.len)?.get(at)
+    }
+
+    /// Another value stands there now.
+    #[inline(always)]
+    pub(crate) fn set_value(&mut self, at: usize, value: u64) {
+        if let Some(word) = self.words.as_flattened_mut().get_mut(at) {
+            word.value = value;
+        }
+    }
+
     /// Forgets the words inside of the first `len`.
     #[inline(always)]
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+    }
+
+    /// The `len` outermost words; none where there are no such words.
+    #[inline(always)]
+    pub(crate) fn outer(&self, len: usize) -> Run<'_> {
+        Run(self.words.as_flattened().get(..len).unwrap_or(&[]))
     }
 
     /// The words from one place to another; none where there are no such words.

@@ -152,6 +152,13 @@ impl Rule {
         self.head & 0x00ff_00ff == Kind::Rsp as u64
     }
 
+    /// How far above a frame's stack pointer its caller's is, for a simple rule that goes up the stack by whole words; else 0.
+    pub(crate) fn simple_step(self) -> u64 {
+        let step = self.offset();
+        let goes_up = step.cast_signed() > 0 && step & 7 == 0;
+        if self.is_simple() && goes_up { step } else { 0 }
+    }
+
     /// Whether everything is counted from the stack pointer or from the frame pointer, and saved registers from the CFA.
     #[inline(always)]
     pub(crate) fn is_usual(self) -> bool {
