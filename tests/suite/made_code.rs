@@ -1,6 +1,8 @@
 //! Code that is made at run time: named by /tmp/perf-PID.map, in marks also when the process and its map are gone.
 
-use heapshim_tests::{Amount, Diff, Row, Running, Target, fresh_directory, talk};
+use heapshim_tests::{
+    Amount, Diff, Row, Running, Target, found, fresh_directory, needs, programs, talk,
+};
 use serde_json::Value;
 
 /// The rows whose frame is code that was made.
@@ -119,4 +121,36 @@ fn named_after_the_end() {
     std::fs::remove_file(map).expect("its map");
     assert_eq!(row_of(&diff, "leak").2, amount(3003, 3));
     assert_eq!(row_of(&diff, "app.Cache.put").2, amount(385, 5));
+}
+
+/// Check that a JavaScript function that has node allocate is named, with its file and line, what it holds to the byte, and out to the program's
+/// entry: through V8's own code, which has no unwind information either.
+#[test]
+fn node() {
+    if !needs(&["node"]) {
+        return;
+    }
+    let node = found("node").expect("needed");
+    let script = Target::python("made.js").by(&node); // a script as it is, by another interpreter
+    let mut running = script.env("NODE_OPTIONS", "--perf-basic-prof").spawn();
+    running.mark("before");
+    running.step(b"go");
+    let diff = running.diff(&["before", "now"]);
+    let map = format!("/tmp/perf-{}.map", running.pid());
+    std::fs::remove_file(map).expect("its map");
+    let file = programs().join("made.js");
+    let file = file.to_str().expect("UTF-8");
+    let (named, line, growth) = row_of(&diff, "leak");
+    assert_eq!((named.as_str(), line.as_u64()), (Some(file), Some(13)));
+    // V8 notes each buffer in blocks of its own, too.
+    assert!(
+        growth.bytes >= 40_000_000 && growth.bytes < 41_000_000,
+        "{growth:?}"
+    );
+    assert!(growth.blocks >= 1000, "{growth:?}");
+    let rows = made(&diff);
+    let leak = rows.iter().find(|row| row.function() == Some("leak"));
+    let stack = leak.expect("found before").json()["stack"].clone();
+    let outermost = stack.as_array().expect("a stack").last().cloned();
+    assert_eq!(outermost.expect("frames")["function"], "_start", "{stack}");
 }

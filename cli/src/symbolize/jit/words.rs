@@ -25,13 +25,18 @@ pub(super) fn parts(name: &str) -> Parts {
     known.unwrap_or_else(|| plain(name))
 }
 
-/// `JS:*leak /srv/app.js:2:14`, `JS:~ file:///srv/a%20b.mjs:1:1`, `LazyCompile:~get size node:internal/x:9:3`.
+/// `JS:*leak /srv/app.js:2:14`, `LazyCompile:*leak /srv/app.js:2`, `JS:~ file:///srv/a%20b.mjs:1:1`, `LazyCompile:~get size node:internal/x:9:3`.
 fn v8(name: &str) -> Option<Parts> {
     let rest = SCRIPTS.iter().find_map(|word| name.strip_prefix(word))?;
     let rest = rest.strip_prefix(TIERS).unwrap_or(rest);
     let (function, place) = split_place(rest);
-    let (place, _column) = split_number(place);
-    let (file, line) = split_number(place);
+    // Up to V8 10 there is no column.
+    let (before, last) = split_number(place);
+    let (file, line) = match split_number(before) {
+        (file, Some(line)) => (file, Some(line)),
+        (_, None) if ends_in_number(before) => (before, None),
+        (_, None) => (before, last),
+    };
     Some(Parts {
         function: Some(function.trim())
             .filter(|name| !name.is_empty())
@@ -40,6 +45,12 @@ fn v8(name: &str) -> Option<Parts> {
         file: Some(path(file)).filter(|file| !file.is_empty()),
         line,
     })
+}
+
+/// Also in one that no line can have.
+fn ends_in_number(text: &str) -> bool {
+    let end = text.rsplit_once(':').map(|(_, end)| end);
+    end.is_some_and(|end| !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A function's name may have spaces, and so may a path: a path begins where it looks like one.
@@ -183,6 +194,18 @@ mod tests {
             ),
             (
                 "LazyCompile:~emit node:events:466:44",
+                "emit",
+                Some("node:events"),
+                Some(466),
+            ),
+            (
+                "LazyCompile:*leak /srv/app.js:10",
+                "leak",
+                Some("/srv/app.js"),
+                Some(10),
+            ),
+            (
+                "Function:^emit node:events:466",
                 "emit",
                 Some("node:events"),
                 Some(466),
