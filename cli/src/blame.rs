@@ -12,11 +12,13 @@
 //!
 //! Pure: it sees symbolized frames, and asks for further ones only until it has found its frame.
 
+mod judged;
 mod names;
 mod program;
 mod python;
 mod table;
 
+pub use judged::{FrameAt, Judged};
 pub(crate) use names::without_arguments;
 pub use program::Program;
 pub use python::{module_frame, native_inside, python_frame};
@@ -61,19 +63,19 @@ impl Mode {
 
     /// Every frame that could be charged, innermost first: what `--cumulative` charges all of.
     #[must_use]
-    pub fn all(self, table: &Table, stack: &[SymbolFrame]) -> Vec<SymbolFrame> {
-        let is_python = |frame: &&SymbolFrame| frame.language == Language::Python;
-        let python: Vec<&SymbolFrame> = stack.iter().filter(is_python).collect();
+    pub fn all(self, table: &Table, stack: &[FrameAt]) -> Vec<FrameAt> {
+        let is_python = |frame: &&FrameAt| frame.language == Language::Python;
+        let python: Vec<&FrameAt> = stack.iter().filter(is_python).collect();
         if !self.prefers_python() || python.is_empty() {
             let mut asking = Asking::default();
-            let charged = |frame: &&SymbolFrame| {
+            let charged = |frame: &&FrameAt| {
                 let class = asking.class(table, frame);
                 !frame.is_mark() && charges(self, table, class, frame)
             };
             return stack.iter().filter(charged).cloned().collect();
         }
-        let own = |frame: &&&SymbolFrame| self == Mode::Python || table.class(frame) == Class::Own;
-        let found: Vec<SymbolFrame> = python.iter().filter(own).copied().cloned().collect();
+        let own = |frame: &&&FrameAt| self == Mode::Python || frame.class(table) == Class::Own;
+        let found: Vec<FrameAt> = python.iter().filter(own).copied().cloned().collect();
         if found.is_empty() {
             return python.into_iter().cloned().collect();
         }
@@ -85,39 +87,61 @@ impl Mode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blamed {
     /// The frame.
-    pub frame: SymbolFrame,
-    /// What it called to get its memory: a wrapper, a container.
-    pub via: Option<String>,
+    pub frame: FrameAt,
+    /// The frame just inside it: what it called to get its memory.
+    inside: Option<FrameAt>,
+}
+
+impl Blamed {
+    /// A frame that is charged whatever it called.
+    #[must_use]
+    pub fn alone(frame: FrameAt) -> Blamed {
+        Blamed {
+            frame,
+            inside: None,
+        }
+    }
+
+    /// The name of what it called, a wrapper or a container, unless that is the allocator itself: everybody calls that.
+    #[must_use]
+    pub fn via(&self, table: &Table) -> Option<String> {
+        let inside = self.inside.as_ref();
+        let inside = inside.filter(|inside| inside.class(table) != Class::Allocator)?;
+        let module = || inside.module.as_deref().map(table::base_name);
+        let named = inside.function.as_deref().map(names::short_name);
+        named.or_else(|| module().map(str::to_string))
+    }
 }
 
 /// Finds the frame to charge. `nodes` yields the frames of one trie node after the other, innermost first; it is asked for no
 /// more of them than are needed. None: the stack is not known well enough to charge anybody.
 pub fn blame<I>(table: &Table, mode: Mode, nodes: I) -> Option<Blamed>
 where
-    I: IntoIterator<Item = Rc<[SymbolFrame]>>,
+    I: IntoIterator<Item = Rc<Judged>>,
 {
     let mut search = Search::default();
     for node in nodes {
-        for frame in node.iter() {
+        for frame in node.each() {
             if frame.is_mark() {
-                return search.at_end(table, frame);
+                return search.at_end(table, &frame);
             }
-            if mode == Mode::Native && !is_own_native(table, frame) {
+            if mode == Mode::Native && !is_own_native(table, &frame) {
                 // What Python code has called ends here: whatever C code runs the Python code has not asked for it.
-                if search.is_beneath(frame) {
+                if search.is_beneath(&frame) {
                     return search.end();
                 }
                 if frame.language == Language::Python {
                     continue;
                 }
             }
-            let class = search.asking.class(table, frame);
-            if charges(mode, table, class, frame) {
-                let blamed = search.blamed(table, frame);
-                if mode == Mode::Innermost || !table.is_foreign(frame) {
-                    return Some(blamed);
+            let class = search.asking.class(table, &frame);
+            if charges(mode, table, class, &frame) {
+                if mode == Mode::Innermost || !frame.is_foreign(table) {
+                    return Some(search.blamed(frame));
                 }
-                search.foreign.get_or_insert(blamed);
+                if search.foreign.is_none() {
+                    search.foreign = Some(search.blamed(frame.clone()));
+                }
             }
             search.pass(frame, class);
         }
@@ -125,7 +149,7 @@ where
     search.end()
 }
 
-fn charges(mode: Mode, table: &Table, class: Class, frame: &SymbolFrame) -> bool {
+fn charges(mode: Mode, table: &Table, class: Class, frame: &FrameAt) -> bool {
     match mode {
         Mode::App | Mode::Python => class == Class::Own,
         Mode::Innermost => class != Class::Allocator,
@@ -134,8 +158,8 @@ fn charges(mode: Mode, table: &Table, class: Class, frame: &SymbolFrame) -> bool
 }
 
 /// True for what is neither Python code nor the interpreter that runs it.
-fn is_own_native(table: &Table, frame: &SymbolFrame) -> bool {
-    frame.language != Language::Python && !table.is_interpreter(frame)
+fn is_own_native(table: &Table, frame: &FrameAt) -> bool {
+    frame.language != Language::Python && !frame.is_interpreter(table)
 }
 
 /// Whether all frames so far merely ask an allocator: then one more that does nothing but ask is one of them.
@@ -146,9 +170,9 @@ struct Asking {
 
 impl Asking {
     /// What a frame is, asked of one after the other, innermost first.
-    fn class(&mut self, table: &Table, frame: &SymbolFrame) -> Class {
-        let class = table.class(frame);
-        let is_wrapper = !self.has_ended && table.is_wrapper(frame);
+    fn class(&mut self, table: &Table, frame: &FrameAt) -> Class {
+        let class = frame.class(table);
+        let is_wrapper = !self.has_ended && frame.is_wrapper(table);
         self.has_ended |= !is_wrapper && class != Class::Allocator;
         if is_wrapper && class == Class::Own {
             return Class::Plumbing;
@@ -162,27 +186,26 @@ impl Asking {
 struct Search {
     asking: Asking,
     /// The frame passed over last: the outermost so far.
-    inside: Option<SymbolFrame>,
+    inside: Option<FrameAt>,
     /// What is charged when nothing else is left: the innermost frame outside the malloc family, else the outermost.
-    fallback: Option<SymbolFrame>,
+    fallback: Option<FrameAt>,
     fallback_is_allocator: bool,
     /// The innermost frame of a library that is not the program's own.
     foreign: Option<Blamed>,
 }
 
 impl Search {
-    fn blamed(&self, table: &Table, frame: &SymbolFrame) -> Blamed {
+    fn blamed(&self, frame: FrameAt) -> Blamed {
         Blamed {
-            frame: frame.clone(),
-            via: self.inside.as_ref().and_then(|inside| via(table, inside)),
+            frame,
+            inside: self.inside.clone(),
         }
     }
 
     /// Charges what there is where nothing is the program's own: a library that has started a thread, or that is all that can be
     /// seen of a program without debug information; else plumbing: a thread that the C library made, a static constructor.
     fn end(self) -> Option<Blamed> {
-        let fallback = self.fallback.map(|frame| Blamed { frame, via: None });
-        self.foreign.or(fallback)
+        self.foreign.or(self.fallback.map(Blamed::alone))
     }
 
     /// True where what was passed over says more than that an allocator was called.
@@ -195,13 +218,13 @@ impl Search {
         self.foreign.is_some() || frame.language == Language::Python && self.has_fallback()
     }
 
-    fn pass(&mut self, frame: &SymbolFrame, class: Class) {
+    fn pass(&mut self, frame: FrameAt, class: Class) {
         let is_allocator = class == Class::Allocator;
         if !self.has_fallback() {
             self.fallback = Some(frame.clone());
             self.fallback_is_allocator = is_allocator;
         }
-        self.inside = Some(frame.clone());
+        self.inside = Some(frame);
     }
 
     /// Charges nobody where the stack ends early, with one exception: the loader's entry has no unwind information, so a
@@ -214,19 +237,8 @@ impl Search {
         let outermost = self
             .inside
             .filter(|frame| is_entry && table.is_loader(frame));
-        let frame = outermost.and(self.fallback)?;
-        Some(Blamed { frame, via: None })
+        outermost.and(self.fallback).map(Blamed::alone)
     }
-}
-
-/// The name of what was called, unless it is the allocator itself: everybody calls that.
-fn via(table: &Table, inside: &SymbolFrame) -> Option<String> {
-    if table.class(inside) == Class::Allocator {
-        return None;
-    }
-    let module = || inside.module.as_deref().map(table::base_name);
-    let named = inside.function.as_deref().map(names::short_name);
-    named.or_else(|| module().map(str::to_string))
 }
 
 #[cfg(test)]
@@ -243,8 +255,11 @@ mod tests {
         mode: Mode,
         frames: &[SymbolFrame],
     ) -> Option<(String, Option<String>)> {
-        let nodes = frames.iter().map(|frame| Rc::from([frame.clone()]));
-        blame(table, mode, nodes).map(|found| (found.frame.function.unwrap(), found.via))
+        let nodes = frames
+            .iter()
+            .map(|frame| Judged::new(Rc::from([frame.clone()])));
+        let found = blame(table, mode, nodes)?;
+        Some((found.frame.function.clone().unwrap(), found.via(table)))
     }
 
     fn row(function: &str, via: Option<&str>) -> Option<(String, Option<String>)> {
@@ -496,7 +511,7 @@ mod tests {
         let table = Table::default().own("conn_new");
         let nodes = (0..).map(|at| {
             assert!(at < 1, "asked for a frame too many");
-            Rc::from([app.clone()])
+            Judged::new(Rc::from([app.clone()]))
         });
         assert!(blame(&table, Mode::App, nodes).is_some());
     }

@@ -5,23 +5,25 @@
 //! as tracemalloc charges them (`json/decoder.py:353`); only the import system is passed over (`table.txt`), since the line that
 //! imports is the one that a reader can do something about.
 
-use super::{Asking, Class, Mode, Table, is_own_native, names};
-use crate::symbolize::{Language, SymbolFrame};
+use super::{Asking, Class, FrameAt, Judged, Mode, Table, is_own_native, names};
+use crate::symbolize::Language;
 use std::rc::Rc;
 
 /// The Python line to charge; `nodes` yields the frames of a stack's Python nodes alone, innermost first, and is asked for no
 /// more of them than are needed. None: there is no Python code in the stack.
-pub fn python_frame<I>(table: &Table, mode: Mode, nodes: I) -> Option<SymbolFrame>
+pub fn python_frame<I>(table: &Table, mode: Mode, nodes: I) -> Option<FrameAt>
 where
-    I: IntoIterator<Item = Rc<[SymbolFrame]>>,
+    I: IntoIterator<Item = Rc<Judged>>,
 {
     let mut innermost = None;
     for node in nodes {
-        let Some(frame) = node.first() else { continue };
-        if mode == Mode::Python || table.class(frame) == Class::Own {
-            return Some(frame.clone());
+        let Some(frame) = node.each().next() else {
+            continue;
+        };
+        if mode == Mode::Python || frame.class(table) == Class::Own {
+            return Some(frame);
         }
-        innermost.get_or_insert_with(|| frame.clone());
+        innermost.get_or_insert(frame);
     }
     innermost
 }
@@ -29,10 +31,7 @@ where
 /// The name of the native function that asked for memory on behalf of a Python line: the innermost one that is neither the
 /// interpreter's own nor a wrapper. `inside` is what the line called, innermost first.
 #[must_use]
-pub fn native_inside<'f>(
-    table: &Table,
-    inside: impl IntoIterator<Item = &'f SymbolFrame>,
-) -> Option<String> {
+pub fn native_inside(table: &Table, inside: impl IntoIterator<Item = FrameAt>) -> Option<String> {
     let mut asking = Asking::default();
     let mut inside = inside.into_iter();
     let frame = inside.find(|frame| is_charged(table, &mut asking, frame))?;
@@ -41,26 +40,26 @@ pub fn native_inside<'f>(
 
 /// The native frame whose module stands for a Python line: of the extension that it called, else of the interpreter. `nodes`
 /// yields the frames of all nodes, innermost first.
-pub fn module_frame<I>(table: &Table, nodes: I) -> Option<SymbolFrame>
+pub fn module_frame<I>(table: &Table, nodes: I) -> Option<FrameAt>
 where
-    I: IntoIterator<Item = Rc<[SymbolFrame]>>,
+    I: IntoIterator<Item = Rc<Judged>>,
 {
     let mut inside = true;
     let mut asking = Asking::default();
     for node in nodes {
-        for frame in node.iter() {
+        for frame in node.each() {
             inside &= frame.language != Language::Python;
-            if inside && is_charged(table, &mut asking, frame)
-                || table.is_interpreter(frame) && !inside
+            if inside && is_charged(table, &mut asking, &frame)
+                || frame.is_interpreter(table) && !inside
             {
-                return Some(frame.clone());
+                return Some(frame);
             }
         }
     }
     None
 }
 
-fn is_charged(table: &Table, asking: &mut Asking, frame: &SymbolFrame) -> bool {
+fn is_charged(table: &Table, asking: &mut Asking, frame: &FrameAt) -> bool {
     let class = asking.class(table, frame);
     is_own_native(table, frame) && !frame.is_mark() && class == Class::Own
 }
@@ -70,6 +69,7 @@ mod tests {
     use super::super::blame;
     use super::*;
     use crate::fixture::{c_frame, module_frame as native, python_frame as python};
+    use crate::symbolize::SymbolFrame;
 
     /// The case that this is for: a dictionary of an extension module that is never freed.
     fn case() -> Vec<SymbolFrame> {
@@ -89,8 +89,13 @@ mod tests {
         ]
     }
 
-    fn nodes(stack: &[SymbolFrame]) -> impl Iterator<Item = Rc<[SymbolFrame]>> {
-        stack.iter().map(|frame| Rc::from([frame.clone()]))
+    fn nodes(stack: &[SymbolFrame]) -> impl Iterator<Item = Rc<Judged>> {
+        let each = stack.iter();
+        each.map(|frame| Judged::new(Rc::from([frame.clone()])))
+    }
+
+    fn frames(stack: &[SymbolFrame]) -> Vec<FrameAt> {
+        nodes(stack).flat_map(|node| node.each()).collect()
     }
 
     fn scripts(stack: &[SymbolFrame]) -> Vec<SymbolFrame> {
@@ -100,7 +105,7 @@ mod tests {
 
     fn charged(mode: Mode, stack: &[SymbolFrame]) -> Option<(String, u32)> {
         let frame = python_frame(&Table::default(), mode, nodes(&scripts(stack)))?;
-        Some((frame.file?, frame.line?))
+        Some((frame.file.clone()?, frame.line?))
     }
 
     /// Check that the line of the script is charged over the extension that it calls, and that the extension is the `via`.
@@ -109,7 +114,7 @@ mod tests {
         let line = Some(("/lib/aiohttp/web_response.py".to_string(), 56));
         assert_eq!(charged(Mode::App, &case()), line);
         assert_eq!(charged(Mode::Python, &case()), line);
-        let via = native_inside(&Table::default(), &case()[..5]);
+        let via = native_inside(&Table::default(), frames(&case()[..5]));
         assert_eq!(via.as_deref(), Some("pair_list_new"));
     }
 
@@ -119,13 +124,15 @@ mod tests {
     fn native_is_the_extension() {
         let native_line = |stack: &[SymbolFrame]| {
             let blamed = blame(&Table::default(), Mode::Native, nodes(stack)).expect("a frame");
-            (blamed.frame.function.expect("a name"), blamed.frame.line)
+            let function = blamed.frame.function.clone();
+            (function.expect("a name"), blamed.frame.line)
         };
         let mut stack = case();
         assert_eq!(native_line(&stack), ("pair_list_new".into(), Some(150)));
         stack.drain(2..4);
         assert_eq!(native_line(&stack), ("_PyObject_GC_New".into(), None));
-        assert_eq!(native_inside(&Table::default(), &stack[..3]), None);
+        let inside = frames(&stack[..3]);
+        assert_eq!(native_inside(&Table::default(), inside), None);
     }
 
     /// Check that what imports is charged rather than the import system, unless tracemalloc's view is asked for or nothing
@@ -162,7 +169,8 @@ mod tests {
     #[test]
     fn modules() {
         let module = |stack: &[SymbolFrame]| {
-            module_frame(&Table::default(), nodes(stack)).and_then(|frame| frame.module)
+            let found = module_frame(&Table::default(), nodes(stack));
+            found.and_then(|frame| frame.module.clone())
         };
         let mut stack = case();
         assert_eq!(module(&stack).as_deref(), Some("/usr/bin/server"));
@@ -174,14 +182,14 @@ mod tests {
     /// Check what is charged of one stack when every line of it is.
     #[test]
     fn all_lines() {
-        let stack = case();
+        let stack = frames(&case());
         let count = |mode: Mode| mode.all(&Table::default(), &stack).len();
         assert_eq!(count(Mode::App), 2);
         assert_eq!(count(Mode::Python), 2);
         assert_eq!(count(Mode::Native), 2);
         // All but PyObject_Malloc.
         assert_eq!(count(Mode::Innermost), 7);
-        let frozen = [python("f", "<frozen importlib._bootstrap>", 1)];
+        let frozen = frames(&[python("f", "<frozen importlib._bootstrap>", 1)]);
         assert_eq!(Mode::App.all(&Table::default(), &frozen), frozen);
     }
 }

@@ -6,11 +6,12 @@
 use super::Options;
 use super::change::Change;
 use super::filter::Filter;
-use crate::blame::{self, Blamed};
+use crate::blame::{self, Blamed, FrameAt, Judged, Mode};
 use crate::report::{Amount, By, Row, Sort, Unattributed};
-use crate::symbolize::{Language, SymbolFrame, Symbolizer};
+use crate::symbolize::{Language, MeaningId, SymbolFrame, Symbolizer};
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// What rows are told apart by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +22,7 @@ enum Key {
     Function(String, String),
     File(String),
     Module(Option<String>),
-    Stack(Vec<SymbolFrame>),
+    Stack(Vec<MeaningId>),
     /// None: no thread is known.
     Thread(Option<String>),
 }
@@ -41,9 +42,57 @@ struct Gathered<'a> {
 pub(super) struct Rows<'a> {
     options: &'a Options,
     filter: Filter,
+    nodes: Nodes,
     by_key: HashMap<Key, usize>,
+    /// The row of each frame that was charged, where a row is something of one frame: most are charged many times.
+    by_frame: HashMap<(*const Judged, usize), usize>,
     gathered: Vec<Gathered<'a>>,
     unattributed: Unattributed,
+}
+
+/// What the table says of the nodes that were met, by what they mean.
+#[derive(Debug, Default)]
+struct Nodes(Vec<Option<Rc<Judged>>>);
+
+impl Nodes {
+    fn get(&mut self, meaning: MeaningId, symbolizer: &Symbolizer) -> Rc<Judged> {
+        if self.0.len() <= meaning.index() {
+            self.0.resize(meaning.index() + 1, None);
+        }
+        let place = &mut self.0[meaning.index()];
+        Rc::clone(place.get_or_insert_with(|| Judged::new(symbolizer.frames(meaning))))
+    }
+
+    /// The nodes of a change's stack, innermost first.
+    fn of<'s>(
+        &'s mut self,
+        change: &Change<'s>,
+        symbolizer: &'s mut Symbolizer,
+    ) -> impl Iterator<Item = Rc<Judged>> + 's {
+        let snapshot = change.snapshot;
+        snapshot.nodes(change.frame).map(|node| {
+            let meaning = symbolizer.meaning(snapshot, node);
+            self.get(meaning, symbolizer)
+        })
+    }
+
+    /// As [`Nodes::of`], those of Python code alone.
+    fn of_python<'s>(
+        &'s mut self,
+        change: &Change<'s>,
+        symbolizer: &'s mut Symbolizer,
+    ) -> impl Iterator<Item = Rc<Judged>> + 's {
+        let snapshot = change.snapshot;
+        let is_python = |&node: &u32| {
+            let frame = snapshot.frames.get(node as usize);
+            frame.is_some_and(|frame| frame.python().is_some())
+        };
+        let python = snapshot.nodes(change.frame).filter(is_python);
+        python.map(|node| {
+            let meaning = symbolizer.meaning(snapshot, node);
+            self.get(meaning, symbolizer)
+        })
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -51,7 +100,9 @@ impl<'a> Rows<'a> {
         Rows {
             options,
             filter: Filter::new(options),
+            nodes: Nodes::default(),
             by_key: HashMap::new(),
+            by_frame: HashMap::new(),
             gathered: Vec::new(),
             unattributed: Unattributed::default(),
         }
@@ -73,12 +124,7 @@ impl<'a> Rows<'a> {
         }
         let mut rows = Vec::new();
         for blamed in charged {
-            let key = self.key(&change, &blamed, symbolizer);
-            let next = self.gathered.len();
-            let at = *self.by_key.entry(key).or_insert(next);
-            if at == next {
-                self.gathered.push(Gathered::new());
-            }
+            let at = self.row(&change, &blamed, symbolizer);
             // A function that calls itself has its block once.
             if !rows.contains(&at) {
                 rows.push(at);
@@ -88,12 +134,13 @@ impl<'a> Rows<'a> {
     }
 
     /// The frames to charge: one, or with `--cumulative` all of the stack's; none where the stack is not known well enough.
-    fn charged(&self, change: &Change<'a>, symbolizer: &mut Symbolizer) -> Vec<Blamed> {
+    fn charged(&mut self, change: &Change<'_>, symbolizer: &mut Symbolizer) -> Vec<Blamed> {
         let (table, mode) = (&self.options.table, self.options.mode);
         if self.options.cumulative {
-            let stack = symbolizer.stack(change.snapshot, change.frame);
+            let nodes = self.nodes.of(change, symbolizer);
+            let stack: Vec<FrameAt> = nodes.flat_map(|node| node.each()).collect();
             let all = mode.all(table, &stack).into_iter();
-            let all: Vec<Blamed> = all.map(|frame| Blamed { frame, via: None }).collect();
+            let all: Vec<Blamed> = all.map(Blamed::alone).collect();
             if !all.is_empty() {
                 return all;
             }
@@ -104,63 +151,121 @@ impl<'a> Rows<'a> {
     }
 
     /// Whose thread it is may be known where it is not known whose line.
-    fn of_thread(&self, change: &Change<'a>, symbolizer: &mut Symbolizer) -> Option<Blamed> {
-        let snapshot = change.snapshot;
-        let known = self.options.by == By::Thread && snapshot.thread(change.frame).is_some();
-        let innermost = snapshot.nodes(change.frame).next().filter(|_| known)?;
-        let frame = symbolizer.node(snapshot, innermost).first()?.clone();
-        Some(Blamed { frame, via: None })
+    fn of_thread(&mut self, change: &Change<'_>, symbolizer: &mut Symbolizer) -> Option<Blamed> {
+        let is_known = change.snapshot.thread(change.frame).is_some();
+        let is_asked = self.options.by == By::Thread && is_known;
+        let mut nodes = self.nodes.of(change, symbolizer).filter(|_| is_asked);
+        nodes.next()?.each().next().map(Blamed::alone)
     }
 
-    fn blame(&self, change: &Change<'a>, symbolizer: &mut Symbolizer) -> Option<Blamed> {
-        let (snapshot, table, mode) = (change.snapshot, &self.options.table, self.options.mode);
+    fn blame(&mut self, change: &Change<'_>, symbolizer: &mut Symbolizer) -> Option<Blamed> {
+        let (table, mode) = (&self.options.table, self.options.mode);
         let python = mode.prefers_python().then(|| {
-            let all = snapshot.nodes(change.frame);
-            let is_python = |&node: &u32| {
-                let frame = snapshot.frames.get(node as usize);
-                frame.is_some_and(|frame| frame.python().is_some())
-            };
-            let frames = all
-                .filter(is_python)
-                .map(|node| symbolizer.node(snapshot, node));
-            blame::python_frame(table, mode, frames)
+            let nodes = self.nodes.of_python(change, symbolizer);
+            blame::python_frame(table, mode, nodes)
         });
-        let mut frames = snapshot
-            .nodes(change.frame)
-            .map(|node| symbolizer.node(snapshot, node));
+        let nodes = self.nodes.of(change, symbolizer);
         let Some(frame) = python.flatten() else {
-            return blame::blame(table, mode, frames);
+            return blame::blame(table, mode, nodes);
         };
-        let frame = match self.options.by {
-            By::Module => blame::module_frame(table, &mut frames).unwrap_or(frame),
+        Some(Blamed::alone(match self.options.by {
+            By::Module => blame::module_frame(table, nodes).unwrap_or(frame),
             _ => frame,
-        };
-        Some(Blamed { frame, via: None })
+        }))
     }
 
-    fn key(&self, change: &Change<'a>, blamed: &Blamed, symbolizer: &mut Symbolizer) -> Key {
-        match self.options.by {
+    /// The row of a change that is charged so; a new one where it is the first of its kind.
+    fn row(&mut self, change: &Change<'_>, blamed: &Blamed, symbolizer: &mut Symbolizer) -> usize {
+        let by = self.options.by;
+        match by {
             By::Stack => {
-                let stack = symbolizer.stack(change.snapshot, change.frame);
-                Key::Stack(self.options.mode.visible(stack))
+                let key = Key::Stack(self.visible(change, symbolizer));
+                self.row_of(key)
             }
             By::Thread => {
                 let label = change.snapshot.thread(change.frame);
-                Key::Thread(label.map(str::to_owned))
+                self.row_of(Key::Thread(label.map(str::to_owned)))
             }
-            by => key(by, &blamed.frame),
+            By::Line | By::Function | By::File | By::Module => {
+                let identity = blamed.frame.identity();
+                if let Some(&row) = self.by_frame.get(&identity) {
+                    return row;
+                }
+                let row = self.row_of(key(by, &blamed.frame));
+                self.by_frame.insert(identity, row);
+                row
+            }
         }
     }
 
-    /// The rows, sorted, and what is in none.
-    pub(super) fn finish(self, symbolizer: &mut Symbolizer) -> (Vec<Row>, Unattributed) {
-        let options = self.options;
-        let rows = self.gathered.into_iter();
-        let mut rows: Vec<Row> = rows
-            .filter_map(|row| row.finish(options, symbolizer))
+    fn row_of(&mut self, key: Key) -> usize {
+        let next = self.gathered.len();
+        let row = *self.by_key.entry(key).or_insert(next);
+        if row == next {
+            self.gathered.push(Gathered::new());
+        }
+        row
+    }
+
+    /// As much of a stack as two stacks are told apart by: tracemalloc sees nothing native.
+    fn visible(&self, change: &Change<'_>, symbolizer: &mut Symbolizer) -> Vec<MeaningId> {
+        let snapshot = change.snapshot;
+        let nodes = snapshot.nodes(change.frame);
+        let all: Vec<MeaningId> = nodes
+            .map(|node| symbolizer.meaning(snapshot, node))
             .collect();
+        let is_python = |&id: &MeaningId| {
+            let frames = symbolizer.frames(id);
+            frames
+                .iter()
+                .any(|frame| frame.language == Language::Python)
+        };
+        let python = || all.iter().copied().filter(is_python);
+        if self.options.mode == Mode::Python && python().next().is_some() {
+            return python().collect();
+        }
+        all
+    }
+
+    /// The rows, sorted, and what is in none.
+    pub(super) fn finish(mut self, symbolizer: &mut Symbolizer) -> (Vec<Row>, Unattributed) {
+        let gathered = std::mem::take(&mut self.gathered).into_iter();
+        let rows = gathered.filter_map(|row| self.finished(row, symbolizer));
+        let mut rows: Vec<Row> = rows.collect();
         sort(&mut rows, self.options.sort);
         (rows, self.unattributed)
+    }
+
+    fn finished(&mut self, row: Gathered<'_>, symbolizer: &mut Symbolizer) -> Option<Row> {
+        let by = self.options.by;
+        let (growth, live, total) = (row.growth, row.live, row.total);
+        let (change, blamed) = row.explained()?;
+        let nodes: Vec<Rc<Judged>> = self.nodes.of(&change, symbolizer).collect();
+        let stack = || nodes.iter().flat_map(Judged::each);
+        let at = stack().position(|frame| frame == blamed.frame);
+        let at = at.unwrap_or(0);
+        let via = blamed.via(&self.options.table);
+        let via = via.or_else(|| via_inside(self.options, stack().take(at)));
+        let frame = (*blamed.frame).clone();
+        let thread = change.snapshot.thread(change.frame).map(str::to_owned);
+        let by_module = by != By::Thread;
+        let by_file = by_module && by != By::Module;
+        let by_function = by_file && by != By::File;
+        let by_line = by_function && by != By::Function;
+        Some(Row {
+            file: frame.file.filter(|_| by_file),
+            line: frame.line.filter(|_| by_line),
+            function: frame.function.filter(|_| by_function),
+            module: frame.module.filter(|_| by_module),
+            language: frame.language,
+            via: via.filter(|_| by_function),
+            thread,
+            growth,
+            live,
+            total,
+            stack: nodes.iter().map(|node| Rc::clone(node.frames())).collect(),
+            blamed: at,
+        })
     }
 }
 
@@ -187,47 +292,21 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    /// The stack shown is one that went the way that the row went: a row that grew is not explained by what it freed.
-    fn finish(self, options: &Options, symbolizer: &mut Symbolizer) -> Option<Row> {
-        let by = options.by;
+    /// The change whose stack is shown: one that went the way that the row went, since a row that grew is not explained by what it freed.
+    fn explained(self) -> Option<(Change<'a>, Blamed)> {
         let [grew, shrank] = self.heaviest;
-        let (change, blamed) = if self.growth.bytes < 0 {
+        if self.growth.bytes < 0 {
             shrank.or(grew)
         } else {
             grew.or(shrank)
-        }?;
-        let stack = symbolizer.shared_stack(change.snapshot, change.frame);
-        let at = stack.iter().position(|frame| *frame == blamed.frame);
-        let at = at.unwrap_or(0);
-        let via = blamed.via.or_else(|| via(options, stack.iter().take(at)));
-        let frame = blamed.frame;
-        let thread = change.snapshot.thread(change.frame).map(str::to_owned);
-        let by_module = by != By::Thread;
-        let by_file = by_module && by != By::Module;
-        let by_function = by_file && by != By::File;
-        let by_line = by_function && by != By::Function;
-        Some(Row {
-            file: frame.file.filter(|_| by_file),
-            line: frame.line.filter(|_| by_line),
-            function: frame.function.filter(|_| by_function),
-            module: frame.module.filter(|_| by_module),
-            language: frame.language,
-            via: via.filter(|_| by_function),
-            thread,
-            growth: self.growth,
-            live: self.live,
-            total: self.total,
-            stack,
-            blamed: at,
-        })
+        }
     }
 }
 
 /// What a line of Python called to get its memory, where that is native code of somebody's own; `inside` is what it called.
-fn via<'f>(options: &Options, inside: impl IntoIterator<Item = &'f SymbolFrame>) -> Option<String> {
+fn via_inside(options: &Options, inside: impl Iterator<Item = FrameAt>) -> Option<String> {
     let prefers_python = options.mode.prefers_python() && !options.cumulative;
-    let inside = prefers_python.then_some(inside)?;
-    blame::native_inside(&options.table, inside)
+    prefers_python.then(|| blame::native_inside(&options.table, inside))?
 }
 
 fn weight(change: &Change<'_>) -> (u64, i64, u64) {
@@ -284,15 +363,6 @@ fn sort(rows: &mut [Row], by: Sort) {
             row.total.bytes,
         ))
     };
-    let name = |row: &Row| {
-        (
-            row.file.clone(),
-            row.line,
-            row.function.clone(),
-            row.module.clone(),
-            row.thread.clone(),
-        )
-    };
     rows.sort_by(|one, other| {
         numbers(one)
             .cmp(&numbers(other))
@@ -301,10 +371,17 @@ fn sort(rows: &mut [Row], by: Sort) {
     });
 }
 
+type Name<'r> = (Option<&'r str>, Option<u32>, [Option<&'r str>; 3]);
+
+fn name(row: &Row) -> Name<'_> {
+    let others = [&row.function, &row.module, &row.thread];
+    let others = others.map(Option::as_deref);
+    (row.file.as_deref(), row.line, others)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blame::Mode;
     use crate::diff::{From, diff};
     use crate::fixture::{amount, c_frame, python_snapshot};
     use crate::model::Snapshot;

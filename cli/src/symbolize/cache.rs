@@ -12,6 +12,7 @@ use crate::symbolize::contain::contained;
 use crate::symbolize::jit::jit_frame;
 use crate::symbolize::kept::{Answers, Kept};
 use crate::symbolize::live::Live;
+use crate::symbolize::meaning::{MeaningId, Meanings};
 use crate::symbolize::module::{OpenModule, failure};
 use crate::symbolize::python::python_frame;
 use crate::symbolize::records::Record;
@@ -53,7 +54,7 @@ impl Options {
 }
 
 /// A node, and what stands there.
-type Seen = (Frame, Rc<[SymbolFrame]>);
+type Seen = (Frame, MeaningId);
 
 /// Turns frames into functions, files and lines.
 #[derive(Debug)]
@@ -64,14 +65,16 @@ pub struct Symbolizer {
     modules: Vec<Slot>,
     /// By path: the modules with that path, one a build id.
     by_path: HashMap<String, Vec<usize>>,
+    meanings: Meanings,
     /// By module, address and what the address means: what stands there.
-    known: HashMap<(usize, u64, FrameKind), Rc<[SymbolFrame]>>,
-    /// By process and node: what has been asked. Ids of one process never change their meaning; the frame is compared all the same.
-    seen: HashMap<u64, Vec<Option<Seen>>>,
+    known: HashMap<(usize, u64, FrameKind), MeaningId>,
+    /// By process (there are two at most, as a rule) and node: what has been asked. Ids of one process never change their meaning; the
+    /// frame is compared all the same.
+    seen: Vec<(u64, Vec<Option<Seen>>)>,
     /// By process, code object and line: what the interpreter has said.
-    scripts: HashMap<(u64, u32, u32), Rc<[SymbolFrame]>>,
+    scripts: HashMap<(u64, u32, u32), MeaningId>,
     /// By process and address: what the snapshots together know of code that was made at run time.
-    made: HashMap<(u64, u64), Rc<[SymbolFrame]>>,
+    made: HashMap<(u64, u64), MeaningId>,
 }
 
 /// A module, opened when something is asked of it that is not known yet.
@@ -98,8 +101,9 @@ impl Symbolizer {
             places,
             modules: Vec::new(),
             by_path: HashMap::new(),
+            meanings: Meanings::default(),
             known: HashMap::new(),
-            seen: HashMap::new(),
+            seen: Vec::new(),
             scripts: HashMap::new(),
             made: HashMap::new(),
         }
@@ -129,26 +133,51 @@ impl Symbolizer {
 
     /// The frames of one node alone: more than one where functions were inlined there, none for the root.
     pub fn node(&mut self, snapshot: &Snapshot, node: u32) -> Rc<[SymbolFrame]> {
-        let Some(frame) = snapshot.frames.get(node as usize) else {
-            return Rc::default();
-        };
-        let (process, at) = (snapshot.process.identity, node as usize);
-        let seen = self.seen.get(&process).and_then(|nodes| nodes.get(at));
-        if let Some((same, frames)) = seen.and_then(Option::as_ref)
-            && same == frame
-        {
-            return Rc::clone(frames);
-        }
-        let frames = self.resolved(snapshot, frame);
-        let nodes = self.seen.entry(process).or_default();
-        nodes.resize(nodes.len().max(snapshot.frames.len()), None);
-        nodes[at] = Some((*frame, Rc::clone(&frames)));
-        frames
+        let meaning = self.meaning(snapshot, node);
+        self.meanings.frames(meaning)
     }
 
-    fn resolved(&mut self, snapshot: &Snapshot, frame: &Frame) -> Rc<[SymbolFrame]> {
+    /// The frames of a meaning.
+    #[must_use]
+    pub fn frames(&self, meaning: MeaningId) -> Rc<[SymbolFrame]> {
+        self.meanings.frames(meaning)
+    }
+
+    /// What one node means: [`Symbolizer::frames`] says it.
+    pub fn meaning(&mut self, snapshot: &Snapshot, node: u32) -> MeaningId {
+        let Some(frame) = snapshot.frames.get(node as usize) else {
+            return self.meanings.id(Rc::default());
+        };
+        let process = self.process(snapshot.process.identity);
+        let seen = self.seen[process].1.get(node as usize);
+        if let Some(&Some((same, meaning))) = seen
+            && same == *frame
+        {
+            return meaning;
+        }
+        let meaning = self.resolved(snapshot, frame);
+        // A later snapshot may bring another name for code that was made at run time.
+        if frame.kind == FrameKind::Unknown {
+            return meaning;
+        }
+        let nodes = &mut self.seen[process].1;
+        nodes.resize(nodes.len().max(snapshot.frames.len()), None);
+        nodes[node as usize] = Some((*frame, meaning));
+        meaning
+    }
+
+    /// The place of a process among those that are seen.
+    fn process(&mut self, identity: u64) -> usize {
+        let known = self.seen.iter().position(|(held, _)| *held == identity);
+        known.unwrap_or_else(|| {
+            self.seen.push((identity, Vec::new()));
+            self.seen.len() - 1
+        })
+    }
+
+    fn resolved(&mut self, snapshot: &Snapshot, frame: &Frame) -> MeaningId {
         let reason = match frame.kind {
-            FrameKind::Root | FrameKind::Thread => return Rc::default(),
+            FrameKind::Root | FrameKind::Thread => return self.meanings.id(Rc::default()),
             FrameKind::Native | FrameKind::NativeExact => {
                 let module = frame
                     .module
@@ -168,34 +197,37 @@ impl Symbolizer {
             FrameKind::Nested => Reason::Nested,
         };
         let address = if reason.is_mark() { 0 } else { frame.value };
-        Rc::new([SymbolFrame::unresolved(reason, address)])
+        self.meanings
+            .id(Rc::new([SymbolFrame::unresolved(reason, address)]))
     }
 
     /// The interpreter has said all of it itself. It lies in no module: what runs it does, and stands in the stack where it called.
-    fn python(&mut self, snapshot: &Snapshot, frame: &Frame) -> Rc<[SymbolFrame]> {
+    fn python(&mut self, snapshot: &Snapshot, frame: &Frame) -> MeaningId {
         let (id, line) = frame.python().unwrap_or_default();
         let Some(code) = snapshot.codes.get(id as usize) else {
-            return Rc::default();
+            return self.meanings.id(Rc::default());
         };
         let directory = Some(&*snapshot.process.directory).filter(|_| !self.options.as_named);
         // An earlier snapshot of the process has a beginning of the same list.
-        let key = (snapshot.process.identity, id, line);
-        let frames = self.scripts.entry(key);
-        Rc::clone(frames.or_insert_with(|| Rc::new([python_frame(code, line, directory)])))
+        let known = self.scripts.entry((snapshot.process.identity, id, line));
+        *known.or_insert_with(|| {
+            self.meanings
+                .id(Rc::new([python_frame(code, line, directory)]))
+        })
     }
 
     /// Code in no module: what makes it may have said which.
-    fn made(&mut self, snapshot: &Snapshot, frame: &Frame) -> Rc<[SymbolFrame]> {
+    fn made(&mut self, snapshot: &Snapshot, frame: &Frame) -> MeaningId {
         let key = (snapshot.process.identity, frame.value);
-        if let Some(frames) = self.made.get(&key) {
-            return Rc::clone(frames);
+        if let Some(&meaning) = self.made.get(&key) {
+            return meaning;
         }
         let directory = Some(&*snapshot.process.directory).filter(|_| !self.options.as_named);
         let name = snapshot.jit.get(&frame.value);
-        Rc::new([name.map_or_else(
+        self.meanings.id(Rc::new([name.map_or_else(
             || SymbolFrame::unresolved(Reason::UnknownModule, frame.value),
             |name| jit_frame(name, frame.value, directory),
-        )])
+        )]))
     }
 
     /// Takes the names that a snapshot has of code made at run time for those of the whole process, also where another snapshot knows
@@ -205,7 +237,7 @@ impl Symbolizer {
         for (&address, name) in &snapshot.jit {
             let frame = jit_frame(name, address, directory);
             let key = (snapshot.process.identity, address);
-            self.made.insert(key, Rc::new([frame]));
+            self.made.insert(key, self.meanings.id(Rc::new([frame])));
         }
     }
 
@@ -215,7 +247,8 @@ impl Symbolizer {
             if let Some(module) = snapshot.modules.get(record.module as usize) {
                 let id = self.slot(module, snapshot.process.identity);
                 let key = (id, record.value, record.kind);
-                self.known.insert(key, Rc::clone(&record.frames));
+                let meaning = self.meanings.id(Rc::clone(&record.frames));
+                self.known.insert(key, meaning);
             }
         }
     }
@@ -228,16 +261,17 @@ impl Symbolizer {
         }
     }
 
-    fn address(&mut self, id: usize, value: u64, kind: FrameKind) -> Rc<[SymbolFrame]> {
+    fn address(&mut self, id: usize, value: u64, kind: FrameKind) -> MeaningId {
         let key = (id, value, kind);
-        if let Some(frames) = self.known.get(&key) {
-            return Rc::clone(frames);
+        if let Some(&meaning) = self.known.get(&key) {
+            return meaning;
         }
         let slot = &mut self.modules[id];
         let kept = slot.kept.get(&(value, kind)).cloned();
         let frames = kept.unwrap_or_else(|| slot.look_up(value, kind, &self.places));
-        self.known.insert(key, Rc::clone(&frames));
-        frames
+        let meaning = self.meanings.id(frames);
+        self.known.insert(key, meaning);
+        meaning
     }
 
     /// The module's number; a new one where it has none yet.
@@ -302,8 +336,8 @@ impl Symbolizer {
     /// Teaches what stands at an address, so that other stages can be tested without files.
     pub(crate) fn teach(&mut self, module: &Module, value: u64, frames: &[SymbolFrame]) {
         let id = self.slot(module, 1);
-        self.known
-            .insert((id, value, FrameKind::Native), Rc::from(frames));
+        let meaning = self.meanings.id(Rc::from(frames));
+        self.known.insert((id, value, FrameKind::Native), meaning);
     }
 }
 
@@ -312,6 +346,26 @@ mod tests {
     use super::*;
     use crate::fixture::snapshot;
     use crate::symbolize::contain::tests::panic_after;
+
+    /// Check that code which was made anew is called what a later snapshot says, also by a symbolizer that has named it before.
+    #[test]
+    fn made_code_is_named_anew() {
+        let mut symbolizer = Symbolizer::new(Options::default());
+        let mut snapshot = snapshot(1);
+        snapshot.frames.push(Frame {
+            parent: 0,
+            kind: FrameKind::Unknown,
+            module: None,
+            value: 0x7000,
+        });
+        let node = u32::try_from(snapshot.frames.len() - 1).unwrap();
+        for name in ["first", "second"] {
+            snapshot.jit = [(0x7000, name.to_string())].into();
+            symbolizer.carry_made(&snapshot);
+            let frames = symbolizer.node(&snapshot, node);
+            assert_eq!(frames[0].function.as_deref(), Some(name));
+        }
+    }
 
     /// The reasons of the fixture's nodes in `put` and in `malloc`, which are of two modules that are not there.
     fn reasons(symbolizer: &mut Symbolizer) -> [String; 2] {

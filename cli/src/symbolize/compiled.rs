@@ -110,11 +110,11 @@ fn cpp_container_is_seen_through() {
         assert_eq!(last.line, line_of(CPP, "the reserve"), "{flags:?}");
         assert_eq!(last.language, Language::Cpp);
         let table = crate::blame::Table::default();
-        let nodes = [std::rc::Rc::from(found)];
+        let nodes = [crate::blame::Judged::new(std::rc::Rc::from(found))];
         let blamed = crate::blame::blame(&table, crate::blame::Mode::App, nodes).unwrap();
         assert_eq!(blamed.frame.function.as_deref(), Some("Cache::fill"));
         let via = is_inlined.then_some("std::vector::reserve");
-        assert_eq!(blamed.via.as_deref(), via, "{flags:?}");
+        assert_eq!(blamed.via(&table).as_deref(), via, "{flags:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! From the frames of a snapshot to source lines: the stage between `snapshot` and `blame`.
 //!
 //! [`Symbolizer`] is all that other stages call. Below it, one concept a file: `frame` (what comes out, and why something
-//! did not), `cache` (which module, which address, asked once), `kept` (the answers of earlier runs), `records` (answers as bytes),
+//! did not), `cache` (which module, which address, asked once), `meaning` (the same frames have one number), `kept` (the answers of earlier runs), `records` (answers as bytes),
 //! `module` (all that there is of one), `elf` (a file's sections), `inflate`, `dwarf` (lines and inlined functions), `split` (their parts
 //! in other files), `wrapper` (which functions merely pass on what an allocator gave), `symbols` (names where there is no more),
 //! `separate` (debug files that lie elsewhere), `lines` (whether a module has any, for `doctor`), `live` and `image` (what a running
@@ -29,6 +29,7 @@ mod jit;
 mod kept;
 mod lines;
 mod live;
+mod meaning;
 mod module;
 mod open;
 mod outline;
@@ -45,6 +46,7 @@ pub use frame::{Language, Reason, Stack, SymbolFrame};
 pub use jit::MapFile;
 pub use kept::kept_directory;
 pub use lines::{Lines, lines_of};
+pub use meaning::MeaningId;
 pub use open::{open_regular, resolve_in};
 pub use progress::Progress;
 pub use python::absolute;
