@@ -75,7 +75,18 @@ impl<'a> Subject<'a> {
     /// The growth, and where its source lines come from.
     #[must_use]
     pub fn report(&self, places: Places, options: &diff::Options) -> (Report, Sources) {
-        let (mut symbolizer, mut sources) = readers(places, &self.origin);
+        let mut readers = Readers::new(places, &self.origin);
+        let report = self.report_with(&mut readers, options);
+        (report, readers.sources)
+    }
+
+    /// The growth, by readers that may have read for other reports of the same process: what these have looked up is not looked up again.
+    #[must_use]
+    pub fn report_with(&self, readers: &mut Readers, options: &diff::Options) -> Report {
+        let Readers {
+            symbolizer,
+            sources,
+        } = readers;
         if let Some((end, text)) = self.embedded {
             sources.embed(end, text);
         }
@@ -91,36 +102,50 @@ impl<'a> Subject<'a> {
         let from = self
             .from
             .map_or(From::Start, |mark| From::Mark(&mark.snapshot));
-        let report = diff::diff(from, &self.to.snapshot, &mut symbolizer, options);
+        let report = diff::diff(from, &self.to.snapshot, symbolizer, options);
         symbolizer.keep();
         let (merged, peak_rss) = (self.merged, self.peak_rss);
-        let report = Report {
+        Report {
             merged,
             peak_rss,
             ..report
-        };
-        (report, sources)
+        }
     }
 }
 
 /// Has a mark carry all that a report of it may show, so that it reads anywhere.
 pub fn bundle(mark: &mut Mark, places: Places, origin: &Origin) {
-    let (mut symbolizer, sources) = readers(places, origin);
+    let Readers {
+        mut symbolizer,
+        sources,
+    } = Readers::new(places, origin);
     mark.bundle = Some(Bundle::new(&mark.snapshot, &mut symbolizer, &sources));
     symbolizer.keep();
 }
 
 /// What reads the files of a process.
-fn readers(places: Places, origin: &Origin) -> (Symbolizer, Sources) {
-    let options = symbolize::Options {
-        debug_dirs: places.debug_dirs,
-        source_dirs: places.source_dirs,
-        as_named: places.as_named,
-        root: origin.root.clone(),
-        live: origin.live,
-        progress: Progress::of_stderr(),
-        kept: symbolize::kept_directory(),
-    };
-    let sources = Sources::new(&options, origin.user);
-    (Symbolizer::new(options), sources)
+#[derive(Debug)]
+pub struct Readers {
+    symbolizer: Symbolizer,
+    sources: Sources,
+}
+
+impl Readers {
+    /// Readers that have opened nothing yet.
+    #[must_use]
+    pub fn new(places: Places, origin: &Origin) -> Readers {
+        let options = symbolize::Options {
+            debug_dirs: places.debug_dirs,
+            source_dirs: places.source_dirs,
+            as_named: places.as_named,
+            root: origin.root.clone(),
+            live: origin.live,
+            progress: Progress::of_stderr(),
+            kept: symbolize::kept_directory(),
+        };
+        Readers {
+            sources: Sources::new(&options, origin.user),
+            symbolizer: Symbolizer::new(options),
+        }
+    }
 }

@@ -10,7 +10,7 @@ use heapshim_cli::mark::Mark;
 use heapshim_cli::process;
 use heapshim_cli::render::signed_size;
 use heapshim_cli::series::{Looks, Series, Unit, text};
-use heapshim_cli::subject::Subject;
+use heapshim_cli::subject::{Readers, Subject};
 use std::env;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let started = process::start_ticks(pid);
     let mut series = Series::new(0.0);
     let options = lines::options(&args.lines, Mode::App);
+    // Of all snapshots: a symbolizer of its own would read the same debug files for each.
+    let mut readers = Readers::new(lines::places(&args.lines, false), &catalog.origin());
     let begun = Instant::now();
     say_taken(args, 1, 0);
     for number in 1_u32.. {
@@ -38,9 +40,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         }
         let mark = catalog.take("now")?;
         let time = time(args, number, &first, &mark);
-        let places = lines::places(&args.lines, false);
         let subject = Subject::new(Some(&first), &mark, catalog.origin());
-        series.add(time, &subject.report(places, &options).0);
+        series.add(time, &subject.report_with(&mut readers, &options));
         say_taken(args, number + 1, series.growth().bytes);
     }
     let dir = env::current_dir().ok();
