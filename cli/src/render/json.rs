@@ -5,7 +5,7 @@
 //! characters beyond ASCII are escaped as well, which means the same.
 
 use super::text::is_unsafe;
-use super::{Render, View};
+use super::{Render, Stacks, View};
 use crate::iso_time::iso_utc;
 use crate::model::Exit;
 use crate::report::{End, Report, Row};
@@ -43,7 +43,7 @@ impl Render for Json {
         let top = view.top.filter(|&top| top > 0).unwrap_or(usize::MAX);
         for (at, row) in report.rows.iter().take(top).enumerate() {
             let comma = if at == 0 { "" } else { "," };
-            write!(out, "{comma}\n  {}", self::row(row))?;
+            write!(out, "{comma}\n  {}", self::row(row, view.stacks))?;
         }
         let close = if report.rows.is_empty() {
             "]}"
@@ -140,8 +140,9 @@ fn notes(report: &Report) -> String {
     each.join(", ")
 }
 
-fn row(row: &Row) -> String {
-    let stack: Vec<String> = row.stack.iter().map(frame).collect();
+fn row(row: &Row, stacks: Stacks) -> String {
+    let frames = row.stack.iter().filter(|_| stacks != Stacks::None);
+    let stack: Vec<String> = frames.map(frame).collect();
     format!(
         "{{\"file\": {}, \"line\": {}, \"function\": {}, \"module\": {}, \"language\": {}, \"via\": {}, \"thread\": {}, \
          \"growth_bytes\": {}, \"growth_blocks\": {}, \"live_bytes\": {}, \"live_blocks\": {}, \
@@ -299,6 +300,22 @@ mod tests {
             rendered(&report, &zero)["rows"].as_array().unwrap().len(),
             rows.len()
         );
+    }
+
+    /// Check that rows without stacks have all else that they had.
+    #[test]
+    fn rows_without_stacks() {
+        let report = fixture::report();
+        let mut all = rendered(&report, &View::default());
+        let none = View {
+            stacks: Stacks::None,
+            ..View::default()
+        };
+        for row in all["rows"].as_array_mut().unwrap() {
+            assert_ne!(row["stack"], serde_json::json!([]));
+            row["stack"] = serde_json::json!([]);
+        }
+        assert_eq!(rendered(&report, &none), all);
     }
 
     /// Check that no string can drive a terminal, and that each comes back as it was.

@@ -31,8 +31,8 @@ pub struct View<'a> {
     pub top: Option<usize>,
     /// Also rows that shrank (JSON always has them).
     pub all: bool,
-    /// The heaviest stack under each row (JSON always has them).
-    pub stacks: bool,
+    /// Which rows have their heaviest stack.
+    pub stacks: Stacks,
     /// With terminal colours.
     pub color: bool,
     /// Columns of the terminal; None: no terminal, only source lines are cut then.
@@ -62,13 +62,25 @@ impl Default for View<'_> {
         View {
             top: None,
             all: false,
-            stacks: false,
+            stacks: Stacks::Usual,
             color: false,
             width: None,
             current_dir: None,
             sources: &NoSources,
         }
     }
+}
+
+/// Which rows are shown with their heaviest stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stacks {
+    /// The format's own choice: all in JSON; in the table those of a report by stack.
+    #[default]
+    Usual,
+    /// All.
+    All,
+    /// None: of a report of ten thousand rows, the stacks are nine tenths.
+    None,
 }
 
 /// A format.

@@ -8,7 +8,7 @@ mod header;
 
 use super::paths::Labels;
 use super::text::{cut, escape, grouped, signed_size, size, source_line};
-use super::{Render, View};
+use super::{Render, Stacks, View};
 use crate::report::{By, Report, Row, Sort};
 use crate::symbolize::{Language, Reason, SymbolFrame};
 use std::io::{self, Write};
@@ -270,8 +270,12 @@ impl<'a> Layout<'a> {
 }
 
 fn shows_stacks(report: &Report, view: &View<'_>) -> bool {
-    // Two stacks that end in the same line would be two rows that look the same.
-    view.stacks || report.by == By::Stack
+    match view.stacks {
+        Stacks::All => true,
+        // Two stacks that end in the same line would be two rows that look the same.
+        Stacks::Usual => report.by == By::Stack,
+        Stacks::None => false,
+    }
 }
 
 fn numbers(sort: Sort, row: &Row) -> Vec<String> {
@@ -361,7 +365,7 @@ mod tests {
         for width in [80, 60, 40, 20] {
             let view = View {
                 width: Some(width),
-                stacks: true,
+                stacks: Stacks::All,
                 all: true,
                 ..example()
             };
@@ -389,7 +393,7 @@ mod tests {
         let stack = &mut report.rows[0].stack;
         stack.edit(|frames| frames[1].function = Some(long.clone()));
         let view = View {
-            stacks: true,
+            stacks: Stacks::All,
             sources: &Minified,
             ..View::default()
         };
@@ -427,7 +431,7 @@ mod tests {
     #[test]
     fn stacks_stand_under_rows() {
         let view = View {
-            stacks: true,
+            stacks: Stacks::All,
             ..example()
         };
         let text = rendered(&fixture::report(), &view);
@@ -461,7 +465,7 @@ mod tests {
         for by in [By::Line, By::Function, By::File, By::Module, By::Stack] {
             report.by = by;
             let view = View {
-                stacks: true,
+                stacks: Stacks::All,
                 sources: &Hostile,
                 ..View::default()
             };

@@ -236,6 +236,9 @@ pub(crate) struct Report {
     /// The heaviest stack under each row
     #[arg(long)]
     pub(crate) stacks: bool,
+    /// No stacks, also where the form has them by itself (json, --by stack)
+    #[arg(long, conflicts_with = "stacks")]
+    pub(crate) no_stacks: bool,
     /// The report's form
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,

@@ -8,7 +8,7 @@ use heapshim_cli::directory;
 use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
-use heapshim_cli::render::{self, Json, Render, Stream, Table, Tracemalloc, View};
+use heapshim_cli::render::{self, Json, Render, Stacks, Stream, Table, Tracemalloc, View};
 use heapshim_cli::report;
 use heapshim_cli::subject::Subject;
 use std::env;
@@ -55,7 +55,7 @@ fn text(subject: &Subject<'_>, args: &Args, stream: Stream) -> Result<Vec<u8>, E
     let view = View {
         top: args.top,
         all: args.all,
-        stacks: args.stacks,
+        stacks: stacks(args),
         color: stream.color,
         width: stream.width,
         current_dir: current_dir.as_deref(),
@@ -91,6 +91,14 @@ pub(crate) fn check(args: &Args) -> Result<(), Error> {
         return Err(error.next("choose --by line, file or stack"));
     }
     Ok(())
+}
+
+fn stacks(args: &Args) -> Stacks {
+    match (args.stacks, args.no_stacks) {
+        (_, true) => Stacks::None,
+        (true, _) => Stacks::All,
+        _ => Stacks::Usual,
+    }
 }
 
 fn color(args: &Args) -> render::Color {
