@@ -16,11 +16,13 @@ mod rows;
 pub(crate) use filter::Pattern;
 
 use crate::blame::{Mode, Table};
-use crate::complaint;
+use crate::complaint::{self, Note};
 use crate::model::{Moment, Snapshot};
 use crate::report::{Amount, By, End, Report, Sort, Unattributed};
 use crate::rss::Rss;
 use crate::symbolize::Symbolizer;
+use crate::symptom;
+use heapshim_ledger::layout::Complaint;
 
 /// The moment that growth is counted from.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +89,7 @@ pub fn diff<'a>(
         to: to_end,
         growth,
         sample_bytes: to.sample_bytes,
-        notes: complaint::notes(complaints(from) | to.complaints),
+        notes: notes(from, to),
         unattributed: with_losses(unattributed, from, to),
         by: options.by,
         mode: options.mode,
@@ -130,6 +132,14 @@ fn start_end(from: From<'_>, to: &Snapshot) -> End {
             rss: None,
         },
     }
+}
+
+/// What an account says of itself comes before what is supposed of it.
+fn notes(from: From<'_>, to: &Snapshot) -> Vec<Note> {
+    let bits = complaints(from) | to.complaints;
+    let is_named = bits & Complaint::Bypassed as u32 != 0;
+    let supposed = symptom::note(to).filter(|_| !is_named);
+    complaint::notes(bits).into_iter().chain(supposed).collect()
 }
 
 /// What holds of either end holds of the growth between them.

@@ -36,6 +36,7 @@ pub mod snapshot;
 pub mod store;
 pub mod subject;
 pub mod symbolize;
+pub mod symptom;
 #[cfg(test)]
 mod totals;
 pub mod tree;

@@ -154,3 +154,35 @@ fn own() {
     let usual = Target::c("leak.c").opt("-s").spawn();
     assert!(!usual.table(&["start", "now"]).contains(OWN));
 }
+
+/// What is said of an allocator that nothing names.
+const SUPPOSED: &str = "it hardly calls malloc, yet has much anonymous memory";
+
+/// Check that a stripped program whose allocator prints nothing is told by its memory, once it has some, by reports and by `doctor`; and
+/// that neither a program which has as much from malloc is, nor one which has said whose allocator it is.
+#[test]
+fn own_by_symptom() {
+    let mut running = Target::c("own_allocator.c")
+        .opt("-s")
+        .opt("-DQUIET")
+        .spawn();
+    running.mark("warm");
+    assert!(!running.table(&["start", "warm"]).contains(SUPPOSED));
+    running.step(b"go");
+    let table = running.table(&["warm", "now"]);
+    let note = table.lines().nth(1).expect("a note");
+    assert!(note.starts_with(SUPPOSED), "{table}");
+    let notes = running.diff(&["start", "now"]).json()["notes"].to_string();
+    assert!(notes.contains(SUPPOSED), "{notes}");
+    let pid = running.pid().to_string();
+    let found = String::from_utf8(talk(&["doctor", "-p", &pid]).stdout).expect("UTF-8");
+    assert!(found.contains(SUPPOSED), "{found}");
+    let mut named = Target::c("own_allocator.c").opt("-s").spawn();
+    named.step(b"go");
+    let table = named.table(&["start", "now"]);
+    assert!(table.contains(OWN) && !table.contains(SUPPOSED), "{table}");
+    let mut large = Target::c("rss.c").spawn();
+    large.step(b"h");
+    let table = large.table(&["start", "now"]);
+    assert!(!table.contains(SUPPOSED), "{table}");
+}

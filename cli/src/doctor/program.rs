@@ -28,6 +28,8 @@ pub fn findings(command: &OsStr, debug_dirs: &[PathBuf]) -> Vec<Finding> {
         debug_dirs: debug_dirs.to_vec(),
         ..Options::default()
     };
+    // What is relative to our directory is so to nobody else's: only absolute paths are opened.
+    let program = std::path::absolute(&program).unwrap_or(program);
     let loaded = loaded(&program);
     all.extend(loaded.missing);
     all.extend(target::python(&program, &loaded.modules));
@@ -140,5 +142,17 @@ mod tests {
         );
         let gone = findings(OsStr::new("/no/such"), &[]);
         assert_eq!((gone.len(), gone[0].level), (1, Level::Problem));
+    }
+
+    /// Check that a program is found where it lies, whatever its path is relative to.
+    #[test]
+    fn relative_paths() {
+        let depth = std::env::current_dir().unwrap().ancestors().count() - 1;
+        let relative = format!("{}bin/sh", "../".repeat(depth));
+        let said = findings(OsStr::new(&relative), &[]);
+        assert!(
+            said.iter().all(|finding| !finding.what.contains("is gone")),
+            "{said:?}"
+        );
     }
 }

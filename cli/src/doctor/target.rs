@@ -13,11 +13,12 @@ use crate::error::{Error, Kind};
 use crate::launch::image;
 use crate::library;
 use crate::model::Module;
-use crate::process::{self, Memory, Origin};
+use crate::process::{self, Origin};
 use crate::session::Session;
 use crate::shell;
 use crate::snapshot;
 use crate::symbolize::Options;
+use crate::symptom;
 use heapshim_ledger::layout::Complaint;
 use heapshim_ledger::sync::Word;
 use std::fs;
@@ -81,12 +82,12 @@ fn traced(session: &Session, debug_dirs: &[PathBuf]) -> Vec<Finding> {
             .map(|note| Finding::note(object(pid), note.what, note.next)),
     );
     all.extend(other_library(pid));
-    all.extend(
-        program::own_allocator(&process::path(pid, "exe")).map(|finding| Finding {
-            object: who.exe.clone(),
-            ..finding
-        }),
-    );
+    let named = program::own_allocator(&process::path(pid, "exe"));
+    let is_named = named.is_some();
+    all.extend(named.map(|finding| Finding {
+        object: who.exe.clone(),
+        ..finding
+    }));
     all.extend(surroundings(pid));
     let options = Options {
         debug_dirs: debug_dirs.to_vec(),
@@ -94,10 +95,13 @@ fn traced(session: &Session, debug_dirs: &[PathBuf]) -> Vec<Finding> {
         live: Some(pid),
         ..Options::default()
     };
-    let modules = match snapshot::take(&reader, who, "now", Memory::default()) {
-        Ok(snapshot) => snapshot.modules,
+    let snapshot = match snapshot::take(&reader, who, "now", process::memory(pid)) {
+        Ok(snapshot) => snapshot,
         Err(error) => return vec![error.into()],
     };
+    let supposed = symptom::note(&snapshot).filter(|_| !is_named);
+    all.extend(supposed.map(|note| Finding::note(object(pid), note.what, note.next)));
+    let modules = snapshot.modules;
     let files =
         |module: &Module| module.path.starts_with('/') && !environment::is_ours(&module.path);
     let mut modules: Vec<Module> = modules.into_iter().filter(files).collect();

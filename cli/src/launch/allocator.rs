@@ -26,14 +26,21 @@ const SYMBOLS: [(&[u8], &str); 12] = [
     (b"sn_malloc", "snmalloc"),
     (b"rpmalloc", "rpmalloc"),
     (b"ShimMalloc", "PartitionAlloc"),
-    (b"malloc", "a malloc of its own"),
+    (b"malloc", UNNAMED),
 ];
-/// How texts begin that only the allocator itself would print.
-const TEXTS: [(&[u8], &str); 3] = [
+/// A malloc that says no more of itself by its symbols.
+const UNNAMED: &str = "a malloc of its own";
+/// How texts begin that only the allocator itself would print, or where only its sources lie.
+const TEXTS: [(&[u8], &str); 6] = [
     (b"<jemalloc>: ", "jemalloc"),
     (b"mimalloc: ", "mimalloc"),
     (b"tcmalloc: large alloc", "tcmalloc"),
+    (b"Failed to initialise snmalloc.", "snmalloc"),
+    (b"snmalloc/backend_helpers/", "snmalloc"),
+    (b"snmalloc/mem/", "snmalloc"),
 ];
+/// The same of allocators that programs also carry beside another malloc: such a text says whose malloc it is where there is one.
+const TEXTS_OF_MALLOC: [(&[u8], &str); 1] = [(b"PartitionAlloc.CommittedSize", "PartitionAlloc")];
 /// What CPython carries within itself.
 const PYTHONS: &str = "mimalloc";
 /// Sections that only Go's linker makes.
@@ -53,8 +60,15 @@ pub fn linked_in(path: &Path) -> Option<&'static str> {
         return Some("Go's own allocator");
     }
     let stripped = file.section_by_name(".symtab").is_none();
-    let by_symbol = defined(&file);
-    let found = by_symbol.or_else(|| stripped.then(|| told_by_text(&file))?);
+    let found = match defined(&file) {
+        Some(UNNAMED) => {
+            let named = told_by_text(&file, &TEXTS);
+            let named = named.or_else(|| told_by_text(&file, &TEXTS_OF_MALLOC));
+            named.or(Some(UNNAMED))
+        }
+        None if stripped => told_by_text(&file, &TEXTS),
+        found => found,
+    };
     found.filter(|&name| name != PYTHONS || !is_python(&file))
 }
 
@@ -110,13 +124,14 @@ fn known_names(names: &[u8]) -> HashMap<usize, usize> {
 
 fn told_by_text<'data>(
     file: &ElfFile64<'data, Endianness, &'data ReadCache<File>>,
+    texts: &[(&[u8], &'static str)],
 ) -> Option<&'static str> {
     let section = file.section_by_name(".rodata")?;
     if section.size() > MAX_TEXTS {
         return None;
     }
     let bytes = section.data().ok()?;
-    let found = TEXTS
+    let found = texts
         .iter()
         .find(|(text, _)| memchr::memmem::find(bytes, text).is_some());
     found.map(|(_, name)| *name)
@@ -159,6 +174,13 @@ mod tests {
                       int main(void) { return 0; }";
         assert_eq!(built("python", python, &["-s", "-rdynamic"]), None);
         assert_eq!(built("no-python", python, &["-s"]), Some("mimalloc"));
+        let beside = "const char *name = \"PartitionAlloc.CommittedSize\";";
+        assert_eq!(
+            built("beside", &format!("{beside}\n{usual}"), &["-s"]),
+            None
+        );
+        let behind = built("behind", &format!("{beside} {own}"), &["-s", "-rdynamic"]);
+        assert_eq!(behind, Some("PartitionAlloc"));
         assert_eq!(linked_in(Path::new("/etc/passwd")), None);
         let go = scratch.path().join("go");
         let mut objcopy = Command::new("objcopy");
