@@ -234,7 +234,7 @@ pub(crate) fn snapshot(identity: u64) -> Snapshot {
         value,
     };
     let frames = vec![
-        node(0, FrameKind::Root, None, 0),
+        Frame::ROOT,
         node(0, FrameKind::Full, None, 0),
         node(0, FrameKind::Native, Some(0), 0x1100),
         node(2, FrameKind::Native, Some(0), 0x1200),

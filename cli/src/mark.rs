@@ -80,7 +80,7 @@ pub fn encode(mark: &Mark) -> Vec<u8> {
     let sections = sections::encode(mark);
     let body: usize = sections.iter().map(|(_, bytes)| bytes.len()).sum();
     let head = 24 + 16 * sections.len() + 4;
-    let mut out = Writer::default();
+    let mut out = Writer::with_room(head + body);
     out.bytes(MAGIC);
     out.u32(VERSION);
     out.len(sections.len());
@@ -184,7 +184,7 @@ mod tests {
             value,
         };
         vec![
-            node(0, FrameKind::Root, None, 0),
+            Frame::ROOT,
             node(0, FrameKind::Full, None, 0),
             node(0, FrameKind::Truncated, None, 2),
             node(2, FrameKind::Native, Some(0), 0x1234),

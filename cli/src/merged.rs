@@ -203,12 +203,6 @@ fn intern<K: Hash + Eq, T>(
 
 /// An account like this one, with nothing in it but the root and the unused site 0.
 fn empty(one: &Snapshot) -> Snapshot {
-    let root = Frame {
-        parent: 0,
-        kind: FrameKind::Root,
-        module: None,
-        value: 0,
-    };
     let unused = Site {
         frame: 0,
         counters: Counters::default(),
@@ -217,7 +211,7 @@ fn empty(one: &Snapshot) -> Snapshot {
         modules: Vec::new(),
         codes: Vec::new(),
         threads: Vec::new(),
-        frames: vec![root],
+        frames: vec![Frame::ROOT],
         jit: BTreeMap::new(),
         sites: vec![unused],
         losses: Losses::default(),
@@ -394,7 +388,7 @@ mod tests {
     fn made_code() {
         let unknown = node(0, FrameKind::Unknown, None, 0x1000);
         let one = |pid, name: Option<&str>| {
-            let frames = vec![node(0, FrameKind::Root, None, 0), unknown];
+            let frames = vec![Frame::ROOT, unknown];
             let mut one = account(pid, vec![], frames, &[(1, 8)]);
             one.jit = name
                 .map(|name| (0x1000, name.to_owned()))
@@ -426,10 +420,7 @@ mod tests {
             line: 5,
         }
         .to_value();
-        let frames = vec![
-            node(0, FrameKind::Root, None, 0),
-            node(0, FrameKind::Python, None, value),
-        ];
+        let frames = vec![Frame::ROOT, node(0, FrameKind::Python, None, value)];
         let one = |pid| account(pid, vec![], frames.clone(), &[(1, 8)]);
         let mut merged = Merged::default();
         [3, 4, 3].into_iter().for_each(|pid| merged.add(&one(pid)));

@@ -135,6 +135,14 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Node 0 of every trie: the empty stack.
+    pub const ROOT: Frame = Frame {
+        parent: 0,
+        kind: FrameKind::Root,
+        module: None,
+        value: 0,
+    };
+
     /// For a frame of kind `Python`: the index of its code in `Snapshot::codes`, and the line, 0 where the instruction has none.
     #[must_use]
     pub fn python(&self) -> Option<(u32, u32)> {

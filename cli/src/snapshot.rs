@@ -38,7 +38,8 @@ pub fn take(
     memory: Memory,
 ) -> Result<Snapshot, Error> {
     check_size(reader, &process)?;
-    let mut totals: Vec<Total> = Vec::new();
+    // All of its room at once: one that grows is moved, and each of its pages touched twice.
+    let mut totals: Vec<Total> = Vec::with_capacity(reader.sites.len() as usize);
     let exactness = reader.copy_totals(|site, total| {
         let index = site.0 as usize;
         if totals.len() <= index {
@@ -129,8 +130,10 @@ fn assemble(
         .map(|(id, total)| site(reader, id, *total))
         .collect();
     let ids = (0..reader.frames.len()).map(FrameId);
-    let copied: Result<Vec<_>, LedgerError> = ids.map(|id| reader.frames.get(id)).collect();
-    let copied = copied.map_err(&damaged)?;
+    let mut copied = Vec::with_capacity(ids.len());
+    for id in ids {
+        copied.push(reader.frames.get(id).map_err(&damaged)?);
+    }
     let ids = (0..reader.modules.len()).map(ModuleId);
     let modules: Vec<Module> = ids.map(|id| module(reader, id)).collect();
     let ids = (0..reader.codes.len()).map(CodeId);

@@ -230,7 +230,7 @@ fn changed(path: &Path) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Frame, FrameKind, Losses, Moment, Process, Snapshot};
+    use crate::model::{Frame, Losses, Moment, Process, Snapshot};
     use crate::process::Memory;
 
     fn mark(name: &str, identity: u64) -> Mark {
@@ -253,19 +253,13 @@ mod tests {
             exact: true,
             in_flight: 0,
         };
-        let root = Frame {
-            parent: 0,
-            kind: FrameKind::Root,
-            module: None,
-            value: 0,
-        };
         let snapshot = Snapshot {
             process,
             moment,
             modules: vec![],
             codes: vec![],
             threads: vec![],
-            frames: vec![root],
+            frames: vec![Frame::ROOT],
             jit: std::collections::BTreeMap::new(),
             sites: vec![],
             losses: Losses::default(),

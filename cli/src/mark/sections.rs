@@ -33,6 +33,14 @@ const JIT: u32 = 11;
 const SYMBOLS: u32 = 16;
 const SOURCES: u32 = 17;
 
+/// What `write_frame` and `write_site` write: the two lists that may have hundreds of thousands of entries.
+const FRAME_BYTES: usize = 20;
+const SITE_BYTES: usize = 36;
+
+/// Entries that room is taken for before they are read: as many as the largest usual account has frames. A hostile count is not believed
+/// any further.
+const MOST_AT_ONCE: usize = 1 << 20;
+
 /// `Frame::module`: none.
 const NO_MODULE: u32 = u32::MAX;
 
@@ -84,10 +92,12 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
             modules.iter().for_each(|module| write_module(out, module));
         }),
         section(FRAMES, &|out| {
+            out.room(frames.len() * FRAME_BYTES);
             out.len(frames.len());
             frames.iter().for_each(|frame| write_frame(out, frame));
         }),
         section(SITES, &|out| {
+            out.room(sites.len() * SITE_BYTES);
             out.len(sites.len());
             sites.iter().for_each(|site| write_site(out, site));
         }),
@@ -155,7 +165,7 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
     };
     let sample_bytes = Some(moment_bytes.u64()?).filter(|&bytes| bytes != 0);
     let modules = read_list(find(MODULES)?, 32, |bytes, _| read_module(bytes))?;
-    let frames = read_list(find(FRAMES)?, 20, |bytes, id| {
+    let frames = read_list(find(FRAMES)?, FRAME_BYTES, |bytes, id| {
         let frame = read_frame(bytes, id, modules.len(), codes.len())?;
         let named = frame.kind != FrameKind::Thread || frame.value < threads.len() as u64;
         named
@@ -165,7 +175,7 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
     if frames.is_empty() {
         return Err(Damage::Value("it has no root frame"));
     }
-    let sites = read_list(find(SITES)?, 36, |bytes, _| read_site(bytes, frames.len()))?;
+    let sites = read_sites(find(SITES)?, frames.len())?;
     let mut losses_bytes = find(LOSSES)?;
     let losses = read_losses(&mut losses_bytes)?;
     let complaints = losses_bytes.u32()?;
@@ -208,10 +218,13 @@ fn read_list<T>(
     mut read: impl FnMut(&mut Reader<'_>, usize) -> Result<T, Damage>,
 ) -> Result<Vec<T>, Damage> {
     let count = bytes.count(entry_bytes)?;
-    let entries: Result<Vec<T>, Damage> = (0..count).map(|id| read(&mut bytes, id)).collect();
+    let mut entries = Vec::with_capacity(count.min(MOST_AT_ONCE));
+    for id in 0..count {
+        entries.push(read(&mut bytes, id)?);
+    }
     match bytes.left() {
-        0 => entries,
-        _ => entries.and(Err(Damage::Length)),
+        0 => Ok(entries),
+        _ => Err(Damage::Length),
     }
 }
 
@@ -386,6 +399,10 @@ fn write_site(out: &mut Writer, site: &Site) {
     out.u64(site.counters.allocated_blocks);
     out.u64(site.counters.freed_bytes);
     out.u64(site.counters.freed_blocks);
+}
+
+fn read_sites(bytes: Reader<'_>, frames: usize) -> Result<Vec<Site>, Damage> {
+    read_list(bytes, SITE_BYTES, |bytes, _| read_site(bytes, frames))
 }
 
 fn read_site(bytes: &mut Reader<'_>, frames: usize) -> Result<Site, Damage> {
