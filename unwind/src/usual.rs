@@ -13,7 +13,6 @@ use crate::entry::Entry;
 use crate::fresh::Inner;
 use crate::recent::{Known, Recent};
 use crate::walk::{End, Memory, Walked};
-use crate::words::Word;
 
 /// New frames that a usual walk takes: more than most calls between two events; the general walk takes any number.
 const MOST: usize = 16;
@@ -211,40 +210,43 @@ impl<const N: usize> Chain<N> {
         recent: &Recent,
         memory: &mut impl Memory,
     ) -> Result<(usize, usize), usize> {
+        let mut found = memory.read_near(self.word_at(at).address());
         loop {
             let inner = self.frame_of_word(at, index);
             let outer = inner.wrapping_sub(1);
-            if !self.frame_at(inner).rule.is_usual() {
-                return Err(inner); // whether a frame pointer leads there is not only asked of its words
+            self.change(at, (inner, outer), found, recent)
+                .ok_or(inner)?;
+            let Some(next) = at.checked_sub(1) else {
+                return Ok((outer, at));
+            };
+            let word = self.word_at(next);
+            found = memory.read_near(word.address());
+            if found == Some(word.value()) {
+                return Ok((outer, at));
             }
-            self.change(at, outer, recent, memory).ok_or(inner)?;
-            let differs = |word: &Word| memory.read_near(word.address()) != Some(word.value());
-            match at.checked_sub(1) {
-                Some(next) if self.word(next).is_some_and(differs) => at = next,
-                _ => return Ok((outer, at)),
-            }
+            at = next;
         }
     }
 
-    /// The frame at `index`, whose ip stands in the word at `at`, runs on at what stands there now. `None` where that is another frame.
+    /// The frame at `outer`, whose ip stands in the word at `at`, runs on at what was found there now. `None` where that is another frame, and where
+    /// that the frame at `inner` leads there is not only asked of its words: a frame pointer's caller is.
     #[inline(always)]
     fn change(
         &mut self,
         at: usize,
-        index: usize,
+        (inner, outer): (usize, usize),
+        found: Option<u64>,
         recent: &Recent,
-        memory: &mut impl Memory,
     ) -> Option<()> {
-        let address = self.word(at)?.address();
-        let ip = memory.read_near(address).filter(|ip| *ip != 0)?;
+        let ip = found.filter(|ip| *ip != 0)?;
         let known = recent.of(ip)?;
-        let is_free = self.is_free_outside(index);
-        let entry = self.frame_mut(index)?;
-        let is_ip = entry.sp.wrapping_sub(8) == address && entry.ip != 0;
-        if !is_ip || !entry.could_run(known, is_free) {
+        let (rule, entry) = (known.rule, self.frame_at(outer));
+        let is_ip = entry.sp.wrapping_sub(8) == self.word_at(at).address() && entry.ip != 0;
+        let leads_on = rule.is_usual() && rule == entry.rule || self.could_run(outer, known);
+        if !is_ip || !leads_on || !self.frame_at(inner).rule.is_usual() {
             return None;
         }
-        entry.run_on(ip, known.rule);
+        self.frame(outer).run_on(ip, rule);
         self.set_word(at, ip);
         Some(())
     }

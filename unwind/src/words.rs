@@ -108,12 +108,6 @@ impl<const N: usize> Words<N> {
         if place & 1 == 0 { first } else { second }
     }
 
-    /// The word at a place.
-    #[inline(always)]
-    pub(crate) fn get(&self, at: usize) -> Option<&Word> {
-        self.words.as_flattened().get(..self.len)?.get(at)
-    }
-
     /// Another value stands there now.
     #[inline(always)]
     pub(crate) fn set_value(&mut self, at: usize, value: u64) {
