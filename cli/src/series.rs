@@ -3,8 +3,10 @@
 //! Filled by `watch` with a report for each snapshot after the first; judged by `trend`. Bounded: when there are more than `MOST` points,
 //! every other goes, so that a week takes no more memory than an hour.
 
+mod json;
 mod text;
 
+pub use json::json;
 pub use text::{Looks, Per, Unit, text};
 
 use crate::place::Place;

@@ -21,6 +21,8 @@ pub struct Places {
     pub source_dirs: Vec<(String, String)>,
     /// Name scripts as the interpreter has them, also where that is relative.
     pub as_named: bool,
+    /// Say nothing of what takes long: the terminal is somebody's screen.
+    pub quiet: bool,
 }
 
 /// Growth to be reported.
@@ -134,13 +136,17 @@ impl Readers {
     /// Readers that have opened nothing yet.
     #[must_use]
     pub fn new(places: Places, origin: &Origin) -> Readers {
+        let progress = match places.quiet {
+            true => Progress::default(),
+            false => Progress::of_stderr(),
+        };
         let options = symbolize::Options {
             debug_dirs: places.debug_dirs,
             source_dirs: places.source_dirs,
             as_named: places.as_named,
             root: origin.root.clone(),
             live: origin.live,
-            progress: Progress::of_stderr(),
+            progress,
             kept: symbolize::kept_directory(),
         };
         Readers {

@@ -16,6 +16,7 @@
 //! Rules that keep tests true: a target and its test take turns through pipes, nothing sleeps and nothing has a time limit; the
 //! command and the library are those that a user gets; a program that is missing skips a test by name, and fails it in CI.
 
+mod browser;
 mod command;
 mod compile;
 mod count;
@@ -31,9 +32,11 @@ mod run;
 mod soak;
 mod stress;
 mod target;
+mod tmux;
 mod walks;
 mod walkthrough;
 
+pub use browser::Browser;
 pub use command::{heapshim, library, talk};
 pub use compile::Compiler;
 pub use count::{Counts, OBJECTS_LEFT_OUT, counted, counts_in, total_of};
@@ -49,5 +52,6 @@ pub use run::{Finished, Run, bare};
 pub use soak::{Outcome, Soak, soaks};
 pub use stress::stress;
 pub use target::{Running, Target};
+pub use tmux::Tmux;
 pub use walks::{Stack, Stacks, assert_same_stacks, walks_in};
 pub use walkthrough::{Walkthrough, alone};

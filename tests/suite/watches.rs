@@ -1,19 +1,19 @@
 //! `heapshim watch`: a program whose lines grow, fill up and rise and fall, step by step as the test says, and what is said of each.
 
 use heapshim_tests::{Target, environment, heapshim};
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 /// Snapshots, the first included.
 const SNAPSHOTS: usize = 21;
 
-/// Check that each line is called what it is, with its exact rate, and that growth is divided by the user's count.
-#[test]
-fn classes() {
+/// What `watch` with these words says of the program after twenty steps.
+fn watched(words: &[&str]) -> String {
     let mut running = Target::c("watch.c").spawn();
     let pid = running.pid().to_string();
     let mut command = Command::new(heapshim());
-    command.args(["watch", "-p", &pid, "--wait", "--per", "100:request"]);
+    command.args(["watch", "-p", &pid, "--wait"]).args(words);
     command.env_clear().envs(environment());
     command
         .stdin(Stdio::piped())
@@ -35,7 +35,48 @@ fn classes() {
     drop(input);
     let output = watching.wait_with_output().expect("its end");
     assert!(output.status.success());
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Check that programs get the same: an object a line, the heap first, each line's trend with its exact rate.
+#[test]
+fn as_json() {
+    let text = watched(&["--format", "json"]);
+    let all: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an object"))
+        .collect();
+    assert_eq!(
+        (&all[0]["kind"], &all[0]["snapshots"]),
+        (&"heap".into(), &SNAPSHOTS.into())
+    );
+    let line = |function: &str| {
+        let mut lines = all.iter();
+        let line = lines.find(|line| line["function"] == function);
+        line.unwrap_or_else(|| panic!("no {function} in\n{text}"))
+    };
+    let leak = line("leaks");
+    assert_eq!(
+        (&leak["trend"], &leak["growth_bytes"]),
+        (&"grows".into(), &4000.into())
+    );
+    assert_eq!(
+        (&leak["rate_bytes"], &leak["per"]),
+        (&200.0.into(), &"step".into())
+    );
+    assert!(leak["file"].as_str().expect("a file").ends_with("/watch.c"));
+    assert_eq!(line("rises_and_falls")["trend"], "saw-tooth");
+    let lines: i64 = all[1..]
+        .iter()
+        .filter_map(|line| line["growth_bytes"].as_i64())
+        .sum();
+    assert_eq!(all[0]["growth_bytes"], lines);
+}
+
+/// Check that each line is called what it is, with its exact rate, and that growth is divided by the user's count.
+#[test]
+fn classes() {
+    let text = watched(&["--per", "100:request"]);
     assert!(
         text.contains(&format!("   {SNAPSHOTS} snapshots\n")),
         "{text}"

@@ -1,4 +1,4 @@
-//! `cargo xtask ci | tidy | bench | bench-instructions | bench-symbols | compare | soak | stress`: what runs on every change, and what no compiler checks.
+//! `cargo xtask ci | tidy | bench | bench-instructions | bench-symbols | compare | soak | stress | screenshots`: what runs on every change, and what no compiler checks.
 //!
 //! `.ci/run` and the README's command come here through `tests/run`, which has installed what the tests need. Each step of `ci` is a
 //! command that can be typed by hand; it is printed before it runs, and the first failure ends it.
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         ["compare", ref command @ ..] => compare::run(&root(), command),
         ["soak", ref words @ ..] => soak::run(&root(), "soak", words),
         ["stress", ref words @ ..] => soak::run(&root(), "stress", words),
+        ["screenshots"] => soak::run(&root(), "screenshots", &[]),
         ["tidy"] => tidy(&root()),
         ["layout-hash"] => {
             println!("{}", layout_hash::line(&root()));
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: cargo xtask ci | tidy | bench [RUNS] -- COMMAND… | bench-instructions [keep] | bench-symbols [MIB] | compare [RUNS] -- COMMAND… | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | layout-hash"
+                "usage: cargo xtask ci | tidy | bench [RUNS] -- COMMAND… | bench-instructions [keep] | bench-symbols [MIB] | compare [RUNS] -- COMMAND… | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | layout-hash"
             );
             ExitCode::from(2)
         }

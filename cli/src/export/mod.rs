@@ -14,7 +14,7 @@ mod markdown;
 mod massif;
 mod pprof;
 mod speedscope;
-mod stacks;
+pub(crate) mod stacks;
 mod tree;
 pub(crate) mod xml;
 

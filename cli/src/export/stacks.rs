@@ -8,11 +8,11 @@ use crate::symbolize::{Reason, Stack, SymbolFrame};
 
 /// A stack, innermost frame first, and what it came to.
 #[derive(Debug)]
-pub(super) struct Weighed {
-    pub(super) stack: Stack,
-    pub(super) growth: Amount,
-    pub(super) live: Amount,
-    pub(super) total: Amount,
+pub(crate) struct Weighed {
+    pub(crate) stack: Stack,
+    pub(crate) growth: Amount,
+    pub(crate) live: Amount,
+    pub(crate) total: Amount,
 }
 
 impl Weighed {
@@ -28,7 +28,7 @@ impl Weighed {
 }
 
 /// Every stack of the report, as it sorts them, and last what no stack is known of.
-pub(super) fn weighed(report: &Report) -> Vec<Weighed> {
+pub(crate) fn weighed(report: &Report) -> Vec<Weighed> {
     let rows = report.rows.iter().map(|row| Weighed {
         stack: row.stack.clone(),
         growth: row.growth,
@@ -86,7 +86,7 @@ pub(super) fn name(frame: &SymbolFrame) -> String {
 }
 
 /// The function with its line: `put (cache.cc:9)`.
-pub(super) fn label(frame: &SymbolFrame) -> String {
+pub(crate) fn label(frame: &SymbolFrame) -> String {
     match (&frame.file, frame.line) {
         (Some(file), Some(line)) => format!("{} ({}:{line})", name(frame), escape(base(file))),
         (Some(file), None) => format!("{} ({})", name(frame), escape(base(file))),
@@ -100,12 +100,12 @@ pub(super) fn base(path: &str) -> &str {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::fixture;
 
     /// The fixture, one block of 40 bytes unattributed, and a row that freed what others allocated.
-    pub(in crate::export) fn report() -> Report {
+    pub(crate) fn report() -> Report {
         let mut report = fixture::report();
         for row in &mut report.rows {
             row.live.bytes = row.live.bytes.max(row.growth.bytes.max(0)) + 1;

@@ -17,6 +17,8 @@ pub(crate) use paths::Labels;
 pub use sources::{NoSources, SourceLines, Sources};
 pub use stream::{Color, Stream};
 pub use table::Table;
+pub(crate) use table::heading;
+pub(crate) use text::source_line;
 pub use text::{escape, grouped, signed_size, size};
 pub use tracemalloc::Tracemalloc;
 

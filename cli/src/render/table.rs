@@ -53,6 +53,18 @@ impl Render for Table {
     }
 }
 
+/// The lines above the table: whose growth, between which moments, what to know of it, and how much in all.
+///
+/// # Errors
+/// None: it is written to memory.
+pub(crate) fn heading(report: &Report) -> io::Result<String> {
+    let mut text = Vec::new();
+    header::headline(report, &mut text)?;
+    header::notes(report, &mut text)?;
+    header::totals(report, &mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
 /// The rows that are printed.
 fn shown<'a>(report: &'a Report, view: &View<'_>) -> Vec<&'a Row> {
     let top = match view.top {

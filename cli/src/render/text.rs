@@ -111,7 +111,7 @@ pub(super) fn is_unsafe(char: char) -> bool {
 }
 
 /// A source line as it is shown: trimmed, tabs as spaces, what is unsafe escaped.
-pub(super) fn source_line(line: &str) -> String {
+pub(crate) fn source_line(line: &str) -> String {
     escape(&line.trim().replace('\t', "    "))
 }
 

@@ -16,6 +16,14 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// The word for one of it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Unit::Hour => "hour",
+            Unit::Step => "step",
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Unit::Hour => "/h",

@@ -171,6 +171,11 @@ impl Stack {
         self.0.iter().flat_map(|node| node.iter())
     }
 
+    /// Its frames by node of the trie: nodes that two stacks share are the same in both, by address.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Rc<[SymbolFrame]>> {
+        self.0.iter()
+    }
+
     /// The frame at a place, counted from the innermost.
     #[must_use]
     pub fn get(&self, at: usize) -> Option<&SymbolFrame> {

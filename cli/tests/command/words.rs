@@ -188,7 +188,16 @@ fn examples_in_help() {
         "mkfifo in out; heapshim run --quiet -- traced/server <in >out & exec 3>in 4<out; read -r pid <&4\n",
     );
     for command in [
-        "run", "lib", "ls", "mark", "marks", "diff", "export", "doctor",
+        "run",
+        "lib",
+        "ls",
+        "mark",
+        "marks",
+        "diff",
+        "report",
+        "export",
+        "doctor",
+        "completions",
     ] {
         let help = place.stdout(&["help", command]);
         let examples = help.split("Examples:\n").nth(1).expect("examples");
@@ -196,7 +205,10 @@ fn examples_in_help() {
         let codes: Vec<&str> = lines
             .filter_map(|line| line.trim().split("   ").next())
             .collect();
-        assert!(codes.len() + usize::from(command == "lib") >= 2, "{help}");
+        assert!(
+            codes.len() + usize::from(["lib", "completions"].contains(&command)) >= 2,
+            "{help}"
+        );
         for code in codes {
             script.push_str(&format!(
                 "({code}) >log 2>&1 </dev/null || {{ echo \"$? of: {code}\"; cat log; }}\n"

@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use heapshim_cli::catalog::Word;
 use heapshim_cli::series::Per;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,12 +26,15 @@ pub(crate) enum Command {
     /// Run a command, traced, and print what it grew by when it ends
     #[command(after_help = help::RUN)]
     Run(Run),
-    /// Print the path of the library, for LD_PRELOAD=$(heapshim lib) COMMAND
+    /// Print the library's path, for LD_PRELOAD=$(heapshim lib) COMMAND
     #[command(after_help = help::LIB)]
     Lib,
     /// List the traced processes
     #[command(after_help = help::LS)]
     Ls(Ls),
+    /// Look at a process while it runs: lines by growth, rates, stacks
+    #[command(after_help = help::TOP)]
+    Top(Top),
     /// Take a mark of a running process, and print its name
     #[command(after_help = help::MARK)]
     Mark(Mark),
@@ -40,6 +44,9 @@ pub(crate) enum Command {
     /// Print what grew between two marks: source lines, greatest first
     #[command(after_help = help::DIFF)]
     Diff(Diff),
+    /// Write the growth as a page for browsers: lines and flamegraph
+    #[command(after_help = help::REPORT)]
+    Report(Page),
     /// Write the growth for other viewers: pprof, browsers, dot, CSV
     #[command(after_help = help::EXPORT)]
     Export(Export),
@@ -49,11 +56,26 @@ pub(crate) enum Command {
     /// Run a command, and fail where it grew more than it may: for CI
     #[command(after_help = help::CHECK)]
     Check(Check),
-    /// See a leak found: a small server that leaks, traced, marked and diffed
+    /// Answer a monitoring system: every traced process as metrics
+    #[command(after_help = help::SERVE)]
+    Serve(Serve),
+    /// See a leak found: a small server, traced, marked and diffed
     Demo,
-    /// Say what would stop tracing a command or a process, and what to do
+    /// Say what would stop tracing a command or process, and what to do
     #[command(after_help = help::DOCTOR)]
     Doctor(Doctor),
+    /// Print completions for bash, elvish, fish, powershell or zsh
+    #[command(after_help = help::COMPLETIONS)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory: for packages
+    #[command(hide = true)]
+    ManPages {
+        /// Where
+        directory: PathBuf,
+    },
     /// The program that `demo` traces
     #[command(hide = true)]
     DemoServer,
@@ -250,6 +272,40 @@ pub(crate) struct Report {
     pub(crate) color: Color,
 }
 
+/// Options of `top`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Top {
+    /// Which process.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Time between two readings: 500ms, 10s, 5m
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1s")]
+    pub(crate) every: Duration,
+    /// Whose line.
+    #[command(flatten)]
+    pub(crate) lines: Lines,
+}
+
+/// Options of `report`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Page {
+    /// Which process.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The first mark: start, last, a name, or a file *.heapmark, *.heapledger [default: last, else start]
+    #[arg(value_name = "A")]
+    pub(crate) from: Option<Word>,
+    /// The second mark [default: now]
+    #[arg(value_name = "B")]
+    pub(crate) to: Option<Word>,
+    /// Whose line.
+    #[command(flatten)]
+    pub(crate) lines: Lines,
+    /// Write it to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
 /// Options of `export`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Export {
@@ -314,9 +370,29 @@ pub(crate) struct Watch {
     /// Whose line.
     #[command(flatten)]
     pub(crate) lines: Lines,
+    /// How it looks; in JSON, an object a line, and all lines
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub(crate) format: ListFormat,
     /// Write what came out to this file
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// Options of `serve`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Serve {
+    /// Where to listen: PORT (of 127.0.0.1), or ADDRESS:PORT
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub(crate) metrics: SocketAddr,
+    /// Only this process: its pid, or the name of a traced process [default: all of them]
+    #[arg(short = 'p', long = "process", value_name = "TARGET")]
+    pub(crate) target: Option<String>,
+    /// Lines of a process that are series of their own: those that grew most
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub(crate) top: u16,
+    /// Whose line.
+    #[command(flatten)]
+    pub(crate) lines: Lines,
 }
 
 /// Options of `check`.
@@ -387,7 +463,7 @@ pub(crate) enum ExportFormat {
     Markdown,
 }
 
-/// `ls --format`, `doctor --format`.
+/// `ls --format`, `doctor --format`, `watch --format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ListFormat {
     /// For people
@@ -475,6 +551,17 @@ fn size(text: &str) -> Result<i64, String> {
         .ok_or_else(|| "too large".to_owned())
 }
 
+/// `9464`, `127.0.0.1:9464`, `[::1]:9464`, `localhost:9464`. Other machines are let in only by an address that says so.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix("localhost:").unwrap_or(text);
+    let local = port
+        .parse()
+        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    local
+        .or_else(|_| text.parse())
+        .map_err(|_| "it is a port, or an address with one: 9464, 127.0.0.1:9464".to_owned())
+}
+
 /// `1000`, `1000:request`.
 fn per(text: &str) -> Result<Per, String> {
     let (count, what) = text.split_once(':').unwrap_or((text, "unit"));
@@ -533,6 +620,19 @@ mod tests {
         assert_eq!((named.count, named.what.as_str()), (1000, "request"));
         assert_eq!(per("7").expect("a count").what, "unit");
         assert!(per("0").is_err() && per("many").is_err() && per(":request").is_err());
+    }
+
+    /// Check that a port alone is this machine's, and that only an address lets others in.
+    #[test]
+    fn addresses() {
+        let said = |text: &str| address(text).map(|address| address.to_string());
+        assert_eq!(said("9464").as_deref(), Ok("127.0.0.1:9464"));
+        assert_eq!(said("localhost:1").as_deref(), Ok("127.0.0.1:1"));
+        assert_eq!(said("0.0.0.0:9464").as_deref(), Ok("0.0.0.0:9464"));
+        assert_eq!(said("[::1]:9464").as_deref(), Ok("[::1]:9464"));
+        for text in ["", ":9464", "host:9464", "70000", "127.0.0.1"] {
+            assert!(address(text).is_err(), "{text}");
+        }
     }
 
     /// Check sizes with each unit, and what is none.

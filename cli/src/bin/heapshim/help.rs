@@ -27,6 +27,13 @@ Examples:
   heapshim ls
   heapshim ls --format json";
 
+/// `heapshim top --help`
+pub(crate) const TOP: &str = "\
+Examples:
+  heapshim top                       the only traced process
+  heapshim top -p server --every 5s
+Keys: ? shows them all. docs/TOP.md has them, too.";
+
 /// `heapshim mark --help`
 pub(crate) const MARK: &str = "\
 Examples:
@@ -69,6 +76,13 @@ Examples:
   heapshim export --format folded start before.heapmark
 Then: go tool pprof -http=: growth.pb.gz. docs/EXPORT.md has each viewer.";
 
+/// `heapshim report --help`
+pub(crate) const REPORT: &str = "\
+Examples:
+  heapshim report warm -o report.html
+  heapshim report start before.heapmark -o report.html
+docs/REPORT.md says what is on the page.";
+
 /// `heapshim check --help`
 pub(crate) const CHECK: &str = "\
 Examples:
@@ -78,9 +92,22 @@ Examples:
   heapshim check --max-growth 64K --format junit -o growth.xml -- ./server
 docs/CHECK.md says what is judged, and how pytest, CTest and cargo use it.";
 
+/// `heapshim serve --help`
+pub(crate) const SERVE: &str = "\
+Examples:
+  heapshim serve --metrics 9464      http://127.0.0.1:9464/metrics
+  heapshim serve --metrics 9464 -p server
+docs/METRICS.md says what is served.";
+
+/// `heapshim completions --help`
+pub(crate) const COMPLETIONS: &str = "\
+Examples:
+  heapshim completions bash >heapshim.bash   for /etc/bash_completion.d";
+
 /// `heapshim watch --help`
 pub(crate) const WATCH: &str = "\
 Examples:
   heapshim watch --every 100ms --for 1s
   heapshim watch -p server --wait --per 1000:request
+  heapshim watch --every 1s --for 5s --format json
 docs/WATCH.md says what the words mean, and how sure they are.";

@@ -50,7 +50,12 @@ fn dispatch(args: Args) -> Result<u8, Error> {
         Some(Command::Marks(marks)) => commands::marks::run(&marks),
         Some(Command::Diff(diff)) => commands::diff::run(&diff),
         Some(Command::Export(export)) => commands::export::run(&export),
+        Some(Command::Report(page)) => commands::page::run(&page),
+        Some(Command::Top(top)) => commands::top::run(&top),
         Some(Command::Watch(watch)) => commands::watch::run(&watch),
+        Some(Command::Serve(serve)) => commands::serve::run(&serve),
+        Some(Command::Completions { shell }) => commands::words::completions(shell),
+        Some(Command::ManPages { directory }) => commands::words::man_pages(&directory),
         Some(Command::Demo) => commands::demo::run(),
         Some(Command::DemoServer) => commands::demo_server::run(),
     }

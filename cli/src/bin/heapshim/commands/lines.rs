@@ -23,6 +23,7 @@ pub(crate) fn places(args: &Args, as_named: bool) -> Places {
         debug_dirs: args.debug_dir.clone(),
         source_dirs: args.source_dir.clone(),
         as_named,
+        quiet: false,
     }
 }
 

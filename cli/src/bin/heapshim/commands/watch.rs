@@ -2,14 +2,14 @@
 
 use super::output::{self, say};
 use super::{diff, lines};
-use crate::args::Watch as Args;
+use crate::args::{ListFormat, Watch as Args};
 use heapshim_cli::blame::Mode;
 use heapshim_cli::catalog::Catalog;
 use heapshim_cli::error::Error;
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process;
 use heapshim_cli::render::signed_size;
-use heapshim_cli::series::{Looks, Series, Unit, text};
+use heapshim_cli::series::{Looks, Series, Unit, json, text};
 use heapshim_cli::subject::{Readers, Subject};
 use std::env;
 use std::thread;
@@ -53,7 +53,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     };
     let process = &first.snapshot.process;
     let name = format!("{} (pid {})", process.name, process.pid);
-    let text = text(&series, &name, &looks);
+    let text = match args.format {
+        ListFormat::Table => text(&series, &name, &looks),
+        ListFormat::Json => json(&series, process, looks.unit),
+    };
     output::write(text.as_bytes(), args.output.as_deref())
 }
 

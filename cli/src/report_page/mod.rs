@@ -1,0 +1,139 @@
+//! The report as one page: growth by line, a flamegraph of what grew and of what is alive, and the stacks with their source.
+//!
+//! Written by `heapshim report`; a [`Render`] like any other form. The page asks nothing of any network, and its policy forbids it to: all that
+//! it shows is in it. What came from the target (names, paths, source) is data in base64, which no name can end, and reaches the page as text
+//! alone, never as markup; the little that stands in the markup is escaped. The rest is what the three scripts beside this file do:
+//! `model.js` reads the data, `table.js` has the lines, `flame.js` draws.
+//!
+//! Invariant: Σ over the stacks of the page = the report's growth, and what is alive at its end, `[not attributed]` included.
+
+mod data;
+mod trie;
+
+use crate::export::xml;
+use crate::render::{Render, View, escape, heading};
+use crate::report::Report;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::{self, Write};
+
+const TEMPLATE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("page.css");
+const SCRIPTS: [&str; 3] = [
+    include_str!("model.js"),
+    include_str!("table.js"),
+    include_str!("flame.js"),
+];
+
+/// For browsers.
+#[derive(Clone, Copy, Debug)]
+pub struct Page;
+
+impl Render for Page {
+    fn render(&self, report: &Report, view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let data = packed(&data::data(report, view).to_string())?;
+        let pieces = Pieces {
+            report,
+            data: &data,
+        };
+        let mut rest = TEMPLATE;
+        while let Some((before, after)) = rest.split_once("{{") {
+            let (name, after) = after.split_once("}}").unwrap_or((after, ""));
+            out.write_all(before.as_bytes())?;
+            pieces.write(name, out)?;
+            rest = after;
+        }
+        out.write_all(rest.as_bytes())
+    }
+}
+
+/// What the template has places for. No piece is looked through for places of its own: a target may be named `{{data}}`.
+struct Pieces<'a> {
+    report: &'a Report,
+    data: &'a str,
+}
+
+impl Pieces<'_> {
+    fn write(&self, name: &str, out: &mut dyn Write) -> io::Result<()> {
+        match name {
+            "title" => write!(out, "{}", xml::text(&title(self.report))),
+            "heading" => self.heading(out),
+            "version" => write!(out, "{}", env!("CARGO_PKG_VERSION")),
+            "style" => write!(out, "{STYLE}"),
+            "data" => write!(out, "{}", self.data),
+            "script" => SCRIPTS
+                .iter()
+                .try_for_each(|script| write!(out, "{script}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The lines above the table, as `diff` prints them.
+    fn heading(&self, out: &mut dyn Write) -> io::Result<()> {
+        let lines = heading(self.report)?;
+        lines
+            .lines()
+            .try_for_each(|line| write!(out, "<p>{}</p>", xml::text(line)))
+    }
+}
+
+fn title(report: &Report) -> String {
+    let (from, to) = (&report.from.moment.name, &report.to.moment.name);
+    escape(&format!("{}: growth, {from} → {to}", report.target.name))
+}
+
+/// The data as the page reads it.
+fn packed(json: &str) -> io::Result<String> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(json.as_bytes())?;
+    Ok(STANDARD.encode(gzip.finish()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use crate::report::By;
+
+    fn rendered(report: &Report) -> String {
+        let mut out = Vec::new();
+        let written = Page.render(report, &View::default(), &mut out);
+        written.expect("written to memory");
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    /// Check that no name can leave its place: of the target, of a mark, of a function, of a file.
+    #[test]
+    fn hostile_names() {
+        let hostile = "</script><script>alert(1)</script><!--{{data}}";
+        let mut report = fixture::report();
+        report.by = By::Stack;
+        let plain = rendered(&report);
+        report.target.name = hostile.to_string();
+        report.to.moment.name = hostile.to_string();
+        report.rows[0].file = Some(hostile.to_string());
+        report.rows[0].stack.edit(|frames| {
+            frames[1].function = Some(hostile.to_string());
+            frames[1].file = Some(hostile.to_string());
+        });
+        let page = rendered(&report);
+        let count = |page: &str, text: &str| page.matches(text).count();
+        for markup in ["<script", "</script", "<!--", "id=\"data\""] {
+            assert_eq!(count(&page, markup), count(&plain, markup), "{markup}");
+        }
+        assert_eq!(count(&page, "&lt;/script&gt;"), 12);
+    }
+
+    /// Check that every place of the template is filled, and that nothing in the page is fetched from anywhere.
+    #[test]
+    fn self_contained() {
+        let page = rendered(&fixture::report());
+        for text in ["{{", "src=", "http:", "https:", "@import", "url("] {
+            assert!(!page.contains(text), "{text}");
+        }
+        assert!(page.contains("default-src 'none'"));
+        assert!(page.contains("<p>heap +109.2 MiB (131.2 → 240.4), +300,007 blocks"));
+    }
+}

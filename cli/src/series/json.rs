@@ -1,0 +1,115 @@
+//! What `watch` prints for programs: one JSON object a line, first the heap, then every line that changed.
+
+use super::text::Unit;
+use super::{Followed, Series};
+use crate::model::Process;
+use crate::place::Place;
+use crate::report::Amount;
+use crate::trend::Trend;
+use serde_json::{Map, Value, json};
+
+/// All of it; each line is an object by itself.
+#[must_use]
+pub fn json(series: &Series, process: &Process, unit: Unit) -> String {
+    let mut heap = object(json!({
+        "schema": 1,
+        "kind": "heap",
+        "pid": process.pid,
+        "name": process.name,
+        "snapshots": series.len(),
+    }));
+    heap.extend(judged(series.growth(), &series.heap(), unit));
+    let mut text = format!("{}\n", Value::Object(heap));
+    for followed in series.lines() {
+        text.push_str(&format!("{}\n", line(&followed, unit)));
+    }
+    text
+}
+
+fn line(followed: &Followed, unit: Unit) -> Value {
+    let (file, line, module, address) = match &followed.place {
+        Place::Line(file, 0) => (Some(file), None, None, None),
+        Place::Line(file, line) => (Some(file), Some(*line), None, None),
+        Place::Address(module, address) => {
+            (None, None, module.as_ref(), Some(format!("{address:#x}")))
+        }
+    };
+    let mut object = object(json!({
+        "schema": 1,
+        "kind": "line",
+        "file": file,
+        "line": line,
+        "module": module,
+        "address": address,
+        "function": followed.function,
+    }));
+    object.extend(judged(followed.growth, &followed.trend, unit));
+    Value::Object(object)
+}
+
+fn judged(growth: Amount, trend: &Trend, unit: Unit) -> Map<String, Value> {
+    let (least, most) = trend.between;
+    object(json!({
+        "growth_bytes": growth.bytes,
+        "growth_blocks": growth.blocks,
+        "trend": trend.class.as_str(),
+        "per": unit.name(),
+        "rate_bytes": trend.slope,
+        "rate_bytes_between": [least, most],
+        "sure": trend.sure,
+    }))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    /// Check each object of a leak of 40 bytes at each step, and of an address that has no line.
+    #[test]
+    fn objects() {
+        let mut series = Series::new(0.0);
+        for at in 1_u32..20 {
+            let mut report = fixture::report();
+            report.rows.swap(1, 2);
+            report.rows.truncate(2);
+            report.rows[0].growth = fixture::amount(i64::from(at) * 40, i64::from(at));
+            report.rows[1].growth = fixture::amount(9000, 1);
+            report.growth = fixture::amount(i64::from(at) * 40 + 9000, i64::from(at) + 1);
+            series.add(f64::from(at), &report);
+        }
+        let text = json(&series, &fixture::process(7), Unit::Step);
+        let lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(
+            (&lines[0]["kind"], &lines[0]["snapshots"]),
+            (&json!("heap"), &json!(20))
+        );
+        assert_eq!(lines[0]["growth_bytes"], 9760);
+        let leak = &lines[1];
+        assert_eq!(
+            (&leak["trend"], &leak["line"]),
+            (&json!("grows"), &json!(56))
+        );
+        assert_eq!(
+            (&leak["rate_bytes"], &leak["per"]),
+            (&json!(40.0), &json!("step"))
+        );
+        assert_eq!(leak["rate_bytes_between"], json!([40.0, 40.0]));
+        let address = &lines[2];
+        assert_eq!(
+            (&address["file"], &address["address"]),
+            (&Value::Null, &json!("0x8f1c2"))
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! A terminal for programs that draw on one: tmux, with a server of its own that nobody else's sessions are on.
+//!
+//! Keys are sent as words, the screen is read as text. What a program draws comes when it comes: `wait` looks until it is there, with no
+//! limit but the test runner's, and fails at once where the terminal has gone.
+
+use crate::needs::{found, needs};
+use crate::place::{environment, fresh_directory};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A terminal with a shell in it.
+#[derive(Debug)]
+pub struct Tmux {
+    server: String,
+    directory: PathBuf,
+}
+
+impl Tmux {
+    /// A terminal of this size; None where there is no tmux, and the test is skipped by name.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn open(width: u32, height: u32) -> Option<Tmux> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        if !needs(&["tmux"]) {
+            return None;
+        }
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let tmux = Tmux {
+            server: format!("heapshim-{}-{number}", std::process::id()),
+            directory: fresh_directory("tmux"),
+        };
+        let (width, height) = (width.to_string(), height.to_string());
+        let directory = tmux.directory.display().to_string();
+        tmux.ask(&[
+            "new-session",
+            "-d",
+            "-x",
+            &width,
+            "-y",
+            &height,
+            "-c",
+            &directory,
+            "sh",
+        ]);
+        Some(tmux)
+    }
+
+    /// Where its shell is.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Types a line.
+    pub fn line(&self, text: &str) {
+        self.ask(&["send-keys", "-l", text]);
+        self.keys(&["Enter"]);
+    }
+
+    /// Presses keys, by tmux's names.
+    pub fn keys(&self, keys: &[&str]) {
+        self.ask(&[&["send-keys"], keys].concat());
+    }
+
+    /// Gives it another size.
+    pub fn resize(&self, width: u32, height: u32) {
+        let (width, height) = (width.to_string(), height.to_string());
+        self.ask(&["resize-window", "-x", &width, "-y", &height]);
+    }
+
+    /// What is on it, line by line.
+    #[must_use]
+    pub fn screen(&self) -> Vec<String> {
+        let output = self.ask(&["capture-pane", "-p"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().map(str::to_string).collect()
+    }
+
+    /// The same with its colours, as escape sequences.
+    #[must_use]
+    pub fn colored(&self) -> String {
+        let output = self.ask(&["capture-pane", "-p", "-e"]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Looks until the screen is as it should be, and returns it.
+    pub fn wait(&self, as_it_should: impl Fn(&[String]) -> bool) -> Vec<String> {
+        loop {
+            let screen = self.screen();
+            if as_it_should(&screen) {
+                return screen;
+            }
+        }
+    }
+
+    /// Looks until the text is there.
+    pub fn wait_for(&self, text: &str) -> Vec<String> {
+        self.wait(|screen| screen.iter().any(|line| line.contains(text)))
+    }
+
+    fn ask(&self, words: &[&str]) -> Output {
+        let output = self.command(words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "tmux {words:?}: {said}");
+        output
+    }
+
+    fn command(&self, words: &[&str]) -> Output {
+        let mut tmux = Command::new(found("tmux").expect("tmux is there"));
+        tmux.args(["-u", "-f", "/dev/null", "-L", &self.server]);
+        tmux.args(words).env_clear().envs(environment());
+        tmux.stdin(Stdio::null()).output().expect("tmux starts")
+    }
+}
+
+impl Drop for Tmux {
+    /// The server's end ends what runs in it.
+    fn drop(&mut self) {
+        let _ = self.command(&["kill-server"]);
+    }
+}
