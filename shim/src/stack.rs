@@ -250,26 +250,46 @@ struct Naming<'s> {
 /// The nodes of frames, outermost first, below `parent`; the innermost one's.
 #[inline(always)]
 fn intern_all<'f>(
-    naming: Naming<'_>,
+    mut naming: Naming<'_>,
     mut parent: FrameId,
     nodes: &mut [u32],
     frames: impl Iterator<Item = &'f heapshim_unwind::Entry>,
 ) -> Option<FrameId> {
-    let Naming {
-        tracer,
-        generation,
-        module,
-        cache,
-    } = naming;
     for (place, frame) in nodes.iter_mut().zip(frames) {
-        let (address, exact) = (frame.address(), frame.is_exact());
-        let key = address | u64::from(exact) << 63;
-        parent = cached(cache, parent, key, || {
-            module.intern(tracer, generation, parent, (address, exact))
-        })?;
+        let key = frame.address() | u64::from(frame.is_exact()) << 63;
+        parent = match naming.newest(parent, key) {
+            Some(node) => node,
+            None => naming.older(parent, key, (frame.address(), frame.is_exact()))?,
+        };
         *place = parent.0;
     }
     Some(parent)
+}
+
+impl Naming<'_> {
+    /// The node below `parent`, if it is the newest of its set.
+    #[inline(always)]
+    fn newest(&self, parent: FrameId, key: u64) -> Option<FrameId> {
+        let [newest, _] = self.cache.get(set_of(parent, key))?;
+        (newest.key == key && newest.parent == parent.0).then_some(FrameId(newest.node))
+    }
+
+    /// The node below `parent`, wherever it is.
+    #[inline(never)]
+    fn older(&mut self, parent: FrameId, key: u64, frame: (u64, bool)) -> Option<FrameId> {
+        let (tracer, generation, module) = (self.tracer, self.generation, &mut *self.module);
+        cached(self.cache, parent, key, || {
+            module.intern(tracer, generation, parent, frame)
+        })
+    }
+}
+
+/// Where the node below `parent` that `key` names is kept.
+#[inline(always)]
+fn set_of(parent: FrameId, key: u64) -> usize {
+    let spread = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - CACHE_SETS.trailing_zeros());
+    // The node is the last of what decides to be known, so it is mixed in last, too: a walk of nodes is a chain of look-ups.
+    usize::try_from(spread ^ u64::from(parent.0)).unwrap_or(0) % CACHE_SETS
 }
 
 /// The node below `parent` that `key` names: from the cache, or made.
@@ -280,10 +300,7 @@ fn cached(
     key: u64,
     make: impl FnOnce() -> Option<FrameId>,
 ) -> Option<FrameId> {
-    let spread = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - CACHE_SETS.trailing_zeros());
-    // The node is the last of what decides to be known, so it is mixed in last, too: a walk of nodes is a chain of look-ups.
-    let set = usize::try_from(spread ^ u64::from(parent.0)).ok()? % CACHE_SETS;
-    let [newer, older] = cache.get_mut(set)?;
+    let [newer, older] = cache.get_mut(set_of(parent, key))?;
     let wanted = |cached: &Cached| cached.key == key && cached.parent == parent.0;
     if wanted(newer) {
         return Some(FrameId(newer.node));
