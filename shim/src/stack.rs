@@ -270,8 +270,7 @@ impl Naming<'_> {
     /// The node below `parent`, if it is the newest of its set.
     #[inline(always)]
     fn newest(&self, parent: FrameId, key: u64) -> Option<FrameId> {
-        let [newest, _] = self.cache.get(set_of(parent, key))?;
-        (newest.key == key && newest.parent == parent.0).then_some(FrameId(newest.node))
+        foremost(self.cache, parent, key)
     }
 
     /// The node below `parent`, wherever it is.
@@ -316,6 +315,13 @@ fn cached(
         node,
     };
     Some(FrameId(node))
+}
+
+/// As `cached`, where it came last of those that share its set.
+#[inline(always)]
+fn foremost(cache: &[[Cached; 2]; CACHE_SETS], parent: FrameId, key: u64) -> Option<FrameId> {
+    let [newer, _] = cache.get(set_of(parent, key))?;
+    (newer.key == key && newer.parent == parent.0).then_some(FrameId(newer.node))
 }
 
 /// The site of a nested event: its innermost frame alone, below the `nested` mark.

@@ -9,17 +9,13 @@
 //! interpreter counts nothing that would tell, and a frame can be left and entered again without an event of ours. So each frame is looked at, and
 //! what can be saved is everything else: copies, and the questions whose answers follow from what is equal.
 //!
-//! **Why what is equal is the same.** A remembered frame is taken as it is where the live one lies at the same address and has the same code, flags
-//! and instruction, and its links lead to the next remembered frame: directly, or where it is the outermost of an evaluator through the same
-//! record or dummy. Then all that the walk would read anew is equal, by induction outwards to the chain's end; that a frame is complete follows
-//! from its code, flags and instruction. Where a frame that is left out (one that is being set up) lies between two others, the links don't
-//! meet, and the outer part is entered anew. What a code object's address *means* may have changed: see `watched`; then `at` is overwritten, which
-//! no live frame equals.
+//! Why what is equal is the same: `compare`.
 //!
 //! A frame that only stands at another instruction of the same line is the same frame to the ledger, and so to the caller.
 
-use super::chain::{At, Reading, Running, SOMEWHERE, STALE, Step, Words};
+use super::chain::{Reading, Running, SOMEWHERE, STALE, Step};
 use super::codes::Lines;
+use super::compare::{compare, pass};
 use super::interpreter::Interpreter;
 use super::layout::Layout;
 use super::peek::{Checked, Peek, Trusted};
@@ -107,7 +103,10 @@ impl Frames {
         let before = self.len;
         let layout = interpreter.layout;
         let count = match is_certain {
-            true => self.meet(layout, lines, state, limit),
+            true => match self.stays(layout, lines, state) {
+                None => self.meet(layout, lines, state, limit),
+                same => same,
+            },
             false => None,
         };
         let count = match (count, is_certain) {
@@ -146,9 +145,31 @@ impl Frames {
         }
     }
 
+    /// The usual case: the thread is in the frame of the last event, which was called from the same ones. None where it is in another, or where that one
+    /// was called from others: then what is noted ends where these begin.
+    #[inline(always)]
+    fn stays(&mut self, layout: &Layout, lines: &Lines, state: u64) -> Option<usize> {
+        let at = layout.start(&mut Trusted, state)?;
+        let known = self.noted.get_mut(..self.len)?;
+        if !self.is_whole || !is_last(known, at.frame) {
+            return None;
+        }
+        let passed = pass(layout, known, at);
+        if passed.0 == 0 && passed.1.frame == 0 {
+            return Some(self.len);
+        }
+        match compare(layout, lines, known, passed) {
+            Ok(same) => Some(same),
+            Err(stop) => {
+                self.len = stop;
+                None
+            }
+        }
+    }
+
     /// Reads until a remembered frame is met from which on everything fits. None where there is none, and then what is noted is left as it is, or
     /// emptied.
-    #[inline(always)]
+    #[inline(never)]
     fn meet(&mut self, layout: &Layout, lines: &Lines, state: u64, limit: usize) -> Option<usize> {
         if !self.is_whole {
             return None;
@@ -170,7 +191,8 @@ impl Frames {
             let place = usize::from(*index.get(place_of(at.frame))?);
             let known = noted.get_mut(..untried)?.get_mut(..=place);
             if let Some(known) = known.filter(|known| is_last(known, at.frame)) {
-                match compare(layout, lines, known, at) {
+                let passed = pass(layout, known, at);
+                match compare(layout, lines, known, passed) {
                     Ok(same) => {
                         let count = reading.len();
                         return self.join(place + 1, count, same, limit);
@@ -286,66 +308,4 @@ fn is_last(known: &[Running], frame: u64) -> bool {
 fn place_of(frame: u64) -> usize {
     let spread = frame.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - INDEX.trailing_zeros());
     usize::try_from(spread).unwrap_or(0)
-}
-
-/// Compares remembered frames, innermost last, with the live chain at `at`, and brings them up to date. How many outermost ones mean
-/// the same as before; or, where the chain goes another way, how many were not looked at.
-#[inline(always)]
-fn compare(
-    layout: &Layout,
-    lines: &Lines,
-    known: &mut [Running],
-    mut at: At,
-) -> Result<usize, usize> {
-    let (mut same, mut nth) = (known.len(), known.len());
-    for running in known.iter_mut().rev() {
-        nth -= 1;
-        if running.frame != at.frame {
-            return Err(nth);
-        }
-        let (next, is_same) = still(layout, lines, running, at.record).ok_or(nth)?;
-        if !is_same {
-            same = nth;
-        }
-        at = next;
-    }
-    match at.frame {
-        0 => Ok(same),
-        _ => Err(0),
-    }
-}
-
-/// Compares one remembered frame: the next one outwards, and whether it means the same as before. None where it is another kind of frame.
-#[inline(always)]
-fn still(layout: &Layout, lines: &Lines, running: &mut Running, record: u64) -> Option<(At, bool)> {
-    let words = layout.words(&mut Trusted, running.frame)?;
-    if words.flags != running.flags {
-        return None;
-    }
-    let mut is_same = true;
-    if words.at != running.at || words.code != running.code {
-        if !layout.is_complete(&mut Trusted, &words)? {
-            return None;
-        }
-        (running.code, running.at) = (words.code, words.at);
-        is_same = lines.renew(running);
-    }
-    let frame = words.previous;
-    let next = match running.base {
-        0 => At { frame, record },
-        base => outside(layout, &words, record, base)?,
-    };
-    Some((next, is_same))
-}
-
-/// Out of the outermost frame that an evaluator runs, if its base is still that one.
-#[inline(always)]
-fn outside(layout: &Layout, words: &Words, record: u64, known: u64) -> Option<At> {
-    if !layout.has_dummies() {
-        let (base, next) = layout.outwards(&mut Trusted, words, record)?;
-        return (base == known).then_some(next);
-    }
-    let dummy = layout.words(&mut Trusted, known)?;
-    let frame = dummy.previous;
-    (words.previous == known && layout.is_dummy(dummy.flags)).then_some(At { frame, record })
 }

@@ -7,6 +7,7 @@
 pub(crate) mod allocators;
 pub(crate) mod chain;
 pub(crate) mod codes;
+mod compare;
 pub(crate) mod frames;
 pub(crate) mod interpreter;
 pub(crate) mod layout;

@@ -12,25 +12,22 @@
 //! the stack:                _start  main  …  module  f       PyObject_Call  slot_tp_init  g      bytearray_init  …
 //! ```
 
-use super::{Scratch, intern_frame, outer_end};
+use super::{Scratch, outer_end};
 use crate::entry::Entry;
-use crate::python::chain::{STALE, UNKNOWN};
-use crate::python::codes::{Lines, Resolved};
+use crate::python::codes::Lines;
 use crate::python::frames::{Frames, Same};
 use crate::python::interpreter::Interpreter;
 use crate::python::layout::Chain;
 use crate::stack::PLACES;
 use crate::tracer::Tracer;
-use heapshim_ledger::codes::PythonFrame;
-use heapshim_ledger::frames::{Frame, FrameId};
-use heapshim_ledger::layout::FrameKind;
+use heapshim_ledger::frames::FrameId;
 use heapshim_unwind::{End, Walked};
+
+mod interning;
 
 /// Native frames that are walked at least, however few are kept: a signal handler is told from other code by its frame on the stack, and
 /// what it interrupted must not be trusted.
 const LEAST_WALKED: usize = 64;
-/// Tells a Python frame's key in the node cache from an address.
-const PYTHON_KEY: u64 = 1 << 62;
 
 /// The last event's stack. Zeros are a valid, empty one.
 #[derive(Debug)]
@@ -356,6 +353,7 @@ impl Scratch {
         let places = walked.shared + walked.len;
         let same = self.mixed.read(names, tracer.depth + 1, places);
         let usual = match walked.end {
+            End::Complete if same.is_all => self.stay(names, &walked, same),
             End::Complete => self.go_on(names, &walked, same),
             _ => None,
         };
@@ -366,6 +364,26 @@ impl Scratch {
         (node, end, walked.shared)
     }
 
+    /// The most usual case: the Python frames are the last event's, and the evaluator of the innermost stands on a native frame that is, too; so only
+    /// native frames come after these. Else as `go_on`.
+    #[inline(always)]
+    fn stay(&mut self, names: Names<'_>, walked: &Walked, same: Same) -> Option<Option<FrameId>> {
+        let evaluator = self.mixed.marks.get(same.count.checked_sub(1)?)?.place as usize;
+        let before = self.mixed.places.get(walked.shared.checked_sub(1)?)?;
+        let (node, count) = (FrameId(before.node), before.count as usize);
+        if evaluator == 0 || evaluator >= walked.shared || !self.is_usual(names, count + walked.len)
+        {
+            return self.go_on(names, walked, same);
+        }
+        Some(self.intern_fresh(names.tracer, walked, walked.shared, (node, narrow(count))))
+    }
+
+    /// True where a stack of so many frames, that the walk has seen the end of, is cut off nowhere, and neither was the last one.
+    #[inline(always)]
+    fn is_usual(&self, names: Names<'_>, count: usize) -> bool {
+        count <= names.tracer.depth && self.mixed.cut == 0 && self.mixed.end == self.label
+    }
+
     /// The usual case: what is new of the Python frames is run by the evaluator of the last common one, whose native frame is the last event's, so that
     /// nothing is to be placed; and nothing is cut off. `Some(None)` where the ledger has no room; None where the case is another.
     #[inline(always)]
@@ -374,31 +392,8 @@ impl Scratch {
         let from = self.mixed.goes_on(same, walked.shared, places)?;
         let at = self.mixed.cursor(from, FrameId(0));
         let count = at.count + self.mixed.frames.len() - from.frame + places - from.place;
-        let is_usual =
-            count <= names.tracer.depth && self.mixed.cut == 0 && self.mixed.end == self.label;
-        is_usual.then(|| self.intern_onwards(names, walked, from, at))
-    }
-
-    /// Interns the new Python frames at the place before, and the native frames from the place on.
-    #[inline(always)]
-    fn intern_onwards(
-        &mut self,
-        names: Names<'_>,
-        walked: &Walked,
-        from: Resume,
-        mut at: Cursor,
-    ) -> Option<FrameId> {
-        let open = from.place.checked_sub(1)?;
-        while at.frame < self.mixed.frames.len() {
-            self.mixed.marks.get_mut(at.frame)?.place = narrow(open);
-            self.intern_next(names, &mut at)?;
-        }
-        self.mixed.places.get_mut(open)?.set(&at);
-        for place in from.place..walked.shared + walked.len {
-            self.intern_native(names.tracer, &mut at, walked, place)?;
-            self.mixed.places.get_mut(place)?.set(&at);
-        }
-        Some(at.node)
+        self.is_usual(names, count)
+            .then(|| self.intern_onwards(names, walked, from, at))
     }
 
     /// Any case.
@@ -452,118 +447,5 @@ impl Scratch {
             resume,
             (before + native + frames).saturating_sub(names.tracer.depth),
         )
-    }
-
-    /// The node of the stack, outermost frame first.
-    #[inline(always)]
-    fn intern_mixed(
-        &mut self,
-        names: Names<'_>,
-        walked: &Walked,
-        from: Resume,
-        outermost: FrameId,
-    ) -> Option<FrameId> {
-        let mut at = self.mixed.cursor(from, outermost);
-        if let Some(open) = from.place.checked_sub(1) {
-            self.intern_group(names, &mut at, open)?;
-            self.mixed.places.get_mut(open)?.set(&at);
-        }
-        for place in from.place..walked.shared + walked.len {
-            let before = at.count;
-            self.intern_group(names, &mut at, place)?;
-            if at.count == before || place == 0 {
-                self.intern_native(names.tracer, &mut at, walked, place)?;
-            }
-            self.mixed.places.get_mut(place)?.set(&at);
-        }
-        Some(at.node)
-    }
-
-    /// The Python frames that replace the native frame at a place.
-    #[inline(always)]
-    fn intern_group(&mut self, names: Names<'_>, at: &mut Cursor, place: usize) -> Option<()> {
-        while at.frame < self.mixed.frames.len() {
-            if self.mixed.marks.get(at.frame)?.place as usize != place {
-                break;
-            }
-            self.intern_next(names, at)?;
-        }
-        Some(())
-    }
-
-    /// The next Python frame.
-    #[inline(always)]
-    fn intern_next(&mut self, names: Names<'_>, at: &mut Cursor) -> Option<()> {
-        if at.count < self.mixed.cut {
-            at.count += 1;
-        } else if let Some(frame) = self.name(names, at.frame)? {
-            at.node = self.intern_python(names.tracer, at.node, frame)?;
-            at.count += 1;
-        }
-        let mark = self.mixed.marks.get_mut(at.frame)?;
-        (mark.node, mark.count) = (at.node.0, narrow(at.count));
-        at.frame += 1;
-        Some(())
-    }
-
-    /// What a Python frame is in the ledger; `Some(None)` where it is to be left out, None where there is no room.
-    #[inline(always)]
-    fn name(&mut self, names: Names<'_>, nth: usize) -> Option<Option<PythonFrame>> {
-        let running = self.mixed.frames.get_mut(nth)?;
-        if running.value != UNKNOWN {
-            return Some(Some(PythonFrame::from_value(running.value)));
-        }
-        let lines = &mut self.mixed.lines;
-        let found = lines.resolve(names.tracer, names.interpreter, running, names.is_certain);
-        match found {
-            Resolved::Known(frame) => Some(Some(frame)),
-            Resolved::Passing(frame) => {
-                running.at = STALE;
-                Some(Some(frame))
-            }
-            Resolved::Nothing => {
-                running.at = STALE;
-                Some(None)
-            }
-            Resolved::Full => None,
-        }
-    }
-
-    #[inline]
-    fn intern_python(
-        &mut self,
-        tracer: &Tracer,
-        parent: FrameId,
-        frame: PythonFrame,
-    ) -> Option<FrameId> {
-        let value = frame.to_value();
-        self.cached(parent, value | PYTHON_KEY, || {
-            let node = Frame {
-                parent,
-                kind: FrameKind::Python,
-                module: 0,
-                value,
-            };
-            intern_frame(tracer, node)
-        })
-    }
-
-    #[inline]
-    fn intern_native(
-        &mut self,
-        tracer: &Tracer,
-        at: &mut Cursor,
-        walked: &Walked,
-        place: usize,
-    ) -> Option<()> {
-        if at.count >= self.mixed.cut {
-            let frame = match place.checked_sub(walked.shared) {
-                None => self.memo.outer(place)?,
-                Some(fresh) => self.frames.get(walked.len.checked_sub(fresh + 1)?)?.frame(),
-            };
-            at.node = self.intern(tracer, at.node, frame.address, frame.exact)?;
-        }
-        at.count += 1;
-        Some(())
     }
 }
