@@ -10,8 +10,9 @@
 use super::allocators::Domain;
 use super::watched::OFFSETS;
 use crate::entry::{Entry, enter};
+use crate::own;
 use crate::real::Block;
-use crate::record::{self, Walks};
+use crate::record::{self, Event, Guard, Walks};
 use crate::shadow::{self, Live};
 
 /// The addresses of our malloc, calloc, realloc and free.
@@ -73,12 +74,27 @@ extern "C" fn on_realloc(domain: &Domain, block: Block, size: usize, entry: &Ent
 }
 
 extern "C" fn on_free(domain: &Domain, block: Block, entry: &Entry) {
-    if !block.is_null()
-        && let Some(hook) = record::enter(entry)
-    {
-        hook.charge_object(hook.take_object(block));
+    if !block.is_null() {
+        match own::enter(entry) {
+            Some(hook) => ended(&hook, block),
+            None => ended_otherwise(entry, block),
+        }
     }
     domain.free(block);
+}
+
+#[inline(always)]
+fn ended<G: Guard>(hook: &Event<'_, G>, block: Block) {
+    hook.charge_object(hook.take_object(block));
+}
+
+/// An event that is no usual one.
+#[cold]
+#[inline(never)]
+fn ended_otherwise(entry: &Entry, block: Block) {
+    if let Some(hook) = record::enter(entry) {
+        ended(&hook, block);
+    }
 }
 
 /// Notes an object unless malloc has seen its block.
@@ -88,6 +104,16 @@ fn note(entry: &Entry, block: Block, size: usize, before: Option<Walks>) {
     if block.is_null() || !is_sure && is_mallocs(block) {
         return;
     }
+    match own::enter(entry) {
+        Some(hook) => hook.object_allocated(block, size),
+        None => note_otherwise(entry, block, size),
+    }
+}
+
+/// An event that is no usual one.
+#[cold]
+#[inline(never)]
+fn note_otherwise(entry: &Entry, block: Block, size: usize) {
     if let Some(hook) = record::enter(entry) {
         hook.object_allocated(block, size);
     }
@@ -103,7 +129,17 @@ fn is_mallocs(block: Block) -> bool {
     blocks.any(shadow::holds)
 }
 
+#[inline(always)]
 fn take(entry: &Entry, block: Block) -> Option<Live> {
+    match own::enter(entry) {
+        Some(hook) => hook.take_object(block),
+        None => take_otherwise(entry, block),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn take_otherwise(entry: &Entry, block: Block) -> Option<Live> {
     record::enter(entry)?.take_object(block)
 }
 
