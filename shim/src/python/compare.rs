@@ -134,3 +134,184 @@ fn outside(layout: &Layout, words: &Words, record: u64, known: u64) -> Option<At
     let frame = dummy.previous;
     (words.previous == known && layout.is_dummy(dummy.flags)).then_some(At { frame, record })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::python::chain::{Reading, SOMEWHERE, Step};
+    use crate::python::layout::{ENTRY_SHIFT, OWNED_BY_C_STACK};
+    use heapshim_ledger::sync::{AtomicU64, Word};
+
+    const FRAMES: usize = 5;
+    /// The frames, outermost first, that are the outermost of an evaluator which runs many.
+    const BASES: [usize; 2] = [0, 2];
+    const WORDS: usize = 32;
+
+    type Structure = [AtomicU64; WORDS];
+
+    /// The memory of a thread that runs five frames, in one version's form.
+    struct Thread {
+        layout: &'static Layout,
+        frames: [Structure; FRAMES],
+        codes: [Structure; FRAMES],
+        dummies: [Structure; FRAMES],
+        records: [Structure; FRAMES],
+    }
+
+    fn structures() -> [Structure; FRAMES] {
+        core::array::from_fn(|_| core::array::from_fn(|_| AtomicU64::new(0)))
+    }
+
+    fn address(structure: &Structure) -> u64 {
+        structure.as_ptr().expose_provenance() as u64
+    }
+
+    fn word(structure: &Structure, offset: u64) -> &AtomicU64 {
+        &structure[usize::try_from(offset / 8).expect("small")]
+    }
+
+    impl Thread {
+        fn new(layout: &'static Layout) -> Thread {
+            let [frames, codes, dummies, records] = [(); 4].map(|()| structures());
+            Thread {
+                layout,
+                frames,
+                codes,
+                dummies,
+                records,
+            }
+        }
+
+        /// Once it stands where it stays.
+        fn link_all(&self) {
+            (0..FRAMES).for_each(|nth| self.link(nth));
+        }
+
+        fn is_base(&self, nth: usize) -> bool {
+            let alone = [Chain::Frames, Chain::FramesAndRecords];
+            alone.contains(&self.layout.chain) || BASES.contains(&nth)
+        }
+
+        fn link(&self, nth: usize) {
+            let (layout, frame) = (self.layout, &self.frames[nth]);
+            let outside = nth.checked_sub(1);
+            let outer = outside.map_or(0, |outer| address(&self.frames[outer]));
+            let code = address(&self.codes[nth]);
+            word(frame, layout.code).put(code);
+            word(frame, layout.previous).put(outer);
+            if self.is_base(nth) && layout.has_dummies() {
+                let dummy = &self.dummies[nth];
+                word(dummy, layout.flags).put(OWNED_BY_C_STACK << layout.owner_shift);
+                word(dummy, layout.previous).put(outer);
+                word(frame, layout.previous).put(address(dummy));
+            }
+            if self.is_base(nth) && layout.chain == Chain::Entries {
+                word(frame, layout.flags).put(1 << ENTRY_SHIFT);
+            }
+            let bases = (0..nth).rev().filter(|&base| self.is_base(base));
+            let record = bases
+                .map(|base| address(&self.records[base]))
+                .next()
+                .unwrap_or(0);
+            word(&self.records[nth], layout.record_previous).put(record);
+            word(frame, layout.instruction).put(code + layout.bytecode + 2 * nth as u64);
+        }
+
+        fn innermost(&self) -> At {
+            let base = (0..FRAMES).rev().find(|&nth| self.is_base(nth));
+            let record = match self.layout.chain {
+                Chain::Frames => SOMEWHERE,
+                Chain::DummiesAlone => 0,
+                _ => address(&self.records[base.expect("the outermost is")]),
+            };
+            let frame = address(&self.frames[FRAMES - 1]);
+            At { frame, record }
+        }
+
+        /// What a reading notes, outermost first.
+        fn noted(&self) -> [Running; FRAMES] {
+            let mut noted = [Running::default(); FRAMES];
+            let mut reading = Reading::new(&mut noted);
+            let mut at = self.innermost();
+            while at.frame != 0 {
+                let step = reading.step(self.layout, &mut Trusted, at);
+                at = match step.expect("all is there") {
+                    Step::On(next) => next,
+                    Step::Full => At { frame: 0, ..at },
+                };
+            }
+            assert_eq!((reading.len(), reading.is_closed()), (FRAMES, true));
+            noted.reverse();
+            noted
+        }
+
+        fn left(&self, noted: &[Running]) -> usize {
+            let (left, at) = pass(self.layout, noted, self.innermost());
+            assert_eq!(at.frame == 0, left == 0, "the chain ends with the frames");
+            left
+        }
+
+        /// Where `pass` comes to once a word is another.
+        fn left_with(&self, noted: &[Running], word: &AtomicU64, value: u64) -> usize {
+            let before = word.peek();
+            word.put(value);
+            let left = self.left(noted);
+            word.put(before);
+            left
+        }
+    }
+
+    /// Check, in the form of every version, that frames which are just as a reading has noted them are passed over, that those which another word
+    /// of is other stop it there, and that bits which are not the frame's own do not.
+    #[test]
+    fn stops_where_something_differs() {
+        for version in 0x0307..=0x030d {
+            let layout = Layout::of(version).expect("a known version");
+            let thread = Thread::new(layout);
+            thread.link_all();
+            let noted = thread.noted();
+            assert_eq!(thread.left(&noted), 0, "{version:x}");
+            for nth in 0..FRAMES {
+                let frame = &thread.frames[nth];
+                let other = address(&thread.frames[(nth + 2) % FRAMES]);
+                let [code, at, previous] = [layout.code, layout.instruction, layout.previous]
+                    .map(|offset| word(frame, offset));
+                assert_eq!(thread.left_with(&noted, code, other), nth + 1);
+                assert_eq!(thread.left_with(&noted, at, at.peek() + 2), nth + 1);
+                // The link is the base's, or leads to a frame that is not the next.
+                let stop = match nth {
+                    _ if thread.is_base(nth) && layout.has_dummies() => nth + 1,
+                    0 => continue,
+                    _ => nth,
+                };
+                assert_eq!(thread.left_with(&noted, previous, other), stop);
+            }
+        }
+    }
+
+    /// Check that frames of which the outermost becomes an evaluator's own, or no longer is, stop it, and so does another record or dummy.
+    #[test]
+    fn stops_at_another_evaluator() {
+        for version in [0x030a, 0x030b, 0x030c, 0x030d] {
+            let layout = Layout::of(version).expect("a known version");
+            let thread = Thread::new(layout);
+            thread.link_all();
+            let noted = thread.noted();
+            let base = BASES[1];
+            if layout.chain == Chain::Entries {
+                let flags = word(&thread.frames[base], layout.flags);
+                assert_eq!(thread.left_with(&noted, flags, 0), base + 1);
+                assert_eq!(thread.left_with(&noted, flags, flags.peek() | 7), 0);
+            }
+            if layout.has_dummies() {
+                let flags = word(&thread.dummies[base], layout.flags);
+                assert_eq!(thread.left_with(&noted, flags, 0), base + 1);
+            } else {
+                let inner = &thread.records[if version == 0x030a { base + 1 } else { base }];
+                let record = word(inner, layout.record_previous);
+                let stop = if version == 0x030a { base + 1 } else { 1 };
+                assert_eq!(thread.left_with(&noted, record, 64), stop);
+            }
+        }
+    }
+}
