@@ -3,8 +3,14 @@
 //! Fed by `tree`, account by account, and keeps no more than the distinct stacks of all: a tree may have any number of processes. Two stacks
 //! are one where they are the same places of the same modules, whatever addresses these were loaded at in each process.
 //!
-//! Invariants: sums alone (`merged counter = Σ counters`), so that the order does not matter; the result keeps `model`'s invariants. Not here:
-//! what is live twice. Blocks that a forked child inherited count in the process that allocated them, and once.
+//! A block counts in the process that allocated it, and once. A forked child has copies of its parent's, and what it does with them changes nothing
+//! that the parent has: where a child freed more of a stack's blocks than it allocated itself, the rest were copies, and are left out
+//! (`own`). So no line falls below what all processes allocated and kept: 200 workers that drop their parent's configuration do not make it −200 times
+//! its size. (A child's own account keeps them: there they are memory that it gave back.) Where a child frees copies and keeps as many
+//! new blocks of the same stack, nothing tells the two apart, and the new ones are taken for freed.
+//!
+//! Invariants: sums alone (`merged counter = Σ own counters`), so that the order does not matter; freed ≤ allocated at each site; the result
+//! keeps `model`'s invariants.
 
 use crate::model::{
     Code, Counters, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
@@ -94,7 +100,7 @@ impl Merged {
                 sites.len() - 1
             });
             if let Some(into) = whole.sites.get_mut(index) {
-                into.counters = sum(into.counters, site.counters);
+                into.counters = sum(into.counters, own(site.counters));
             }
         }
     }
@@ -230,6 +236,15 @@ fn empty(one: &Snapshot) -> Snapshot {
 
 fn says_something(site: &Site) -> bool {
     site.counters.allocated_blocks != 0 || site.counters.freed_blocks != 0
+}
+
+/// What a process did with blocks that it has allocated itself, as far as its counters tell: it frees no more of them than there are.
+fn own(counters: Counters) -> Counters {
+    Counters {
+        freed_bytes: counters.freed_bytes.min(counters.allocated_bytes),
+        freed_blocks: counters.freed_blocks.min(counters.allocated_blocks),
+        ..counters
+    }
 }
 
 fn sum(one: Counters, other: Counters) -> Counters {
@@ -435,6 +450,33 @@ mod tests {
             .map(|site| site.counters.allocated_bytes)
             .collect();
         assert_eq!(bytes, [16, 8]);
+    }
+
+    /// Check that a child's frees of what it inherited leave its parent's blocks where they are, and that its own are freed.
+    #[test]
+    fn inherited() {
+        let frames = vec![
+            node(0, FrameKind::Root, None, 0),
+            node(0, FrameKind::Unknown, None, 1),
+        ];
+        let one = |pid, allocated_blocks, freed_blocks| {
+            let mut one = account(pid, vec![], frames.clone(), &[(1, 0)]);
+            one.sites[0].counters = Counters {
+                allocated_blocks,
+                allocated_bytes: 10 * allocated_blocks,
+                freed_blocks,
+                freed_bytes: 10 * freed_blocks,
+            };
+            one
+        };
+        let mut merged = Merged::default();
+        for (pid, allocated, freed) in [(1, 9, 2), (2, 0, 7), (3, 4, 7), (4, 5, 3)] {
+            merged.add(&one(pid, allocated, freed));
+        }
+        let whole = merged.finish(None).expect("four");
+        let counters = whole.sites[1].counters;
+        assert_eq!((counters.allocated_blocks, counters.freed_blocks), (18, 9));
+        assert_eq!((counters.live_blocks(), counters.live_bytes()), (9, 90));
     }
 
     /// Check that nothing merged is nothing.

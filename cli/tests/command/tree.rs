@@ -14,6 +14,53 @@ fn five_hundred_children() {
     assert!(last.starts_with("500 other processes, "), "{report}");
 }
 
+/// Forks so many children in waves of twenty, each of which frees what it inherited, allocates 53 bytes and ends when its wave is complete.
+const WAVES: &str = r"
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void *volatile kept;
+int main(int count, char **words) {
+  void *inherited = malloc(1009);
+  for (int wave = 0; wave < atoi(words[1]) / 20; wave++) {
+    int gate[2];
+    char none;
+    if (pipe(gate)) return 1;
+    for (int i = 0; i < 20; i++) {
+      if (fork() == 0) {
+        close(gate[1]);
+        free(inherited);
+        kept = malloc(53);
+        _exit(read(gate[0], &none, 1) == 0 ? 0 : 2);
+      }
+    }
+    close(gate[0]);
+    close(gate[1]);
+    for (int i = 0; i < 20; i++) {
+      int status;
+      if (wait(&status) < 0 || status) return 2;
+    }
+  }
+  return 0;
+}
+";
+
+/// Check that of three thousand forked children, in waves, each is in the merged account, though `run` has far fewer descriptors; and that what
+/// they freed of their parent's is still its own.
+#[test]
+fn thousands_of_children() {
+    let place = Place::new("thousands");
+    let (program, report) = (place.c("waves", WAVES), place.word("report.json"));
+    let run = format!("heapshim run --merge --format json -o {report} -- {program} 3000");
+    let output = place.shell(&format!("ulimit -n 200; {run}"));
+    assert!(output.status.success(), "{}", said(&output));
+    let json = std::fs::read_to_string(&report).expect("a report");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["target"]["processes"], 3001, "{}", said(&output));
+    let grown = (&json["growth_bytes"], &json["growth_blocks"]);
+    assert_eq!(grown, (&(1009 + 3000 * 53).into(), &3001.into()));
+}
+
 /// Check that `--save` keeps a mark of each process that allocated, whose growth is the child's own.
 #[test]
 fn marks_of_children() {
