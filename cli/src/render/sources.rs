@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -97,7 +98,8 @@ impl Sources {
     fn read_file(&self, path: &Path) -> Option<Vec<u8>> {
         let file = open_regular(path).ok()?;
         if let Some(reader) = self.reader {
-            let real = path.canonicalize().ok()?;
+            // Where the open file lies, not where its path leads by now: its owner may have changed that.
+            let real = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
             let reachable = real.ancestors().skip(1).all(|dir| {
                 dir.metadata()
                     .is_ok_and(|metadata| allows(&metadata, reader, 0o1))

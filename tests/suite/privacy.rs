@@ -1,0 +1,109 @@
+//! Who may see an account, and who may change it: its user reads it, nobody writes it, and no core dump carries it away.
+
+use heapshim_tests::{Running, Target, needs};
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
+use std::process::Command;
+
+fn running() -> Running {
+    Target::c("leak.c").spawn()
+}
+
+/// The target's descriptors of this name.
+fn descriptors(running: &Running, name: &str) -> Vec<PathBuf> {
+    let directory = format!("/proc/{}/fd", running.pid());
+    let entries = fs::read_dir(directory).expect("descriptors").flatten();
+    let paths = entries.map(|entry| entry.path());
+    let is_it = |path: &PathBuf| {
+        path.read_link()
+            .is_ok_and(|link| link.to_string_lossy().contains(name))
+    };
+    paths.filter(is_it).collect()
+}
+
+/// Check that the ledger can't be written, grown or cut by whoever opens it, its own user included, and that both files are their owner's alone.
+#[test]
+fn nobody_writes_it() {
+    let running = running();
+    let ledgers = descriptors(&running, "heapshim-ledger");
+    assert_eq!(ledgers.len(), 1, "{ledgers:?}");
+    let file = File::options().read(true).write(true).open(&ledgers[0]);
+    let file = file.expect("opened by its user");
+    let (mut before, mut after) = ([0; 8], [0; 8]);
+    file.read_exact_at(&mut before, 0).expect("read");
+    let written = file.write_all_at(b"SPOILED!", 0).expect_err("sealed");
+    assert_eq!(written.kind(), ErrorKind::PermissionDenied);
+    let bytes = file.metadata().expect("its size").len();
+    for length in [0, bytes / 2, bytes * 2] {
+        assert!(file.set_len(length).is_err(), "{length}");
+    }
+    file.read_exact_at(&mut after, 0).expect("read");
+    assert_eq!(before, after);
+    for path in ledgers
+        .iter()
+        .chain(&descriptors(&running, "heapshim-control"))
+    {
+        assert_eq!(path.metadata().expect("a file").mode() & 0o7777, 0o600);
+    }
+}
+
+/// Check that another user can't open it.
+#[test]
+fn others_do_not_read_it() {
+    // SAFETY: takes no arguments.
+    if unsafe { libc::geteuid() } != 0 || !needs(&["setpriv"]) {
+        return;
+    }
+    let running = running();
+    for path in descriptors(&running, "heapshim-") {
+        let mut other = Command::new("setpriv");
+        other.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+        let read = other.args(["head", "-c", "1"]).arg(&path).output();
+        let read = read.expect("setpriv");
+        assert!(!read.status.success() && read.stdout.is_empty(), "{path:?}");
+    }
+}
+
+/// Check that a core dump leaves the ledger out, by the flags of its mapping (proc_pid_smaps(5)).
+#[test]
+fn no_dump_carries_it() {
+    let running = running();
+    let smaps = fs::read_to_string(format!("/proc/{}/smaps", running.pid()));
+    let smaps = smaps.expect("smaps");
+    let mut lines = smaps.lines();
+    let ours = lines.find(|line| line.contains("heapshim-ledger"));
+    assert!(ours.is_some(), "{smaps}");
+    let flags = lines.find_map(|line| line.strip_prefix("VmFlags:"));
+    let flags: Vec<&str> = flags.expect("its flags").split_whitespace().collect();
+    assert!(flags.contains(&"dd"), "{flags:?}");
+}
+
+/// Check the same of a dump that a debugger makes: what the target has in the ledger's strings is not in it, and its own heap is.
+#[test]
+fn no_debuggers_dump_carries_it() {
+    if !needs(&["gdb", "gcore"]) {
+        return;
+    }
+    let running = running();
+    let place = heapshim_tests::fresh_directory("core").join("core");
+    let pid = running.pid().to_string();
+    let made = Command::new("gcore")
+        .arg("-o")
+        .arg(&place)
+        .arg(&pid)
+        .output();
+    let made = made.expect("gcore");
+    let core = place.with_file_name(format!("core.{pid}"));
+    let Ok(bytes) = fs::read(&core) else {
+        // A sandbox may forbid tracing: then there is no dump either.
+        assert!(!made.status.success(), "{made:?}");
+        return;
+    };
+    let ledger = File::open(&descriptors(&running, "heapshim-ledger")[0]).expect("opened");
+    let mut head = [0; 64];
+    ledger.read_exact_at(&mut head, 0).expect("read");
+    assert_eq!(&head[..8], b"HEAPSHIM");
+    assert!(!bytes.windows(head.len()).any(|window| window == head));
+}
