@@ -1,4 +1,4 @@
-//! `cargo xtask ci | tidy | bench | bench-instructions | bench-symbols | compare | soak | stress | screenshots`: what runs on every change, and what no compiler checks.
+//! `cargo xtask ci | tidy | bench | bench-instructions | bench-symbols | compare | fuzz | soak | stress | screenshots | suites`: what runs on every change, and what no compiler checks.
 //!
 //! `.ci/run` and the README's command come here through `tests/run`, which has installed what the tests need. Each step of `ci` is a
 //! command that can be typed by hand; it is printed before it runs, and the first failure ends it.
@@ -16,6 +16,7 @@ mod ci;
 mod compare;
 mod direction;
 mod files;
+mod fuzz;
 mod layout_hash;
 mod soak;
 
@@ -34,9 +35,11 @@ fn main() -> ExitCode {
         ["bench-instructions", ref words @ ..] => bench_instructions::run(&root(), words),
         ["bench-symbols", ref words @ ..] => bench_symbols::run(&root(), words),
         ["compare", ref command @ ..] => compare::run(&root(), command),
+        ["fuzz", ref words @ ..] => fuzz::run(&root(), words),
         ["soak", ref words @ ..] => soak::run(&root(), "soak", words),
         ["stress", ref words @ ..] => soak::run(&root(), "stress", words),
         ["screenshots"] => soak::run(&root(), "screenshots", &[]),
+        ["suites", ref words @ ..] => soak::run(&root(), "suites", words),
         ["tidy"] => tidy(&root()),
         ["layout-hash"] => {
             println!("{}", layout_hash::line(&root()));
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: cargo xtask ci | tidy | bench [RUNS] -- COMMAND… | bench-instructions [keep] | bench-symbols [MIB] | compare [RUNS] -- COMMAND… | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | layout-hash"
+                "usage: cargo xtask ci | tidy | bench [RUNS] -- COMMAND… | bench-instructions [keep] | bench-symbols [MIB] | compare [RUNS] -- COMMAND… | fuzz [--runs 10m] [--keep] [TARGET…] | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | suites [SUITE[/TEST]…] | layout-hash"
             );
             ExitCode::from(2)
         }

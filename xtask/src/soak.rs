@@ -1,5 +1,5 @@
 //! `cargo xtask soak [--write] [NAME…]`: the programs of tests/soak, each with and without the shim. `cargo xtask stress [--for 1h]`: seed after seed
-//! of the randomized stress. The work is done by programs of tests/, which have the suite's harness; they run in release, as the suite does.
+//! of the randomized stress. `cargo xtask suites [SUITE[/TEST]…]`: other people's tests with and without the shim. The work is done by programs of tests/, which have the suite's harness; they run in release, as the suite does.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
