@@ -199,6 +199,28 @@ mod models {
         bounded(3, || hand_over(SHARED_SLOT, 0));
     }
 
+    /// Check that nothing is lost where a slot goes from one thread to the next by a lock, and that a reader meanwhile sees it grow and nothing else:
+    /// its one writer adds without a lock prefix.
+    #[test]
+    fn slot_handed_on() {
+        bounded(3, || {
+            let (account, lease) = (Account::new(), Arc::new(loom::sync::Mutex::new(())));
+            let owners = [24, 8].map(|size| {
+                let (account, lease) = (account.clone(), lease.clone());
+                thread::spawn(move || {
+                    let _leased = lease.lock().expect("no panic");
+                    account.counters().slot(0).allocated(SITE, size);
+                })
+            });
+            let (first, second) = (account.total(), account.total());
+            assert!(first.allocated_blocks <= second.allocated_blocks);
+            assert!(first.allocated_bytes <= second.allocated_bytes);
+            owners.map(|owner| owner.join().expect("no panic"));
+            let total = account.total();
+            assert_eq!((total.allocated_bytes, total.allocated_blocks), (32, 2));
+        });
+    }
+
     /// Check that two threads that add to the shared slot lose nothing.
     #[test]
     fn shared_slot() {

@@ -106,6 +106,42 @@ fn add(sum: &mut Losses, thread: &Thread) {
     sum.untracked = sum.untracked.wrapping_add(read(&thread.untracked));
 }
 
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::testing::bounded;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    /// Check that of threads that lease entries at once none lowers the mark that another has raised, and that a reader which hears of a
+    /// thread's first event from the program looks at its entry.
+    #[test]
+    fn high_water_mark() {
+        bounded(3, || {
+            let table: Arc<(AtomicU32, [Thread; 4], AtomicU32)> = Arc::default();
+            let threads = [0, 2].map(|index| {
+                let table = table.clone();
+                thread::spawn(move || {
+                    let threads = Threads::new(&table.0, &table.1);
+                    threads.note_used(index);
+                    threads.entry(index).expect("there").walks.put(1);
+                    table.2.publish(index + 1);
+                })
+            });
+            let told = table.2.observe();
+            let reader = Threads::new(&table.0, &table.1);
+            assert!(
+                reader.used() >= told,
+                "told {told}, looks at {}",
+                reader.used()
+            );
+            assert!(told == 0 || reader.losses().walks > 0);
+            threads.map(|thread| thread.join().expect("no panic"));
+            assert_eq!((reader.used(), reader.losses().walks), (3, 2));
+        });
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
