@@ -12,6 +12,9 @@ const PAGE: u64 = 4096;
 /// Pages that are asked about to find out whether a stack pointer lies on the thread's own stack: 16 MiB deeper than before at
 /// a time; a thread that jumps further is walked as on an unknown stack.
 const EXTEND: u64 = 4096;
+/// How far below what is known a stack pointer is taken to be on the same stack without a proof: what a call or two use. It must not
+/// reach from one stack into another that lies right below it, without a guard page between.
+const NEAR: u64 = 2 * PAGE;
 
 /// How far a frame pointer may lie from the stack pointer on a stack of which neither end is known: more than the locals of any compiled function
 /// that was seen (V8 keeps a register of its interpreter in 8 bytes), less than what lies between two stacks of threads.
@@ -22,8 +25,10 @@ const FRAME: u64 = 64 << 10;
 pub(crate) struct Bounds {
     low: u64,
     high: u64,
-    /// Pages [low, high) that were found not to be the thread's own stack: saves asking again at every event of a coroutine.
+    /// Pages [low, high) that are not known to be the thread's own stack: saves asking again at every event of a coroutine.
     other: (u64, u64),
+    /// True where `other` was mapped up to the known part: it may be the same stack, and is when a walk comes out of it.
+    adjoins: bool,
 }
 
 impl Bounds {
@@ -34,6 +39,7 @@ impl Bounds {
             low: top,
             high: top,
             other: (0, 0),
+            adjoins: false,
         }
     }
 
@@ -43,28 +49,62 @@ impl Bounds {
     }
 
     /// Finds out whether `sp` lies on the thread's own stack: every page from there up to what is known must be mapped. Asked from the
-    /// bottom, so that the gap below a stack is never touched from above, which would make the kernel grow it.
+    /// bottom, so that the gap below a stack is never touched from above, which would make the kernel grow it. That is all that is asked of
+    /// a thread's first event, and of one that is near; another's walk must come out in what is known (`prove`): a coroutine's stack
+    /// may lie right below, be unmapped, and another be mapped in a part of it.
     #[cold]
     #[inline(never)]
     fn extend(&mut self, sp: u64) -> bool {
         let (first, last) = (sp & !(PAGE - 1), self.low & !(PAGE - 1));
-        if sp >= self.low
-            || (self.other.0 <= sp && sp < self.other.1)
-            || last - first > EXTEND * PAGE
-        {
+        if sp >= self.low || self.is_other(sp) || last - first > EXTEND * PAGE {
             return false;
         }
-        let mut page = first;
-        while page < last {
-            if !sys::readable(page) {
-                self.other = (first, page);
-                return false;
-            }
-            page += PAGE;
+        let creeps = self.adjoins && sp < self.other.0 && self.other.0 - first <= NEAR;
+        let end = if creeps { self.other.0 } else { last };
+        if let Some(gap) = first_gap(first, end) {
+            (self.other, self.adjoins) = ((first, gap), false);
+            return false;
         }
-        self.low = first;
-        true
+        if self.low == self.high || (!creeps && last - first <= NEAR) {
+            self.low = first;
+            return true;
+        }
+        (self.other, self.adjoins) = ((first, last), true);
+        false
     }
+
+    fn is_other(&self, sp: u64) -> bool {
+        self.other.0 <= sp && sp < self.other.1
+    }
+
+    /// The page that becomes known when a walk from `sp` comes out in what is known; 0 where that proves nothing.
+    #[cold]
+    fn proposal(&self, sp: u64) -> u64 {
+        if self.adjoins && self.is_other(sp) {
+            sp & !(PAGE - 1)
+        } else {
+            0
+        }
+    }
+
+    /// A walk has come from this page to what is known: both are one stack.
+    fn prove(&mut self, page: u64) {
+        self.low = page;
+        self.other.1 = page;
+        self.adjoins = self.other.0 < page;
+    }
+}
+
+/// The first page of a range that is not mapped.
+fn first_gap(first: u64, end: u64) -> Option<u64> {
+    let mut page = first;
+    while page < end {
+        if !sys::readable(page) {
+            return Some(page);
+        }
+        page += PAGE;
+    }
+    None
 }
 
 /// The stack's memory during one walk.
@@ -75,23 +115,27 @@ pub(crate) struct StackMemory<'b> {
     low: u64,
     /// How many words it has.
     words: u64,
+    /// `Bounds::proposal`.
+    proposal: u64,
 }
 
 impl<'b> StackMemory<'b> {
     /// For a walk that begins above `sp`.
     #[inline(always)]
     pub(crate) fn new(own: &'b mut Bounds, sp: u64) -> StackMemory<'b> {
-        let high = if own.holds(sp) || own.extend(sp) {
-            own.high
+        let (high, proposal) = if own.holds(sp) || own.extend(sp) {
+            (own.high, 0)
         } else {
             // The return address below sp was just used: its page is there.
-            (sp.wrapping_sub(8) & !(PAGE - 1)).wrapping_add(PAGE)
+            let page = sp.wrapping_sub(8) & !(PAGE - 1);
+            (page.wrapping_add(PAGE), own.proposal(sp))
         };
         let low = sp.wrapping_add(7) & !7;
         StackMemory {
             own,
             low,
             words: high.saturating_sub(low) / 8,
+            proposal,
         }
     }
 
@@ -122,6 +166,10 @@ impl<'b> StackMemory<'b> {
             return false;
         }
         if self.own.holds(address) && address.wrapping_add(8) <= self.own.high {
+            if self.proposal != 0 {
+                self.own.prove(self.proposal);
+                self.proposal = 0;
+            }
             self.set(self.own.low.wrapping_add(7) & !7, self.own.high);
             return true;
         }

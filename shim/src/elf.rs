@@ -192,39 +192,145 @@ fn find_build_id(mut notes: &[u8]) -> Option<BuildId> {
 /// A dynamic symbol (gABI, "Symbol Table").
 pub(crate) type Symbol = libc::Elf64_Sym;
 
-/// The dynamic symbols of a loaded object, found through its GNU hash table (binutils, bfd/elflink.c).
+/// The dynamic symbols of a loaded object, found through its hash table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Symbols {
     symbols: *const Symbol,
     strings: *const u8,
     versions: *const u16,
-    buckets: *const u32,
-    bucket_count: u32,
-    chains: *const u32,
-    first: u32,
+    hash: HashTable,
     bias: usize,
 }
 
-impl Symbols {
-    /// Reads the tables that the dynamic section names; None where there is no GNU hash table.
-    pub(crate) fn of(image: &Image<'_>) -> Option<Symbols> {
+/// Where a hash table's parts lie. An object has one of them, or both.
+#[derive(Clone, Copy, Debug)]
+struct HashTable {
+    kind: HashKind,
+    buckets: *const u32,
+    bucket_count: u32,
+    chains: *const u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum HashKind {
+    /// DT_GNU_HASH (binutils, bfd/elflink.c): chains begin with this symbol.
+    Gnu { first: u32 },
+    /// DT_HASH (gABI, "Hash Table"): as many chains as symbols.
+    SystemV { symbols: u32 },
+}
+
+impl HashTable {
+    fn of(image: &Image<'_>) -> Option<HashTable> {
         const DT_GNU_HASH: usize = 0x6fff_fef5;
-        const DT_VERSYM: usize = 0x6fff_fff0;
-        let (strings, symbols) = (dynamic_entry(image, 5)?, dynamic_entry(image, 6)?);
-        let table = core::ptr::with_exposed_provenance::<u32>(dynamic_entry(image, DT_GNU_HASH)?);
+        const DT_HASH: usize = 4;
+        let at = |tag| dynamic_entry(image, tag).map(core::ptr::with_exposed_provenance::<u32>);
+        match at(DT_GNU_HASH) {
+            Some(table) => Some(HashTable::gnu(table)),
+            None => at(DT_HASH).map(HashTable::system_v),
+        }
+    }
+
+    fn gnu(table: *const u32) -> HashTable {
         // SAFETY: the table begins with four words: buckets, first symbol, words of the Bloom filter, its shift.
         let [bucket_count, first, bloom_words, _] = unsafe { table.cast::<[u32; 4]>().read() };
         let buckets = table.wrapping_add(4 + 2 * bloom_words as usize);
-        Some(Symbols {
-            symbols: core::ptr::with_exposed_provenance(symbols),
-            strings: core::ptr::with_exposed_provenance(strings),
-            versions: core::ptr::with_exposed_provenance(
-                dynamic_entry(image, DT_VERSYM).unwrap_or(0),
-            ),
+        HashTable {
+            kind: HashKind::Gnu { first },
             buckets,
             bucket_count,
             chains: buckets.wrapping_add(bucket_count as usize),
-            first,
+        }
+    }
+
+    fn system_v(table: *const u32) -> HashTable {
+        // SAFETY: the table begins with two words: buckets, chains.
+        let [bucket_count, symbols] = unsafe { table.cast::<[u32; 2]>().read() };
+        let buckets = table.wrapping_add(2);
+        HashTable {
+            kind: HashKind::SystemV { symbols },
+            buckets,
+            bucket_count,
+            chains: buckets.wrapping_add(bucket_count as usize),
+        }
+    }
+
+    /// The first symbol that may have this name and that `is_it` knows.
+    fn find(&self, name: &CStr, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        match self.kind {
+            HashKind::Gnu { first } => self.find_gnu(first, gnu_hash(name), is_it),
+            HashKind::SystemV { symbols } => {
+                self.find_system_v(symbols, system_v_hash(name), is_it)
+            }
+        }
+    }
+
+    fn bucket(&self, hash: u32) -> Option<u32> {
+        let bucket = hash.checked_rem(self.bucket_count)? as usize;
+        // SAFETY: `bucket` is below the number of buckets.
+        Some(unsafe { self.buckets.wrapping_add(bucket).read() })
+    }
+
+    fn find_gnu(&self, first: u32, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut index = self.bucket(hash)?;
+        if index < first {
+            return None;
+        }
+        loop {
+            // SAFETY: a chain runs from its bucket's symbol to the one whose lowest bit is set.
+            let link = unsafe { self.chains.wrapping_add((index - first) as usize).read() };
+            if link | 1 == hash | 1 && is_it(index) {
+                return Some(index);
+            }
+            if link & 1 == 1 {
+                return None;
+            }
+            index += 1;
+        }
+    }
+
+    fn find_system_v(&self, symbols: u32, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut index = self.bucket(hash)?;
+        // A chain is no longer than there are symbols, and ends with symbol 0.
+        for _ in 0..symbols {
+            if index == 0 || index >= symbols {
+                return None;
+            }
+            if is_it(index) {
+                return Some(index);
+            }
+            // SAFETY: below the number of chains.
+            index = unsafe { self.chains.wrapping_add(index as usize).read() };
+        }
+        None
+    }
+}
+
+fn gnu_hash(name: &CStr) -> u32 {
+    let bytes = name.to_bytes().iter();
+    bytes.fold(5381u32, |hash, &byte| {
+        hash.wrapping_mul(33).wrapping_add(byte.into())
+    })
+}
+
+fn system_v_hash(name: &CStr) -> u32 {
+    name.to_bytes().iter().fold(0u32, |hash, &byte| {
+        let hash = (hash << 4).wrapping_add(byte.into());
+        let high = hash & 0xf000_0000;
+        (hash ^ high >> 24) & !high
+    })
+}
+
+impl Symbols {
+    /// Reads the tables that the dynamic section names; None where there is no hash table.
+    pub(crate) fn of(image: &Image<'_>) -> Option<Symbols> {
+        const DT_VERSYM: usize = 0x6fff_fff0;
+        let (strings, symbols) = (dynamic_entry(image, 5)?, dynamic_entry(image, 6)?);
+        let versions = dynamic_entry(image, DT_VERSYM).unwrap_or(0);
+        Some(Symbols {
+            symbols: core::ptr::with_exposed_provenance(symbols),
+            strings: core::ptr::with_exposed_provenance(strings),
+            versions: core::ptr::with_exposed_provenance(versions),
+            hash: HashTable::of(image)?,
             bias: image.bias,
         })
     }
@@ -243,30 +349,7 @@ impl Symbols {
     }
 
     fn index_of(&self, name: &CStr) -> Option<u32> {
-        let hash = name.to_bytes().iter().fold(5381u32, |hash, &byte| {
-            hash.wrapping_mul(33).wrapping_add(byte.into())
-        });
-        let bucket = hash.checked_rem(self.bucket_count)? as usize;
-        // SAFETY: `bucket` is below the number of buckets.
-        let mut index = unsafe { self.buckets.wrapping_add(bucket).read() };
-        if index < self.first {
-            return None;
-        }
-        loop {
-            // SAFETY: a chain runs from its bucket's symbol to the one whose lowest bit is set.
-            let link = unsafe {
-                self.chains
-                    .wrapping_add((index - self.first) as usize)
-                    .read()
-            };
-            if link | 1 == hash | 1 && self.is_default(index, name) {
-                return Some(index);
-            }
-            if link & 1 == 1 {
-                return None;
-            }
-            index += 1;
-        }
+        self.hash.find(name, |index| self.is_default(index, name))
     }
 
     fn symbol(&self, index: u32) -> Symbol {
@@ -319,4 +402,19 @@ fn dynamic_entry(image: &Image<'_>, tag: usize) -> Option<usize> {
     } else {
         *value
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check both hashes against values of other implementations (System V's generic example; glibc's elf/tst-gnu-hash).
+    #[test]
+    fn hashes() {
+        assert_eq!(system_v_hash(c""), 0);
+        assert_eq!(system_v_hash(c"printf"), 0x0779_05a6);
+        assert_eq!(system_v_hash(c"syscall"), 0x0b09_985c);
+        assert_eq!(gnu_hash(c""), 0x1505);
+        assert_eq!(gnu_hash(c"printf"), 0x156b_2bb8);
+    }
 }

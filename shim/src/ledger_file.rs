@@ -18,8 +18,8 @@ use heapshim_ledger::{Region, Writer};
 const HIGH: u64 = 1000;
 /// The highest number that is taken: the kernel's table of a process's descriptors has 8 bytes for each below it.
 const HIGHEST: u64 = 1 << 16;
-/// The share of RLIMIT_AS that a ledger may take: the target needs the rest.
-const ADDRESS_SHARE: u64 = 8;
+/// The share of RLIMIT_AS that a ledger may take: the target and the other tables need the rest.
+const ADDRESS_SHARE: u64 = 16;
 const CONTROL_BYTES: usize = 4096;
 
 /// A ledger that was just made.

@@ -122,6 +122,20 @@ fn was_left(state: &State, entry: &Entry) -> bool {
     left
 }
 
+/// The thread jumps to where its stack pointer is `sp`: a hook that holds the guard further in on the same stack is left.
+#[cold]
+#[inline(never)]
+pub(crate) fn leave_below(state: &State, sp: u64) {
+    let (guard, scratch) = (state.guard(), state.scratch.get());
+    // SAFETY: as in `was_left`.
+    let bounds = unsafe { &*scratch }.bounds();
+    if bounds.holds(guard) && bounds.holds(sp) && sp > guard {
+        // SAFETY: this thread's own, and the hook that used it will not go on.
+        unsafe { &mut *scratch }.abandon();
+        state.set_guard(0, start::is_armed());
+    }
+}
+
 fn witness_below(guard: u64) -> u64 {
     let address = usize::try_from(guard)
         .unwrap_or(0)

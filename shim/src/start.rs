@@ -13,8 +13,8 @@ use crate::options::{InitialStack, Options};
 use crate::sys::{self, Descriptor};
 use crate::tracer::{self, Tracer};
 use crate::{
-    descriptors, filters, forks, interpose, label, loader, objects, options, python, real, shadow,
-    thread, thread_word,
+    descriptors, filters, forks, interpose, jumps, label, loader, locking, objects, options,
+    python, real, shadow, thread, thread_word,
 };
 use heapshim_ledger::layout::{Complaint, Header};
 use heapshim_ledger::modules::MAX_TEXT;
@@ -29,8 +29,9 @@ const OFF: u32 = 3;
 static STATE: AtomicU32 = AtomicU32::new(UNSTARTED);
 /// 1 in a forked child, from its first event on.
 static FORKED: AtomicU32 = AtomicU32::new(0);
-/// Less address space than this leaves no room for tables beside the target's own: they take about 400 MiB of it, mostly untouched.
-const LEAST_ADDRESS_SPACE: u64 = 1 << 30;
+/// Less address space than this leaves no room beside the target's own for the tables, which take about 120 MiB of it and a ledger's share,
+/// mostly untouched: together three tenths of the least.
+const LEAST_ADDRESS_SPACE: u64 = 1 << 29;
 /// The thread control block of the thread that started: the main thread.
 static MAIN_THREAD: AtomicU64 = AtomicU64::new(0);
 /// The initial stack pointer: the end of the main thread's stack.
@@ -133,7 +134,7 @@ fn begin() -> bool {
         return false;
     }
     if sys::limit(libc::RLIMIT_AS) < LEAST_ADDRESS_SPACE {
-        return complain(&options, b"RLIMIT_AS is below 1 GiB");
+        return complain(&options, b"RLIMIT_AS is below 512 MiB");
     }
     loader::prepare();
     thread::prepare();
@@ -141,6 +142,8 @@ fn begin() -> bool {
     descriptors::prepare();
     filters::prepare();
     forks::prepare();
+    jumps::prepare();
+    locking::prepare();
     label::prepare();
     interpose::OPERATORS
         .iter()
@@ -269,6 +272,7 @@ fn register(options: &Options, files: Option<[Descriptor; 2]>) -> bool {
 /// charged to its site, and numbers may be negative.
 fn begin_again() -> bool {
     FORKED.put(1);
+    locking::after_fork();
     let Some(tracer) = tracer::get() else {
         return false;
     };

@@ -3,16 +3,21 @@
 use heapshim_tests::{Compiler, Counts, Target, counts_in, fresh_directory, needs, programs};
 use std::path::PathBuf;
 
-fn counting() -> PathBuf {
-    let options = ["-O2", "-fPIC", "-shared"].map(String::from);
+fn counting(style: &str) -> PathBuf {
+    let options = ["-O2", "-fPIC", "-shared", style].map(String::from);
     Compiler::C.compile(&programs().join("count.c"), &options)
 }
 
 /// Runs a target to its end with the counting preload, behind the shim or without it.
 fn seen(target: &Target, bare: bool) -> Vec<Counts> {
+    seen_by("-Wl,--hash-style=gnu", target, bare)
+}
+
+/// The same with a preload whose symbols are found by this kind of table.
+fn seen_by(style: &str, target: &Target, bare: bool) -> Vec<Counts> {
     let directory = fresh_directory("behind");
     let target = target.clone().env("COUNT_DIR", &directory);
-    let target = target.behind(&counting());
+    let target = target.behind(&counting(style));
     let mut running = if bare { target.bare() } else { target }.spawn();
     while !running.step(b"go").is_empty() {}
     assert!(running.finish().0.success());
@@ -41,6 +46,15 @@ fn check_threads(target: &Target) {
 #[test]
 fn malloc_family() {
     check(&Target::c("family.c").arg("old"));
+}
+
+/// Check that an allocator whose symbols only a System V hash table names is not passed by.
+#[test]
+fn by_the_older_table() {
+    let by = |bare| seen_by("-Wl,--hash-style=sysv", &Target::c("leak.c"), bare);
+    let (bare, behind) = (by(true), by(false));
+    assert!(bare[0].allocations > 0, "{bare:?}");
+    assert_eq!(bare, behind);
 }
 
 /// Check C++, with operators and exceptions.

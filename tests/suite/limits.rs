@@ -57,7 +57,21 @@ fn no_file_size() {
     );
 }
 
-/// Check that a target with little address space runs on.
+/// Check that half a GiB of address space is enough for a whole account, of which the tables leave the target more than half.
+#[test]
+fn half_a_gigabyte() {
+    let finished = limited("ulimit -v 524288", 12);
+    let report = finished.report();
+    assert_eq!(report.growth().bytes, 37 << 12, "{}", report.listing());
+    report.assert_complete();
+    report.assert_adds_up();
+    let half = "ulimit -v 524288 && head -c 256M /dev/zero | tail -c 256M | wc -c";
+    let finished = Run::new(&["sh", "-c", half]).finish();
+    let said = String::from_utf8_lossy(&finished.stderr);
+    assert_eq!(finished.stdout, b"268435456\n", "{said}");
+}
+
+/// Check that a target with less address space runs on.
 #[test]
 fn small_address_space() {
     for kilobytes in [400_000, 100_000, 20_000] {

@@ -7,9 +7,9 @@ use heapshim_ledger::header::Geometry;
 use rustix::process::{Pid, Resource, Rlimit};
 
 /// The shim traces nothing below this (its `LEAST_ADDRESS_SPACE`).
-const LEAST_ADDRESS_SPACE: u64 = 1 << 30;
+const LEAST_ADDRESS_SPACE: u64 = 1 << 29;
 /// The share of the address space that a ledger may take (the shim's `ADDRESS_SHARE`).
-const ADDRESS_SHARE: u64 = 8;
+const ADDRESS_SHARE: u64 = 16;
 /// Fewer descriptors leave a program hardly one beside its streams and our two.
 const FEW_DESCRIPTORS: u64 = 8;
 
@@ -63,7 +63,7 @@ impl Limits {
     /// What is too little, or scarce.
     pub(super) fn findings(self) -> Vec<Finding> {
         let space = (self.address_space < LEAST_ADDRESS_SPACE).then(|| {
-            let what = "leaves a program less than 1 GiB: it is not traced";
+            let what = "leaves a program less than 512 MiB: it is not traced";
             Finding::problem("ulimit -v", what, "raise it: ulimit -v unlimited")
         });
         let room = self.file_size.min(self.address_space / ADDRESS_SHARE);

@@ -81,8 +81,8 @@ fn what_is_inherited() {
     let only =
         "problem  HEAPSHIM_ONLY: traces only nginx, and not sh; add it: 'HEAPSHIM_ONLY=nginx,sh'";
     assert_eq!(status("HEAPSHIM_ONLY=nginx", only), Some(1));
-    let small = "problem  ulimit -v: leaves a program less than 1 GiB: it is not traced";
-    assert_eq!(status("ulimit -v 1000000;", small), Some(1));
+    let small = "problem  ulimit -v: leaves a program less than 512 MiB: it is not traced";
+    assert_eq!(status("ulimit -v 500000;", small), Some(1));
     let few = "note     ulimit -n: the account takes two descriptors, and there are hardly more";
     assert_eq!(status("ulimit -n 7;", few), Some(0));
     let library = "LD_PRELOAD=$(heapshim lib)";

@@ -151,25 +151,33 @@ fn open(path: &CStr, flags: i32) -> Option<Descriptor> {
 
 /// Reads from the start of a file into `buffer`; the bytes read.
 pub(crate) fn read_file<'b>(path: &CStr, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-    let file = open(path, libc::O_RDONLY)?;
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        let arguments = [
-            file.number(),
-            rest.as_mut_ptr() as usize,
-            rest.len(),
-            0,
-            0,
-            0,
-        ];
-        // SAFETY: writes at most `rest.len()` bytes into `rest`.
-        match unsafe { raw(libc::SYS_read, arguments) } {
-            Ok(0) | Err(_) => break,
-            Ok(count) => filled += count,
+    let filled = with_file(path, |file| {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty())
+            && let Some(bytes) = read_some(file, rest)
+        {
+            filled += bytes.len();
         }
-    }
-    close(file);
+        filled
+    })?;
     buffer.get(..filled)
+}
+
+/// Opens a file for reading, and closes it when `read` is done.
+pub(super) fn with_file<T>(path: &CStr, read: impl FnOnce(Descriptor) -> T) -> Option<T> {
+    let file = open(path, libc::O_RDONLY)?;
+    let result = read(file);
+    close(file);
+    Some(result)
+}
+
+/// The next bytes of a file; None at its end.
+pub(super) fn read_some(file: Descriptor, buffer: &mut [u8]) -> Option<&[u8]> {
+    let (place, room) = (buffer.as_mut_ptr() as usize, buffer.len());
+    let arguments = [file.number(), place, room, 0, 0, 0];
+    // SAFETY: writes at most as many bytes into `buffer` as it has room for.
+    let count = unsafe { raw(libc::SYS_read, arguments) }.ok()?;
+    buffer.get(..count).filter(|bytes| !bytes.is_empty())
 }
 
 /// The target of a symbolic link.

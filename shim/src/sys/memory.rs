@@ -1,19 +1,15 @@
 //! Maps: private tables, the shared ledger, and whether a page is there.
 
+use super::mappings::{self, Span};
 use super::raw::{Descriptor, Errno, raw, signed, widen};
-use crate::filters;
+use crate::{filters, locking};
 use core::ptr::NonNull;
 
 /// Maps `bytes` of zeroed private memory that is not resident until it is touched, and never in huge pages.
 pub(crate) fn map_private(bytes: usize) -> Result<NonNull<u8>, Errno> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let memory = map(
-        0,
-        bytes,
-        protection,
-        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-        Descriptor(-1),
-    )?;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let memory = map_new(bytes, protection, flags, Descriptor(-1))?;
     advise(memory, bytes, libc::MADV_NOHUGEPAGE);
     Ok(memory)
 }
@@ -29,8 +25,7 @@ pub(crate) fn map_shared(
     } else {
         libc::PROT_READ
     };
-    let memory = map(
-        0,
+    let memory = map_new(
         bytes,
         protection,
         libc::MAP_SHARED | libc::MAP_NORESERVE,
@@ -39,6 +34,61 @@ pub(crate) fn map_shared(
     advise(memory, bytes, libc::MADV_DONTDUMP);
     advise(memory, bytes, libc::MADV_NOHUGEPAGE);
     Ok(memory)
+}
+
+/// Maps `bytes` wherever there is room, and notes that they are ours. Where the target has asked that whatever is mapped be locked, and so be
+/// resident at once, nothing can be there to be touched until it is unlocked again.
+fn map_new(
+    bytes: usize,
+    protection: i32,
+    flags: i32,
+    file: Descriptor,
+) -> Result<NonNull<u8>, Errno> {
+    let unlocks = locking::is_future_locked() && !filters::is_filtered();
+    let first = if unlocks { libc::PROT_NONE } else { protection };
+    let memory = map(0, bytes, first, flags, file)?;
+    mappings::note(memory, bytes);
+    if unlocks && let Err(error) = open_unlocked(memory, bytes, protection) {
+        // SAFETY: mapped just now; nobody knows of it.
+        unsafe { unmap(memory, bytes) };
+        return Err(error);
+    }
+    Ok(memory)
+}
+
+fn open_unlocked(memory: NonNull<u8>, bytes: usize, protection: i32) -> Result<(), Errno> {
+    let start = memory.as_ptr() as usize;
+    let end = start + bytes;
+    unlock(Span { start, end });
+    let arguments = [start, bytes, widen(protection), 0, 0, 0];
+    // SAFETY: a mapping of ours that nobody uses yet.
+    unsafe { raw(libc::SYS_mprotect, arguments) }.map(drop)
+}
+
+/// mlockall(2).
+pub(crate) fn lock_all(flags: i32) -> Result<(), Errno> {
+    // SAFETY: the target asked for it; no contents are changed.
+    unsafe { raw(libc::SYS_mlockall, [widen(flags), 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Locks what is mapped there: at once, or when it is touched. What can't be is left.
+pub(crate) fn lock(span: Span, on_fault: bool) {
+    const MLOCK_ONFAULT: usize = 1;
+    let bytes = span.end - span.start;
+    let (number, flags) = if on_fault {
+        (libc::SYS_mlock2, MLOCK_ONFAULT)
+    } else {
+        (libc::SYS_mlock, 0)
+    };
+    // SAFETY: the target asked for it; no contents are changed.
+    let _ = unsafe { raw(number, [span.start, bytes, flags, 0, 0, 0]) };
+}
+
+/// Unlocks what is mapped there.
+pub(crate) fn unlock(span: Span) {
+    let arguments = [span.start, span.end - span.start, 0, 0, 0, 0];
+    // SAFETY: no contents are changed.
+    let _ = unsafe { raw(libc::SYS_munlock, arguments) };
 }
 
 /// Maps a memfd over what is mapped at `at` now.
@@ -88,6 +138,7 @@ fn map(
 /// # Safety
 /// The caller promises that nothing refers to it any more.
 pub(crate) unsafe fn unmap(memory: NonNull<u8>, bytes: usize) {
+    mappings::forget(memory);
     // SAFETY: the caller's promise.
     let _ = unsafe {
         raw(

@@ -5,6 +5,7 @@
 //! seccomp filters that kill.
 
 mod files;
+mod mappings;
 mod memory;
 mod process;
 mod raw;
@@ -15,7 +16,10 @@ pub(crate) use files::{
     allocate, append_file, close, close_range, create, file_identity, free_bytes, memfd, move_up,
     owner_only, read_file, read_link, remove, seal, truncate,
 };
-pub(crate) use memory::{map_over, map_private, map_shared, readable, unmap, wipe_on_fork};
+pub(crate) use mappings::{Span, each_other as each_other_mapping, ours as own_mappings};
+pub(crate) use memory::{
+    lock, lock_all, map_over, map_private, map_shared, readable, unlock, unmap, wipe_on_fork,
+};
 pub(crate) use process::{
     NAME_BYTES, clock_ns, limit, limits, parent_pid, pid, random, set_limits, thread_id,
     thread_name,

@@ -1,0 +1,127 @@
+//! longjmp(3) and its kin, looked at: a signal handler that jumps out of a hook ends the hook's guard there and then.
+//!
+//! The guard is the stack pointer of the hook that holds it. Without this, a hook that was left is noticed only when something has overwritten its
+//! place on the stack (`record`), and until then every event of the thread counts as nested. Where the jump leads to is in its buffer, mangled as
+//! glibc does it (sysdeps/unix/sysv/linux/x86_64/pointer_guard.h). What the hook had not done yet stays undone: a block that it was just
+//! giving back is off the account.
+//!
+//! Not here: jumps to another stack, exceptions, and code that sets the stack pointer itself: those are found as before.
+
+use crate::real::Next;
+use crate::{record, thread};
+use core::arch::{asm, naked_asm};
+use core::ffi::c_void;
+
+static LONGJMP: Next = Next::new(c"longjmp");
+static UNDERSCORE: Next = Next::new(c"_longjmp");
+static SIGLONGJMP: Next = Next::new(c"siglongjmp");
+/// What the three are with _FORTIFY_SOURCE.
+static CHECKED: Next = Next::new(c"__longjmp_chk");
+
+/// The word of a jmp_buf that holds the stack pointer (setjmp/jmpbuf-offsets.h, JB_RSP).
+const STACK_POINTER: usize = 6;
+/// How far a mangled pointer is rotated: 2 × 8 + 1.
+const ROTATED: u32 = 17;
+
+/// Looks them up: at start-up, since a look-up takes the loader's lock.
+pub(crate) fn prepare() {
+    [&LONGJMP, &UNDERSCORE, &SIGLONGJMP, &CHECKED]
+        .into_iter()
+        .for_each(Next::prepare);
+}
+
+/// Ends the guard of a hook that a jump to this buffer leaves.
+fn look(buffer: *const c_void) {
+    let in_hook = thread::leased().filter(|state| state.guard() != 0);
+    if let Some(state) = in_hook
+        && !buffer.is_null()
+    {
+        let place = buffer.cast::<u64>().wrapping_add(STACK_POINTER);
+        // SAFETY: the target gives libc a jmp_buf, which has eight words.
+        let mangled = unsafe { place.read() };
+        record::leave_below(state, mangled.rotate_right(ROTATED) ^ pointer_guard());
+    }
+}
+
+/// What glibc mangles with: the word at fs:0x30.
+fn pointer_guard() -> u64 {
+    let value: u64;
+    // SAFETY: the thread control block of glibc on x86-64 (tcbhead_t, pointer_guard).
+    unsafe {
+        asm!("mov {value}, qword ptr fs:[0x30]", value = out(reg) value, options(nostack, readonly, preserves_flags));
+    }
+    value
+}
+
+extern "C" fn before_longjmp(buffer: *const c_void) -> usize {
+    look(buffer);
+    LONGJMP.get().unwrap_or(0)
+}
+
+extern "C" fn before_underscore(buffer: *const c_void) -> usize {
+    look(buffer);
+    UNDERSCORE.get().unwrap_or(0)
+}
+
+extern "C" fn before_siglongjmp(buffer: *const c_void) -> usize {
+    look(buffer);
+    SIGLONGJMP.get().unwrap_or(0)
+}
+
+extern "C" fn before_checked(buffer: *const c_void) -> usize {
+    look(buffer);
+    CHECKED.get().unwrap_or(0)
+}
+
+/// The body of a function of two arguments that we only look at: calls `$look`, which says where to go on.
+macro_rules! look_and_go_on {
+    ($look:path) => {
+        naked_asm!(
+            ".cfi_startproc",
+            "push rdi",
+            ".cfi_adjust_cfa_offset 8",
+            "push rsi",
+            ".cfi_adjust_cfa_offset 8",
+            "sub rsp, 8",
+            ".cfi_adjust_cfa_offset 8",
+            "call {look}",
+            "add rsp, 8",
+            ".cfi_adjust_cfa_offset -8",
+            "pop rsi",
+            ".cfi_adjust_cfa_offset -8",
+            "pop rdi",
+            ".cfi_adjust_cfa_offset -8",
+            "jmp rax",
+            ".cfi_endproc",
+            look = sym $look,
+        )
+    };
+}
+
+/// longjmp(3).
+#[cfg_attr(not(test), unsafe(no_mangle))]
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn longjmp() {
+    look_and_go_on!(before_longjmp)
+}
+
+/// _longjmp(3).
+#[cfg_attr(not(test), unsafe(no_mangle))]
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn _longjmp() {
+    look_and_go_on!(before_underscore)
+}
+
+/// siglongjmp(3).
+#[cfg_attr(not(test), unsafe(no_mangle))]
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn siglongjmp() {
+    look_and_go_on!(before_siglongjmp)
+}
+
+/// The checked form of all three.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn __longjmp_chk() {
+    look_and_go_on!(before_checked)
+}

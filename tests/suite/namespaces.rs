@@ -1,0 +1,106 @@
+//! Namespaces and other roots: a program that is started in them does what it does without us, and is traced where its account can be handed over.
+
+use heapshim_tests::{Finished, Run, Target, bare, fresh_directory};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Runs these words with and without the shim: the same end and the same output. None where the system forbids it either way.
+fn same(words: &[OsString]) -> Option<Finished> {
+    let plain = bare(words, b"");
+    let finished = Run::new(words).finish();
+    let said = String::from_utf8_lossy(&finished.stderr);
+    assert_eq!(plain.0.code(), finished.status.code(), "{words:?}: {said}");
+    assert_eq!(plain.1, finished.stdout, "{words:?}: {said}");
+    plain.0.success().then_some(finished)
+}
+
+fn all(words: &[&str], program: &Path, rest: &[&str]) -> Vec<OsString> {
+    let words = words.iter().map(OsString::from);
+    let rest = rest.iter().map(OsString::from);
+    words.chain([program.into()]).chain(rest).collect()
+}
+
+/// The accounts of programs with this base name that `run` has kept: their growth.
+fn grown(finished: &Finished, name: &str) -> Vec<i64> {
+    let accounts = finished.accounts();
+    let its = accounts.iter().filter(|account| {
+        account.json()["target"]["exe"]
+            .to_string()
+            .ends_with(&format!("/{name}\""))
+    });
+    its.map(|account| account.growth().bytes).collect()
+}
+
+/// Check a program in namespaces of its own, of each kind and all at once. In another network `run` can't be reached, and has no account of it.
+#[test]
+fn of_each_kind() {
+    let program = Target::c("sites.c").opt("-O1").build();
+    for kind in [
+        "-r", "-rn", "-rpf", "-rm", "-ri", "-ru", "-rC", "-rT", "-rnpfmiu",
+    ] {
+        let words = all(&["unshare", kind], &program, &["4", "quietly"]);
+        if let Some(finished) = same(&words) {
+            let known: &[i64] = if kind.contains('n') { &[] } else { &[37 << 4] };
+            assert_eq!(grown(&finished, "sites"), known, "unshare {kind}");
+        }
+    }
+}
+
+/// Check a program that has another root, with what it needs there: the library comes with it.
+#[test]
+fn other_root() {
+    let root = fresh_directory("root");
+    let program = Target::c("sites.c").opt("-O1").build();
+    let library = heapshim_tests::library();
+    for file in needed(&program)
+        .iter()
+        .map(PathBuf::as_path)
+        .chain([library])
+    {
+        let place = root.join(file.strip_prefix("/").expect("an absolute path"));
+        fs::create_dir_all(place.parent().expect("a directory")).expect("a directory");
+        fs::copy(file, place).expect("a copy");
+    }
+    let inside = program.file_name().expect("a name");
+    fs::copy(&program, root.join(inside)).expect("a copy");
+    let inside = Path::new("/").join(inside);
+    let words = all(&["unshare", "-r", "chroot"], &root, &[]);
+    let words = [words, all(&[], &inside, &["4", "quietly"])].concat();
+    if let Some(finished) = same(&words) {
+        assert_eq!(grown(&finished, "sites"), [37 << 4]);
+    }
+}
+
+/// The loader and the libraries of a program, as ldd names them.
+fn needed(program: &Path) -> Vec<PathBuf> {
+    let output = Command::new("ldd").arg(program).output().expect("ldd");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let words = text.split_whitespace().filter(|word| word.starts_with('/'));
+    words.map(PathBuf::from).collect()
+}
+
+/// Check a program in another root without the library: it runs, untraced, and the loader's complaint is the only difference.
+#[test]
+fn other_root_without_the_library() {
+    let root = fresh_directory("root");
+    let program = Target::c("sites.c").opt("-O1").build();
+    for file in needed(&program) {
+        let place = root.join(file.strip_prefix("/").expect("an absolute path"));
+        fs::create_dir_all(place.parent().expect("a directory")).expect("a directory");
+        fs::copy(file, place).expect("a copy");
+    }
+    let name = program.file_name().expect("a name");
+    fs::copy(&program, root.join(name)).expect("a copy");
+    let words = all(&["unshare", "-r", "chroot"], &root, &[]);
+    let words = [
+        words,
+        all(&[], &Path::new("/").join(name), &["4", "quietly"]),
+    ]
+    .concat();
+    if let Some(finished) = same(&words) {
+        let said = String::from_utf8_lossy(&finished.stderr);
+        assert!(said.contains("cannot be preloaded"), "{said}");
+    }
+}
