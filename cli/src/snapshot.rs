@@ -304,7 +304,7 @@ fn losses(reader: &Reader<'_>) -> Losses {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::mapping::Mapping;
     use heapshim_ledger::header::Geometry;
@@ -331,7 +331,7 @@ mod tests {
     }
 
     /// A small ledger: one module, one stack of a native and a Python frame, one block of 33 bytes live and one of 44 freed, an inside mark.
-    fn ledger() -> OwnedFd {
+    pub(crate) fn ledger() -> OwnedFd {
         let geometry = Geometry::fit(2 << 20).expect("the smallest fits");
         let fd = rustix::fs::memfd_create("test", MemfdFlags::ALLOW_SEALING).expect("memfd");
         rustix::fs::ftruncate(&fd, geometry.total_bytes()).expect("sized");

@@ -125,7 +125,10 @@ mod tests {
         let none = u64::MAX;
         assert_eq!(levels(none, none, none), []);
         let of = |level, name: &str| vec![(level, name.to_owned())];
-        assert_eq!(levels((1 << 29) - 1, none, none), of(Level::Problem, "ulimit -v"));
+        assert_eq!(
+            levels((1 << 29) - 1, none, none),
+            of(Level::Problem, "ulimit -v")
+        );
         assert_eq!(levels(none, 4096, none), of(Level::Problem, "ulimit -f"));
         assert_eq!(levels(none, 1 << 20, none), of(Level::Note, "ulimit -f"));
         assert_eq!(levels(none, none, 6), of(Level::Note, "ulimit -n"));

@@ -106,8 +106,8 @@ impl Gather {
             .chain(ends)
     }
 
-    /// Takes in whatever has arrived, without waiting, in the order in which they connected: whom a process has dropped rights from is
-    /// known by what that process had sent before.
+    /// Takes in whatever has arrived, without waiting, in the order in which they connected: of two images of a process the later counts,
+    /// and whom one that has dropped its rights belongs to is known by what it had sent before.
     pub fn receive(&mut self) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         loop {
@@ -117,6 +117,10 @@ impl Gather {
                 Err(_) => break,
             }
         }
+        self.listen_again();
+    }
+
+    fn listen_again(&mut self) {
         for (connection, pid) in std::mem::take(&mut self.silent) {
             self.listen_to(connection, pid);
         }
@@ -160,6 +164,7 @@ impl Gather {
     }
 
     fn welcome(&mut self, connection: OwnedFd) {
+        self.listen_again();
         let Some(peer) = peer(&connection).filter(|_| self.silent.len() < MAX_SILENT) else {
             return;
         };
@@ -325,6 +330,31 @@ mod tests {
         socket
     }
 
+    /// Sends what a shim does: a ledger, or that there is none.
+    fn register(socket: &OwnedFd, ledger: Option<&OwnedFd>) {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let fds: Vec<_> = ledger.iter().map(|ledger| ledger.as_fd()).collect();
+        assert!(fds.is_empty() || control.push(SendAncillaryMessage::ScmRights(&fds)));
+        let words = [MAGIC, VERSION, 1, 1].map(u32::to_ne_bytes).concat();
+        let parts = [IoSlice::new(&words)];
+        rustix::net::sendmsg(socket, &parts, &mut control, SendFlags::empty()).expect("sent");
+    }
+
+    /// Check that of two images of one process the later counts, also where the earlier had connected but not spoken when it was met.
+    #[test]
+    fn slow_to_speak() {
+        let mut gather = Gather::listen().expect("listening");
+        let before = connect(gather.name());
+        gather.receive();
+        register(&before, Some(&crate::snapshot::tests::ledger()));
+        let after = connect(gather.name());
+        register(&after, None);
+        gather.receive();
+        let untraced = gather.untraced.contains(&std::process::id());
+        assert_eq!((gather.held.len(), untraced), (0, true));
+    }
+
     /// Check that peers that say nothing, nonsense, or send a file instead of a ledger are passed over and cost nothing.
     #[test]
     fn nonsense() {
@@ -334,18 +364,7 @@ mod tests {
         rustix::net::send(&other, b"hello", SendFlags::empty()).expect("sent");
         let file = std::fs::File::open("/dev/null").expect("opened");
         let third = connect(gather.name());
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        let fds = [file.as_fd()];
-        assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
-        let words = [MAGIC, VERSION, 1, 1].map(u32::to_ne_bytes).concat();
-        rustix::net::sendmsg(
-            &third,
-            &[IoSlice::new(&words)],
-            &mut control,
-            SendFlags::empty(),
-        )
-        .expect("sent");
+        register(&third, Some(&file.into()));
         gather.receive();
         assert_eq!((gather.silent.len(), gather.held.len()), (1, 0));
         drop(silent);
