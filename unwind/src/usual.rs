@@ -97,6 +97,8 @@ impl<const N: usize> Chain<N> {
         memory: &mut impl Memory,
     ) -> Usual {
         let (mut index, mut len, mut saves) = (self.end().wrapping_sub(1), 0usize, false);
+        // A walk that has no place for a frame does not step out of it.
+        let room = new.0.get_mut(..places.min(MOST)).unwrap_or_default();
         let elsewhere = loop {
             let here = self.outwards_to(sp, &mut index, edge);
             if here.sp == sp && here.ip == ip {
@@ -109,9 +111,10 @@ impl<const N: usize> Chain<N> {
                 break Some(known.rule);
             }
             let caller = sp.wrapping_add(known.step);
-            let (Some(to), Some(place)) =
-                (memory.read_near(caller.wrapping_sub(8)), new.0.get_mut(len))
-            else {
+            let Some(place) = room.get_mut(len) else {
+                return Usual::Not;
+            };
+            let Some(to) = memory.read_near(caller.wrapping_sub(8)) else {
                 return Usual::Not;
             };
             let rule = known.rule;
