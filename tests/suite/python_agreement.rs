@@ -71,9 +71,6 @@ fn target(python: &Python, looker: &str, directory: &Path) -> Target {
     let target = Target::python("python_agreement.py").by(&python.path);
     let target = target.arg(looker).arg(directory).env("PYTHONHASHSEED", "0");
     let target = target.env("HEAPSHIM_DEPTH", "512");
-    // A class is known to its bases by its address, an integer of 28 bytes below 2^30 and of 32 above it, and the kernel begins the heap of
-    // Debian's python3 on either side: so what malloc gives is mapped, far above.
-    let target = target.env("MALLOC_MMAP_THRESHOLD_", "1");
     WORKLOADS
         .iter()
         .fold(target, |target, workload| target.arg(workload))
