@@ -21,8 +21,8 @@ fn library(name: &str) -> Option<PathBuf> {
     paths.into_iter().find(|path| path.exists())
 }
 
-/// Asserts a program's rows over one allocator.
-fn check(target: Target) {
+/// Asserts the rows of a program that knows its answer: over one allocator, or in another environment.
+pub(crate) fn check(target: Target) {
     let mut running = target.spawn();
     running.mark("warm");
     running.step(b"go");

@@ -21,13 +21,7 @@ fn check_leak(variables: &[(&str, &Path)]) {
         .fold(Target::c("leak.c"), |target, (name, value)| {
             target.env(name, value.as_os_str())
         });
-    let mut running = target.spawn();
-    running.mark("warm");
-    running.step(b"go");
-    let diff = running.diff(&["warm", "now"]);
-    diff.assert_rows(&running.expected());
-    diff.assert_complete();
-    assert!(running.finish().0.success());
+    crate::allocators::check(target);
 }
 
 /// Check a program whose symbols are all bound at its start.
