@@ -178,7 +178,7 @@ impl Private {
         });
         result.map_err(|error| {
             self.remove(&temporary);
-            full(Error::io(
+            next_step(Error::io(
                 self.path.join(name).display(),
                 "not written",
                 error,
@@ -216,7 +216,7 @@ impl Private {
 /// # Errors
 /// What the system said, with the path.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let failed = |error: std::io::Error| full(Error::io(path.display(), "not written", error));
+    let failed = |error: std::io::Error| next_step(Error::io(path.display(), "not written", error));
     if path.metadata().is_ok_and(|found| !found.is_file()) {
         let mut file = File::options().write(true).open(path).map_err(failed)?;
         return file.write_all(bytes).map_err(failed);
@@ -259,17 +259,21 @@ fn insecure(path: &Path, why: &str) -> Error {
         .next("remove it, or make it a directory of your own with mode 0700")
 }
 
-/// Adds the next step where the disk is full.
-fn full(error: Error) -> Error {
+/// Adds the next step where one is plain: a full disk, a directory that is not there or not ours.
+fn next_step(error: Error) -> Error {
     use std::error::Error as _;
     let cause = error
         .source()
         .and_then(|source| source.downcast_ref::<std::io::Error>());
     let code = cause.and_then(std::io::Error::raw_os_error);
-    if matches!(code, Some(libc::ENOSPC | libc::EDQUOT)) {
-        return error.next("nothing was kept; make room, or write elsewhere with -o");
+    match code {
+        Some(libc::ENOSPC | libc::EDQUOT) => {
+            error.next("nothing was kept; make room, or write elsewhere with -o")
+        }
+        Some(libc::ENOENT | libc::ENOTDIR) => error.next("make its directory first"),
+        Some(libc::EACCES | libc::EPERM | libc::EROFS) => error.next("write elsewhere with -o"),
+        _ => error,
     }
-    error
 }
 
 #[cfg(test)]

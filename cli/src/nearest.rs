@@ -1,18 +1,25 @@
-//! The nearest right word for a wrong one: names of marks and of processes, as clap does it for its own words.
+//! The nearest right word for a wrong one: commands, options, values, names of marks and of processes.
 //!
-//! Called wherever a name was not found and the names that there are can be listed.
+//! Called wherever a word was not found and the words that there are can be listed.
 
-/// How alike two words must be: below it, a suggestion is a guess. clap's own bound.
+/// How many of its letters a slip leaves right (a letter wrong, missing, too many, or two that changed places): one slip in three letters.
+const RIGHT: f64 = 0.6;
+
+/// How alike a word must otherwise be (Jaro's measure, clap's own bound): one that was begun, or had more than one slip.
 const LIKENESS: f64 = 0.7;
 
-/// The one of `known` that is most like `wrong`; None where none is.
+/// The one of `known` that is most like `wrong`; None where none is. Below the bounds, a suggestion is a guess.
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |word: &&str| strsim::jaro(&wrong.to_lowercase(), &word.to_lowercase());
-    let alike = known.into_iter().map(|word| (likeness(&word), word));
-    let alike = alike.filter(|(likeness, _)| *likeness > LIKENESS);
-    alike
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, word)| word)
+    let wrong = wrong.to_lowercase();
+    let measured = known.into_iter().map(|word| {
+        let lower = word.to_lowercase();
+        let right = strsim::normalized_damerau_levenshtein(&wrong, &lower);
+        (right, strsim::jaro(&wrong, &lower), word)
+    });
+    measured
+        .filter(|(right, likeness, _)| *right > RIGHT || *likeness > LIKENESS)
+        .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)))
+        .map(|(.., word)| word)
 }
 
 #[cfg(test)]
@@ -28,6 +35,12 @@ mod tests {
         assert_eq!(nearest("warmr", known), Some("warmer"));
         assert_eq!(nearest("strat", known), Some("start"));
         assert_eq!(nearest("xyz", known), None);
+        // Jaro's measure alone finds "output" more like it: two letters that changed places in a short word are far apart there.
+        assert_eq!(nearest("tpo", ["output", "top", "stacks"]), Some("top"));
+        assert_eq!(
+            nearest("cumul", ["color", "cumulative"]),
+            Some("cumulative")
+        );
         assert_eq!(nearest("warm", []), None);
     }
 }

@@ -202,7 +202,7 @@ fn other_library(pid: u32) -> Option<Finding> {
     })
 }
 
-/// Namespaces, a filter, locked memory.
+/// Namespaces, and a filter.
 fn surroundings(pid: u32) -> Vec<Finding> {
     let status = fs::read_to_string(process::path(pid, "status")).unwrap_or_default();
     let value = |name: &str| {
@@ -234,18 +234,7 @@ fn surroundings(pid: u32) -> Vec<Finding> {
             "trace them with the filter switched off, if they matter",
         )
     });
-    let locked = value("VmLck:").is_some_and(|size| size != "0 kB").then(|| {
-        let what = "has locked its memory: the tables of heapshim are resident in it, too";
-        Finding::note(
-            object(pid),
-            what,
-            "take that into account, or trace it without mlockall",
-        )
-    });
-    [pids, files, filtered, locked]
-        .into_iter()
-        .flatten()
-        .collect()
+    [pids, files, filtered].into_iter().flatten().collect()
 }
 
 /// What is seen of a Python interpreter.

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 /// Interpreters of interpreters that the kernel follows (fs/exec.c).
 const MAX_INTERPRETERS: usize = 5;
 
+/// What execvp(3) hands a file to that the kernel does not know.
+const SHELL: &str = "/bin/sh";
+
 /// Why a command is not run under the shim.
 #[derive(Debug)]
 pub struct Refusal {
@@ -28,7 +31,7 @@ pub struct Refusal {
 }
 
 /// Looks the command up as execvp(3) does and says why it cannot be traced, if so; else the files that will be executed one for the
-/// other: a script, its interpreter, the program that `env` finds. The last is the program that is traced.
+/// other: a script, its interpreter (the shell, where it names none), the program that `env` finds. The last is the program that is traced.
 ///
 /// # Errors
 /// The refusal: 127 where it is not found, 126 where it cannot be executed or traced.
@@ -40,6 +43,9 @@ pub fn check(command: &OsStr) -> Result<Vec<PathBuf>, Refusal> {
             let next = obstacle.next;
             refusal(status, &found, &obstacle.what, &next)
         })?;
+    }
+    if chain.last().is_some_and(|last| image::is_for_a_shell(last)) {
+        chain.push(SHELL.into());
     }
     let program = chain.last().unwrap_or(&found);
     let obstacle = rights::obstacle(program).or_else(|| image::obstacle(program));
@@ -212,6 +218,10 @@ mod tests {
         );
         let itself = script(format!("#!{path}\n"));
         assert_eq!(status(&itself), 0);
-        assert_eq!(status(&script("echo hello\n".to_owned())), 0);
+        let shell = script("echo hello\n".to_owned());
+        assert_eq!(
+            check(shell.as_os_str()).expect("traced"),
+            [shell, SHELL.into()]
+        );
     }
 }

@@ -50,6 +50,12 @@ pub(super) fn read_head(path: &Path) -> Option<Vec<u8>> {
     Some(head)
 }
 
+/// True for a file that the kernel does not know and that execvp(3) therefore hands to a shell.
+pub(super) fn is_for_a_shell(path: &Path) -> bool {
+    let known: [&[u8]; 2] = [&elf::ELFMAG, b"#!"];
+    read_head(path).is_some_and(|head| !known.iter().any(|magic| head.starts_with(magic)))
+}
+
 /// Why nothing can be preloaded into the program in this file, if so. What is no ELF file is none of ours to judge.
 #[must_use]
 pub fn obstacle(path: &Path) -> Option<Obstacle> {

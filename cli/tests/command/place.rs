@@ -175,7 +175,12 @@ impl Place {
     /// The program that most tests trace. It says its pid; for each line of its stdin it keeps one block of 1009 bytes and says
     /// `kept`; for each signal it says which. It ends with status 5, and gives nothing back.
     pub(crate) fn keeper(&self) -> String {
-        self.c("keeper", KEEPER)
+        self.keeper_named("keeper")
+    }
+
+    /// The same under another name, for a test that finds it by that: keepers of other tests run beside it.
+    pub(crate) fn keeper_named(&self, name: &str) -> String {
+        self.c(name, KEEPER)
     }
 
     /// Starts a program under `run` with these options: it must say a line when it is ready.

@@ -15,7 +15,7 @@ fn nearest_right_word() {
         ),
         (
             &["maks"],
-            "maks: no such command; did you mean mark or marks?".into(),
+            "maks: no such command; did you mean marks?".into(),
         ),
         (
             &["frobnicate"],
@@ -52,6 +52,10 @@ fn nearest_right_word() {
         (
             &["run", "--sav", "x", "--", "true"],
             "--sav: no such option of `heapshim run`; did you mean --save?".into(),
+        ),
+        (
+            &["diff", "--tpo", "3"],
+            "--tpo: no such option of `heapshim diff`; did you mean --top?".into(),
         ),
         (&["run"], format!("heapshim run: COMMAND is missing; {run}")),
         (

@@ -1,13 +1,14 @@
 //! Words that make no sense: one line on stderr, with the nearest right word, and status 2.
 //!
-//! clap finds what is wrong, and mostly what is meant; here it is said as every other error is: object, problem, next step. What clap
-//! cannot know is added: an option in the wrong case, and a program where a command was expected.
+//! clap finds what is wrong; here it is said as every other error is: object, problem, next step, and what was meant. An option in the
+//! wrong case is found, and a program where a command was expected.
 
 use crate::args::Args;
 use crate::commands::output::say;
-use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use clap::{Command, CommandFactory};
 use heapshim_cli::launch;
+use heapshim_cli::nearest::nearest;
 use heapshim_cli::shell;
 use std::ffi::OsStr;
 use std::process::ExitCode;
@@ -52,25 +53,22 @@ fn line(error: &Error) -> String {
 
 fn no_command(error: &Error) -> String {
     let word = text(error, ContextKind::InvalidSubcommand);
-    let next = match text(error, ContextKind::SuggestedSubcommand) {
-        near if !near.is_empty() => format!("did you mean {}?", near.replace(", ", " or ")),
-        _ if launch::check(OsStr::new(&word)).is_ok() => {
+    let all = Args::command();
+    let known = all.get_subcommands().filter(|one| !one.is_hide_set());
+    let next = match nearest(&word, known.map(Command::get_name)) {
+        Some(near) => did_you_mean(near),
+        None if launch::check(OsStr::new(&word)).is_ok() => {
             format!("to trace it: heapshim run -- {}", shell::word(&word))
         }
-        _ => "`heapshim --help` lists them all".to_owned(),
+        None => "`heapshim --help` lists them all".to_owned(),
     };
     format!("{word}: no such command; {next}")
 }
 
 fn no_option(error: &Error) -> String {
     let word = text(error, ContextKind::InvalidArg);
-    let near = text(error, ContextKind::SuggestedArg);
-    let other_case = other_case(&word);
-    let next = match (near.is_empty(), other_case) {
-        (false, _) => format!("did you mean {near}?"),
-        (true, Some(option)) => format!("did you mean {option}?"),
-        (true, None) => help(),
-    };
+    let near = long_option(&word).or_else(|| other_case(&word));
+    let next = near.map_or_else(help, |option| did_you_mean(&option));
     let what = match word.starts_with('-') {
         true => "no such option",
         false => "one word too many",
@@ -84,10 +82,7 @@ fn no_value(error: &Error) -> String {
         return format!("{option}: it takes a value; {}", help());
     }
     let known = text(error, ContextKind::ValidValue);
-    let next = match text(error, ContextKind::SuggestedValue) {
-        near if !near.is_empty() => format!("did you mean {near}?"),
-        _ => help(),
-    };
+    let next = nearest(&value, known.split(", ")).map_or_else(help, did_you_mean);
     format!(
         "{option} {}: it takes one of {known}; {next}",
         shell::word(&value)
@@ -118,6 +113,20 @@ fn bare(argument: &str) -> String {
     word.trim_end_matches("...")
         .trim_matches(['<', '>', '[', ']'])
         .to_owned()
+}
+
+fn did_you_mean(near: &str) -> String {
+    format!("did you mean {near}?")
+}
+
+/// The option of the command that is nearest to `--word`.
+fn long_option(word: &str) -> Option<String> {
+    let name = word.strip_prefix("--")?;
+    let all = Args::command();
+    let command = subcommand().and_then(|name| all.find_subcommand(name));
+    let options = command.unwrap_or(&all).get_arguments();
+    let known = options.filter_map(|option| option.get_long());
+    nearest(name, known).map(|near| format!("--{near}"))
 }
 
 /// `-p` for `-P`, where the command has one of the two.
