@@ -7,6 +7,7 @@ use crate::error::{Error, Kind};
 use crate::mark::Mark;
 use crate::model::{Moment, Snapshot};
 use crate::nearest::nearest;
+use crate::peak::NAME;
 use crate::process::{self, Memory, Origin};
 use crate::rss::Rss;
 use crate::session::{self, Session};
@@ -25,10 +26,14 @@ pub enum Word {
     Now,
     /// The newest mark.
     Last,
+    /// The highest moment.
+    Peak,
     /// The mark of that name, `exit` included.
     Named(String),
     /// A mark file, or a ledger that HEAPSHIM_DIR kept.
     File(PathBuf),
+    /// The highest moment before such a file's.
+    PeakOf(PathBuf),
 }
 
 impl FromStr for Word {
@@ -38,11 +43,43 @@ impl FromStr for Word {
             "start" => Word::Start,
             "now" => Word::Now,
             "last" => Word::Last,
-            _ if text.ends_with(".heapmark") || text.ends_with(".heapledger") => {
-                Word::File(text.into())
-            }
-            _ => Word::Named(text.to_owned()),
+            NAME => Word::Peak,
+            _ if is_file(text) => Word::File(text.into()),
+            _ => match text.strip_suffix(":peak").filter(|path| is_file(path)) {
+                Some(path) => Word::PeakOf(path.into()),
+                None => Word::Named(text.to_owned()),
+            },
         })
+    }
+}
+
+fn is_file(word: &str) -> bool {
+    word.ends_with(".heapmark") || word.ends_with(".heapledger")
+}
+
+impl Word {
+    /// The mark that needs no process: of a file, or the start.
+    ///
+    /// # Errors
+    /// As the file's; `None` outside where the word is of another kind.
+    #[must_use]
+    pub fn without_process(&self) -> Option<Result<Option<Mark>, Error>> {
+        let read = match self {
+            Word::Start => return Some(Ok(None)),
+            Word::File(path) => store::read_file(path),
+            Word::PeakOf(path) => store::read_file(path).map(at_peak),
+            _ => return None,
+        };
+        Some(read.map(Some))
+    }
+}
+
+/// A mark of the highest moment before another.
+fn at_peak(mark: Mark) -> Mark {
+    Mark {
+        snapshot: mark.snapshot.at_peak(),
+        memory: Memory::default(),
+        ..mark
     }
 }
 
@@ -167,7 +204,8 @@ impl Catalog {
         match word {
             Word::Start => Ok(None),
             Word::Now => self.take("now").map(Some),
-            Word::File(path) => store::read_file(path).map(Some),
+            Word::Peak => self.peak().map(Some),
+            Word::File(_) | Word::PeakOf(_) => word.without_process().unwrap_or(Ok(None)),
             Word::Last => match self.list().pop() {
                 Some(last) => self.fetch(&last).map(Some),
                 None => Err(self.missing("last")),
@@ -203,6 +241,15 @@ impl Catalog {
             .collect();
         let mut free = (1u32..).map(|number| format!("mark-{number}"));
         free.find(|name| !names.contains(name)).unwrap_or_default()
+    }
+
+    /// The highest moment; of a process that has ended, the highest before its last mark.
+    fn peak(&self) -> Result<Mark, Error> {
+        let mark = match self.session {
+            Some(_) => self.take(NAME)?,
+            None => self.get(&Word::Last)?.ok_or_else(|| self.missing(NAME))?,
+        };
+        Ok(at_peak(mark))
     }
 
     fn fetch(&self, listed: &Listed) -> Result<Mark, Error> {
@@ -260,7 +307,10 @@ impl Catalog {
             .into_iter()
             .map(|mark| mark.moment.name)
             .collect();
-        let known = names.iter().map(String::as_str).chain(["start", "now"]);
+        let known = names
+            .iter()
+            .map(String::as_str)
+            .chain(["start", "now", NAME]);
         let next = match nearest(name, known) {
             _ if is_process(name) => format!("a process is named with -p {name}"),
             Some(right) => format!("did you mean {}?", shell::word(right)),
@@ -305,6 +355,9 @@ mod tests {
         assert_eq!(word("start"), Word::Start);
         assert_eq!(word("now"), Word::Now);
         assert_eq!(word("last"), Word::Last);
+        assert_eq!(word("peak"), Word::Peak);
+        assert_eq!(word("a.heapmark:peak"), Word::PeakOf("a.heapmark".into()));
+        assert_eq!(word("a:peak"), Word::Named("a:peak".into()));
         assert_eq!(word("exit"), Word::Named("exit".into()));
         assert_eq!(word("dir/a.heapmark"), Word::File("dir/a.heapmark".into()));
         assert_eq!(word("a.heapledger"), Word::File("a.heapledger".into()));

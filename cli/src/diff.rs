@@ -85,6 +85,7 @@ pub fn diff<'a>(
         two_processes: matches!(from, From::Mark(from) if !same_process(from, to)),
         merged: None,
         peak_rss: None,
+        peak_bytes: to.highest_bytes(),
         from: from_end,
         to: to_end,
         growth,

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod model;
 pub mod nearest;
 pub mod overview;
+pub mod peak;
 pub mod place;
 pub mod process;
 pub mod render;

@@ -151,6 +151,7 @@ mod tests {
     use crate::model::{
         Code, Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Site,
     };
+    use crate::peak::Peak;
     use crate::resident::Resident;
 
     const RESIDENT: Resident = Resident {
@@ -194,13 +195,31 @@ mod tests {
         ]
     }
 
-    fn mark() -> Mark {
-        let counters = |n| Counters {
+    fn counters(n: u64) -> Counters {
+        Counters {
             allocated_bytes: n * 7,
             allocated_blocks: n,
             freed_bytes: 7,
             freed_blocks: 1,
-        };
+        }
+    }
+
+    fn peak() -> Peak {
+        Peak {
+            moment: Moment {
+                name: "peak".into(),
+                unix_ns: 3,
+                rss_bytes: 0,
+                resident: None,
+                exact: false,
+                in_flight: 2,
+            },
+            highest_bytes: 77,
+            counters: vec![counters(1), counters(7)],
+        }
+    }
+
+    fn mark() -> Mark {
         let snapshot = Snapshot {
             process: process(),
             moment: Moment {
@@ -236,6 +255,7 @@ mod tests {
                     counters: counters(9),
                 },
             ],
+            peak: Some(peak()),
             losses: Losses {
                 nested_events: 1,
                 truncated_stacks: 2,

@@ -15,6 +15,7 @@
 use crate::model::{
     Code, Counters, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
 };
+use crate::peak::Peak;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
@@ -53,6 +54,7 @@ impl Merged {
     pub fn add(&mut self, one: &Snapshot) {
         self.processes += 1;
         let mut whole = self.snapshot.take().unwrap_or_else(|| empty(one));
+        whole.peak = Some(sum_of_peaks(whole.peak.take(), one));
         self.add_stacks(&mut whole, one);
         whole.losses = sum_of_losses(whole.losses, one.losses);
         whole.complaints |= one.complaints;
@@ -220,6 +222,7 @@ fn empty(one: &Snapshot) -> Snapshot {
         frames: vec![Frame::ROOT],
         jit: BTreeMap::new(),
         sites: vec![unused],
+        peak: None,
         losses: Losses::default(),
         complaints: 0,
         moment: Moment {
@@ -253,6 +256,16 @@ fn sum(one: Counters, other: Counters) -> Counters {
         allocated_blocks: one.allocated_blocks.wrapping_add(other.allocated_blocks),
         freed_bytes: one.freed_bytes.wrapping_add(other.freed_bytes),
         freed_blocks: one.freed_blocks.wrapping_add(other.freed_blocks),
+    }
+}
+
+/// What each had at most, which was not at one moment: no account belongs to the sum.
+fn sum_of_peaks(others: Option<Peak>, one: &Snapshot) -> Peak {
+    let highest = others.map_or(0, |peak| peak.highest_bytes);
+    Peak {
+        moment: one.moment.clone(),
+        highest_bytes: highest.saturating_add(one.highest_bytes()),
+        counters: Vec::new(),
     }
 }
 
@@ -333,6 +346,7 @@ mod tests {
             frames,
             jit: BTreeMap::new(),
             sites: sites.iter().map(site).collect(),
+            peak: None,
             losses: Losses {
                 nested_events: 1,
                 ..Losses::default()

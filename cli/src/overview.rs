@@ -32,6 +32,8 @@ pub struct Overview {
     pub sample_bytes: Option<u64>,
     /// What it could not account for, and how its walks went.
     pub losses: Losses,
+    /// The most bytes that were live at once.
+    pub peak_bytes: i64,
     /// Stacks that have allocated.
     pub sites: u32,
     /// Nodes of the trie.
@@ -67,6 +69,9 @@ fn one(session: &Session, before: u64, begun: Instant) -> Result<Overview, Error
         allocations_per_second: rate(before, counters.allocated_blocks, begun.elapsed()),
         sample_bytes: Some(reader.header.sample_bytes.peek()).filter(|&bytes| bytes != 0),
         losses: reader.threads.losses(),
+        peak_bytes: i64::try_from(reader.peak.highest())
+            .unwrap_or(i64::MAX)
+            .max(counters.live_bytes()),
         sites: reader.sites.len(),
         frames: reader.frames.len(),
         notes: complaint::notes(session.complaints()?),

@@ -197,6 +197,8 @@ pub struct Report {
     pub merged: Option<usize>,
     /// What it had resident at most, or a process that it waited for: known of a command that `run` has seen end.
     pub peak_rss: Option<u64>,
+    /// The most bytes that were live at once until the second mark; of several processes, the sum of what each had at most.
+    pub peak_bytes: i64,
     /// The first mark.
     pub from: End,
     /// The second mark.

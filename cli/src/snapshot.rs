@@ -8,6 +8,7 @@ use crate::error::{Error, Kind};
 use crate::model::{
     Code, Counters, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
 };
+use crate::peak::Peak;
 use crate::process::{Memory, now_unix_ns};
 use heapshim_ledger::codes::{CodeId, CodeInfo, PythonFrame};
 use heapshim_ledger::counters::Total;
@@ -101,7 +102,7 @@ pub fn totals(reader: &Reader<'_>) -> Counters {
     })
 }
 
-fn moment(info: &MarkInfo) -> Moment {
+pub(crate) fn moment(info: &MarkInfo) -> Moment {
     let end = info
         .name
         .iter()
@@ -168,6 +169,7 @@ fn assemble(
         frames,
         jit: BTreeMap::new(), // `symbolize::jit` knows
         sites,
+        peak: Peak::of(reader),
         losses,
         complaints: reader.header.complaints.peek(),
         sample_bytes,
@@ -192,12 +194,7 @@ fn damaged(process: &Process) -> impl Fn(LedgerError) -> Error + use<> {
 }
 
 fn site(reader: &Reader<'_>, id: SiteId, total: Total) -> Site {
-    let counters = Counters {
-        allocated_bytes: total.allocated_bytes,
-        allocated_blocks: total.allocated_blocks,
-        freed_bytes: total.freed_bytes,
-        freed_blocks: total.freed_blocks,
-    };
+    let counters = Counters::from(total);
     // Frame 0: not published, then nothing has been charged to it yet.
     let frame = reader.sites.frame(id).map_or(0, |frame| frame.0);
     Site { frame, counters }
@@ -243,6 +240,17 @@ fn label(
     Frame {
         value: index as u64,
         ..frame(node, 0, 0)
+    }
+}
+
+impl From<Total> for Counters {
+    fn from(total: Total) -> Counters {
+        Counters {
+            allocated_bytes: total.allocated_bytes,
+            allocated_blocks: total.allocated_blocks,
+            freed_bytes: total.freed_bytes,
+            freed_blocks: total.freed_blocks,
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub const EXTENSION: &str = "heapmark";
 /// Longest name of a mark: as in the ledger.
 const MAX_NAME: usize = heapshim_ledger::layout::MARK_NAME;
 /// Words that mean a moment of their own.
-const RESERVED: [&str; 4] = ["start", "now", "exit", "last"];
+const RESERVED: [&str; 5] = ["start", "now", "exit", "last", "peak"];
 
 /// The marks of one process.
 #[derive(Debug)]
@@ -262,6 +262,7 @@ mod tests {
             frames: vec![Frame::ROOT],
             jit: std::collections::BTreeMap::new(),
             sites: vec![],
+            peak: None,
             losses: Losses::default(),
             complaints: 0,
             sample_bytes: None,

@@ -6,8 +6,8 @@
 use crate::error::Error;
 use crate::extent::Region;
 use crate::layout::{
-    ByteWord, Cell, Code, Header, INSIDE_MARKS, MAGIC, Mark, Module, Node, PAGE, READY, SECTIONS,
-    SLOTS, SectionKind, Shared, Site, Thread, VERSION,
+    ByteWord, Cell, Code, Header, INSIDE_MARKS, MAGIC, Mark, Module, Node, PAGE, PEAKS, READY,
+    SECTIONS, SLOTS, SectionKind, Shared, Site, Thread, VERSION,
 };
 use crate::sync::Word;
 use core::mem::size_of;
@@ -29,7 +29,7 @@ pub struct Geometry {
     pub codes: u32,
 }
 
-/// The largest: 2^18 sites of about eight frames of their own each. 239 MiB of addresses, resident only where written.
+/// The largest: 2^18 sites of about eight frames of their own each. 255 MiB of addresses, resident only where written.
 /// The reader refuses more, so that its work is bounded however large the file is: raising this raises [`VERSION`].
 pub const LARGEST: Geometry = Geometry {
     modules: 4096,
@@ -39,8 +39,8 @@ pub const LARGEST: Geometry = Geometry {
     threads: 4096,
     codes: 1 << 16,
 };
-/// How far the largest is halved at most. 2^9 leaves 512 sites and 4,096 frames.
-const HALVINGS: u32 = 9;
+/// How far the largest is halved at most. 2^10 leaves 256 sites and 2,048 frames, in 300 KiB.
+const HALVINGS: u32 = 10;
 
 impl Geometry {
     /// The largest geometry whose ledger takes at most `max_bytes`; None where even the smallest does not fit.
@@ -64,7 +64,7 @@ impl Geometry {
 
     /// Each section's kind, bytes of an entry, and entries; those that are reserved have none.
     #[must_use]
-    pub fn sections(&self) -> [(SectionKind, u64, u64); 14] {
+    pub fn sections(&self) -> [(SectionKind, u64, u64); 15] {
         use SectionKind as Kind;
         let table = |kind, bytes: usize, entries: u32| (kind, bytes as u64, u64::from(entries));
         let cells = |kind, rows: u32| {
@@ -82,7 +82,8 @@ impl Geometry {
             cells(Kind::Counters, SLOTS),
             cells(Kind::MarkCounters, INSIDE_MARKS),
             reserved(Kind::Cohorts),
-            reserved(Kind::Peak),
+            table(Kind::Peak, size_of::<Mark>(), PEAKS),
+            cells(Kind::PeakCounters, PEAKS),
             reserved(Kind::Temporaries),
             reserved(Kind::Rings),
             table(Kind::Python, size_of::<Code>(), self.codes),
@@ -214,7 +215,7 @@ mod tests {
     #[test]
     fn fit() {
         assert_eq!(Geometry::fit(u64::MAX), Some(LARGEST));
-        assert_eq!(LARGEST.total_bytes() >> 20, 239);
+        assert_eq!(LARGEST.total_bytes() >> 20, 255);
         let small = Geometry::fit(2 << 20).expect("2 MiB is enough for the smallest");
         assert!(small.total_bytes() <= 2 << 20 && small.sites >= 512);
         assert_eq!(Geometry::fit(1000), None);

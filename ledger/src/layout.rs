@@ -8,7 +8,7 @@ use crate::sync::{AtomicU32, AtomicU64};
 /// "HEAPSHIM" read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"HEAPSHIM");
 /// The layout's version: what this code writes and the only one that it reads.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// `Header::state`: everything in the header is written.
 pub const READY: u32 = 1;
 /// Slots of counters that one thread leases alone. 16: a few more than the cores of a usual server process that allocates
@@ -21,6 +21,8 @@ pub const SHARED_SLOT: u32 = EXCLUSIVE_SLOTS;
 pub const SLOTS: u32 = EXCLUSIVE_SLOTS + 1;
 /// Marks that the target took itself and that are kept. (One under loom: two writers then meet at it.)
 pub const INSIDE_MARKS: u32 = if cfg!(loom) { 1 } else { 8 };
+/// Copies of the highest moment: one is whole while the other is being written.
+pub const PEAKS: u32 = 2;
 /// Bytes of an inside mark's name. (One word under loom, where each word multiplies the states.)
 pub const MARK_NAME: usize = if cfg!(loom) { 8 } else { 64 };
 /// Places in the section table. 32: twice what is known today.
@@ -60,7 +62,7 @@ pub enum SectionKind {
     MarkCounters = 8,
     /// Reserved: bytes freed by cohort of birth, for survivors.
     Cohorts = 9,
-    /// Reserved: the counters at the highest moment.
+    /// [`Mark`] entries: the last copies of the highest moment.
     Peak = 10,
     /// Reserved: blocks freed by their thread's next operation.
     Temporaries = 11,
@@ -70,6 +72,8 @@ pub enum SectionKind {
     Python = 13,
     /// Reserved: names of JIT code.
     Jit = 14,
+    /// [`Cell`] entries: `copy * sites + site`.
+    PeakCounters = 15,
 }
 
 /// What a trie node stands for: the high 8 bits of [`Node::kind_module`].
@@ -234,7 +238,9 @@ pub struct Header {
     pub directory: AtomicU64,
     /// Entries of each append-only table: they only grow.
     pub lens: Lens,
-    reserved_lens: [AtomicU64; 12],
+    /// The highest moment.
+    pub peak: PeakHead,
+    reserved_lens: [AtomicU64; 8],
     /// Where everything is.
     pub sections: [Section; SECTIONS],
     reserved_end: [AtomicU64; HEADER_REST],
@@ -260,6 +266,23 @@ pub struct Lens {
     /// Python code objects.
     pub codes: AtomicU32,
     reserved: [AtomicU32; 1],
+}
+
+/// How much was live at most, to within what threads have not passed on yet (`Thread::pending`).
+#[derive(Debug)]
+#[cfg_attr(any(test, loom), derive(Default))]
+#[repr(C)]
+pub struct PeakHead {
+    /// Bytes that are live, as far as threads have passed them on; two's complement: a forked child frees what it never allocated.
+    pub live: AtomicU64,
+    /// The highest that `live` ever was.
+    pub highest: AtomicU64,
+    /// What `live` was when the last copy was begun.
+    pub copied: AtomicU64,
+    /// Copies ever begun; copy n lies in entry n % PEAKS.
+    pub copies: AtomicU32,
+    /// 1 while a thread makes a copy: another that wants one goes on without.
+    pub busy: AtomicU32,
 }
 
 /// One line of the section table.
@@ -369,7 +392,15 @@ pub struct Thread {
     pub memo_misses: AtomicU64,
     /// Blocks that the shadow has no room for (address out of its range, or no memory for it).
     pub untracked: AtomicU64,
-    reserved: [AtomicU64; 6],
+    /// Live bytes that are not in `PeakHead::live` yet are `pending + risen - fallen`, all in two's complement.
+    pub pending: AtomicU64,
+    /// What each allocation adds to; from 0 on the thread has to look at the three (`peak`).
+    pub risen: AtomicU64,
+    /// What each free adds to; as `risen`.
+    pub fallen: AtomicU64,
+    /// Frames that only a frame pointer led out of.
+    pub frame_pointers: AtomicU64,
+    reserved: [AtomicU64; 2],
 }
 
 /// A mark that the target took itself: a sequence lock around it and its counters.
@@ -453,9 +484,10 @@ offsets! {
         magic: 0, version: 8, state: 12, total_bytes: 16, identity: 24, pid: 32, parent_pid: 36, start_unix_ns: 40,
         start_boot_ns: 48, forked_from: 56, sections_len: 64, granule_shift: 68, exe: 72, cmdline: 80, depth: 88,
         complaints: 92, sample_bytes: 96, control_inode: 104, start_rss_bytes: 112, directory: 120, lens: 128,
-        reserved_lens: 160, sections: 256, reserved_end: 1280,
+        peak: 160, reserved_lens: 192, sections: 256, reserved_end: 1280,
     }
     Lens { frames: 0, sites: 4, modules: 8, strings: 12, threads: 16, marks: 20, codes: 24, reserved: 28, }
+    PeakHead { live: 0, highest: 8, copied: 16, copies: 24, busy: 28, }
     Section { kind: 0, entry_bytes: 4, offset: 8, entries: 16, reserved: 24, }
     Module {
         state: 0, build_id_len: 4, bias: 8, start: 16, end: 24, from_ns: 32, until_ns: 40, path: 48, build_id: 56,
@@ -466,7 +498,8 @@ offsets! {
     Cell { allocated_bytes: 0, allocated_blocks: 8, freed_bytes: 16, freed_blocks: 24, }
     Thread {
         in_hook: 0, tid: 8, reserved_tid: 12, nested: 16, truncated: 24, overflow: 32, foreign_frees: 40, walks: 48,
-        memo_hits: 56, memo_misses: 64, untracked: 72, reserved: 80,
+        memo_hits: 56, memo_misses: 64, untracked: 72, pending: 80, risen: 88, fallen: 96, frame_pointers: 104,
+        reserved: 112,
     }
     Mark { sequence: 0, sites_len: 4, unix_ns: 8, rss_bytes: 16, in_flight: 24, name: 32, reserved: 96, }
     Code { state: 0, first_line: 4, file: 8, name: 16, reserved: 24, }

@@ -37,6 +37,7 @@ pub mod index;
 pub mod layout;
 pub mod marks;
 pub mod modules;
+pub mod peak;
 pub mod reader;
 pub mod sites;
 pub mod sync;

@@ -34,11 +34,28 @@ pub struct Marks<'a> {
     len: &'a AtomicU32,
     marks: &'a [Mark],
     cells: Counters<'a>,
+    /// Entries that there are to be, whatever the memory says.
+    ring: u32,
 }
 
 impl<'a> Marks<'a> {
     pub(crate) fn new(len: &'a AtomicU32, marks: &'a [Mark], cells: Counters<'a>) -> Marks<'a> {
-        Marks { len, marks, cells }
+        Marks::ring(len, marks, cells, INSIDE_MARKS)
+    }
+
+    /// Marks of which another number is kept.
+    pub(crate) fn ring(
+        len: &'a AtomicU32,
+        marks: &'a [Mark],
+        cells: Counters<'a>,
+        ring: u32,
+    ) -> Marks<'a> {
+        Marks {
+            len,
+            marks,
+            cells,
+            ring,
+        }
     }
 
     /// Marks begun since the start.
@@ -47,18 +64,18 @@ impl<'a> Marks<'a> {
         self.len.observe()
     }
 
-    /// Numbers of the marks that may still be there, oldest first: at most [`INSIDE_MARKS`], whatever the memory says.
+    /// Numbers of the marks that may still be there, oldest first: at most as many as are kept, whatever the memory says.
     #[must_use]
     pub fn kept(&self) -> Range<u32> {
         let begun = self.begun();
-        begun.saturating_sub(INSIDE_MARKS)..begun
+        begun.saturating_sub(self.ring)..begun
     }
 
     /// Writes a mark; `totals` gives each site's sum. False where the entry is being written by another thread, or has been
     /// given to a newer mark already.
     pub fn write(&self, info: &MarkInfo, totals: impl Fn(SiteId) -> Total) -> bool {
         let number = self.len.add_shared(1);
-        let entry = number % INSIDE_MARKS;
+        let entry = number % self.ring;
         let Some(mark) = self.marks.get(entry as usize) else {
             return false;
         };
@@ -85,7 +102,7 @@ impl<'a> Marks<'a> {
     /// Reads mark `number`'s head and hands each site's sum to `each`; None where it is no longer (or not yet) there. What
     /// `each` was given counts only when the result is Some.
     pub fn read(&self, number: u32, mut each: impl FnMut(SiteId, Total)) -> Option<MarkInfo> {
-        let entry = number % INSIDE_MARKS;
+        let entry = number % self.ring;
         let mark = self.marks.get(entry as usize)?;
         let expected = sequence_of(number);
         if expected == 0 || mark.sequence.observe() != expected {

@@ -96,6 +96,30 @@ pub fn add_owned(word: &AtomicU64, value: u64) {
     word.fetch_add(value, Ordering::Release);
 }
 
+/// As [`add_owned`], and says whether the word, in two's complement, is then not below zero: the `add` and a branch on its sign.
+#[inline(always)]
+pub fn add_owned_reaches(word: &AtomicU64, value: u64) -> bool {
+    #[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
+    // SAFETY: as in `add_owned`; the label only leaves this function.
+    unsafe {
+        core::arch::asm!("add qword ptr [{word}], {value}", "jns {reached}", word = in(reg) word.as_ptr(), value = in(reg) value,
+            reached = label { return true }, options(nostack));
+        false
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(loom), not(miri))))]
+    reaches(word.fetch_add(value, Ordering::Release), value)
+}
+
+/// As [`add_owned_reaches`], for a word that other threads add to, too.
+#[inline(always)]
+pub fn add_shared_reaches(word: &AtomicU64, value: u64) -> bool {
+    reaches(word.add_shared(value), value)
+}
+
+fn reaches(before: u64, value: u64) -> bool {
+    before.wrapping_add(value).cast_signed() >= 0
+}
+
 /// Takes the next index of an append-only table of `capacity` entries; None when it is full. Lock-free: a failed exchange
 /// means that another thread took one.
 pub fn take_index(len: &AtomicU32, count: u32, capacity: u32) -> Option<u32> {

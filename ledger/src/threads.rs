@@ -25,6 +25,8 @@ pub struct Losses {
     pub memo_misses: u64,
     /// Blocks that the shadow had no room for.
     pub untracked: u64,
+    /// Frames that only a frame pointer led out of.
+    pub frame_pointers: u64,
     /// Threads that are inside a hook now.
     pub in_hook: u64,
 }
@@ -104,6 +106,9 @@ fn add(sum: &mut Losses, thread: &Thread) {
     sum.memo_hits = sum.memo_hits.wrapping_add(read(&thread.memo_hits));
     sum.memo_misses = sum.memo_misses.wrapping_add(read(&thread.memo_misses));
     sum.untracked = sum.untracked.wrapping_add(read(&thread.untracked));
+    sum.frame_pointers = sum
+        .frame_pointers
+        .wrapping_add(read(&thread.frame_pointers));
 }
 
 #[cfg(all(test, loom))]

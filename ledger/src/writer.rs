@@ -6,9 +6,10 @@ use crate::error::Error;
 use crate::extent::Region;
 use crate::frames::{Frame, FrameId, Frames};
 use crate::header::{Geometry, section};
-use crate::layout::{Cell, Header, INSIDE_MARKS, SHARED_SLOT, SLOTS, SectionKind};
+use crate::layout::{Cell, Header, INSIDE_MARKS, PEAKS, SHARED_SLOT, SLOTS, SectionKind};
 use crate::marks::Marks;
 use crate::modules::{ModuleId, Modules, Strings};
+use crate::peak::Peak;
 use crate::sites::{SiteId, Sites};
 use crate::sync::Word;
 use crate::threads::Threads;
@@ -34,6 +35,8 @@ pub struct Tables<'a> {
     pub threads: Threads<'a>,
     /// Inside marks.
     pub marks: Marks<'a>,
+    /// The highest moment.
+    pub peak: Peak<'a>,
 }
 
 impl<'a> Tables<'a> {
@@ -71,6 +74,11 @@ impl<'a> Tables<'a> {
                 &header.lens.marks,
                 section(region, header, SectionKind::Marks)?,
                 cells(SectionKind::MarkCounters, INSIDE_MARKS)?,
+            ),
+            peak: Peak::new(
+                &header.peak,
+                section(region, header, SectionKind::Peak)?,
+                cells(SectionKind::PeakCounters, PEAKS)?,
             ),
         })
     }

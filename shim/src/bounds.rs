@@ -5,7 +5,8 @@
 //! Unknown (a coroutine's stack, a signal stack): the kernel is asked about each page of each walk, since such a stack may be
 //! unmapped and another may come in its place; the answer is kept for that walk alone.
 
-use crate::{return_address, start, sys};
+use crate::{return_address, start, sys, thread};
+use heapshim_ledger::sync::add_owned;
 use heapshim_unwind::{Memory, Run, Word};
 
 const PAGE: u64 = 4096;
@@ -19,6 +20,14 @@ const NEAR: u64 = 2 * PAGE;
 /// How far a frame pointer may lie from the stack pointer on a stack of which neither end is known: more than the locals of any compiled function
 /// that was seen (V8 keeps a register of its interpreter in 8 bytes), less than what lies between two stacks of threads.
 const FRAME: u64 = 64 << 10;
+
+/// Counts a step that only a frame pointer led to. In a walk the thread has a state; a forked child's first event may find its parent's account.
+#[cold]
+fn count() {
+    if let Some(state) = thread::leased().filter(|_| start::is_armed()) {
+        add_owned(&state.entry().frame_pointers, 1);
+    }
+}
 
 /// What is known of a thread's own stack; zeros are 'nothing'.
 #[derive(Clone, Copy, Debug, Default)]
@@ -213,7 +222,11 @@ impl Memory for StackMemory<'_> {
             return None;
         }
         let address = self.read(bp.wrapping_add(8))?;
-        (!self.own.holds(address) && return_address::is_one(address)).then_some(address)
+        let is_one = !self.own.holds(address) && return_address::is_one(address);
+        is_one.then(|| {
+            count();
+            address
+        })
     }
 
     #[inline(always)]

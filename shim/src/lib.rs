@@ -27,6 +27,7 @@ mod elf;
 mod entry;
 mod filters;
 mod forks;
+mod highest;
 mod hooks;
 mod inside;
 mod interpose;

@@ -11,7 +11,7 @@ use crate::{loader, start};
 use heapshim_ledger::counters::Slot;
 use heapshim_ledger::layout::Thread;
 use heapshim_ledger::sites::SiteId;
-use heapshim_ledger::sync::{AtomicU64, add_owned};
+use heapshim_ledger::sync::{AtomicU64, add_owned, add_owned_reaches};
 
 /// The calling thread's state.
 #[derive(Debug)]
@@ -45,6 +45,11 @@ impl Guard for Usual {
     #[inline(always)]
     fn count(&self, word: &AtomicU64) {
         add_owned(word, 1);
+    }
+
+    #[inline(always)]
+    fn reaches(&self, word: &AtomicU64, value: u64) -> bool {
+        add_owned_reaches(word, value)
     }
 
     #[inline(always)]

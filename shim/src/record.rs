@@ -12,11 +12,11 @@ use crate::shadow::{self, Live, Put};
 use crate::stack;
 use crate::thread::{self, Attached, State};
 use crate::tracer::{self, Tracer};
-use crate::{loader, python, start};
+use crate::{highest, loader, python, start};
 use heapshim_ledger::counters::Slot;
 use heapshim_ledger::layout::{OVERFLOW_SITE, Thread};
 use heapshim_ledger::sites::SiteId;
-use heapshim_ledger::sync::{AtomicU64, Word, add_owned};
+use heapshim_ledger::sync::{AtomicU64, Word, add_owned, add_owned_reaches, add_shared_reaches};
 
 /// Who is counted, and in which way.
 pub(crate) trait Guard {
@@ -26,6 +26,8 @@ pub(crate) trait Guard {
     fn slot(&self) -> &Slot<'static>;
     /// Adds one to a word of the thread's entry.
     fn count(&self, word: &AtomicU64);
+    /// Adds to a word of the thread's entry; whether it is then not below zero.
+    fn reaches(&self, word: &AtomicU64, value: u64) -> bool;
     /// The site of the stack that called the hook.
     fn site(&self, entry: &Entry) -> Option<SiteId>;
     /// Ends the guard.
@@ -191,10 +193,11 @@ impl<'e, G: Guard> Event<'e, G> {
         }
         match put {
             Put::New => (),
-            Put::Replaced(before) => self.guard.slot().freed(before.site, before.size),
+            Put::Replaced(before) => self.charge_gone(before),
             Put::NoRoom => return self.guard.count(&self.guard.thread().untracked),
         }
         self.guard.slot().allocated(live.site, live.size);
+        self.moved(&self.guard.thread().risen, live.size);
         if live.site == SiteId(OVERFLOW_SITE) {
             self.guard.count(&self.guard.thread().overflow);
         }
@@ -226,7 +229,7 @@ impl<'e, G: Guard> Event<'e, G> {
             return;
         }
         match taken {
-            Some(live) => self.guard.slot().freed(live.site, live.size),
+            Some(live) => self.charge_gone(live),
             None if block.is_null() => (),
             None => self.guard.count(&self.guard.thread().foreign_frees),
         }
@@ -247,7 +250,21 @@ impl<'e, G: Guard> Event<'e, G> {
     #[inline(always)]
     pub(crate) fn charge_object(&self, taken: Option<Live>) {
         if let Some(live) = taken.filter(|_| start::is_armed()) {
-            self.guard.slot().freed(live.site, live.size);
+            self.charge_gone(live);
+        }
+    }
+
+    #[inline(always)]
+    fn charge_gone(&self, live: Live) {
+        self.guard.slot().freed(live.site, live.size);
+        self.moved(&self.guard.thread().fallen, live.size);
+    }
+
+    /// Adds to what the thread has allocated or freed, for the highest moment.
+    #[inline(always)]
+    fn moved(&self, word: &AtomicU64, bytes: u64) {
+        if self.guard.reaches(word, bytes) {
+            highest::pass_on(self.guard.thread());
         }
     }
 }
@@ -297,6 +314,13 @@ impl Guard for Any {
 
     fn count(&self, word: &AtomicU64) {
         self.thread.count(word);
+    }
+
+    fn reaches(&self, word: &AtomicU64, value: u64) -> bool {
+        match self.thread.state {
+            Some(_) => add_owned_reaches(word, value),
+            None => add_shared_reaches(word, value),
+        }
     }
 
     fn site(&self, entry: &Entry) -> Option<SiteId> {

@@ -35,6 +35,7 @@ mod newcomer;
 mod oracles;
 mod pages;
 mod passing_through;
+mod peaks;
 mod plugins;
 mod privacy;
 mod python_agreement;

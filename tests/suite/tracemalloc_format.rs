@@ -157,6 +157,7 @@ fn report(by: By, rows: Vec<Row>) -> Report {
         two_processes: false,
         merged: None,
         peak_rss: None,
+        peak_bytes: 0,
         from: end(Amount::default()),
         to: end(rows.iter().map(|row| row.live).sum()),
         growth: Amount::default(),

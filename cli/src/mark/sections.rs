@@ -9,6 +9,7 @@ use crate::bundle::{Bundle, SourceLine};
 use crate::model::{
     Code, Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
 };
+use crate::peak::Peak;
 use crate::process::Memory;
 use crate::resident::Resident;
 use crate::symbolize::records::{self, Record, write as write_records};
@@ -29,6 +30,8 @@ const THREADS: u32 = 9;
 const RESIDENT: u32 = 10;
 /// Names of code that was made at run time; only marks that know any have it.
 const JIT: u32 = 11;
+/// The highest moment; only marks that know it have it.
+const PEAK: u32 = 12;
 /// Only marks taken with `--bundle` have these two.
 const SYMBOLS: u32 = 16;
 const SOURCES: u32 = 17;
@@ -68,6 +71,7 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
         frames,
         jit,
         sites,
+        peak,
         losses,
         complaints,
         sample_bytes,
@@ -115,6 +119,9 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
     if let Some(resident) = &moment.resident {
         sections.push(section(RESIDENT, &|out| write_resident(out, resident)));
     }
+    if let Some(peak) = peak {
+        sections.push(section(PEAK, &|out| write_peak(out, peak)));
+    }
     if !jit.is_empty() {
         sections.push(section(JIT, &|out| write_jit(out, jit)));
     }
@@ -143,14 +150,12 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         ),
         Err(_) => (String::new(), Vec::new()),
     };
-    let threads = match find(THREADS) {
-        Ok(bytes) => read_list(bytes, 4, |bytes, _| Ok(bytes.text()?))?,
-        Err(_) => Vec::new(),
-    };
-    let jit = match find(JIT) {
-        Ok(bytes) => read_list(bytes, 12, |bytes, _| Ok((bytes.u64()?, bytes.text()?)))?,
-        Err(_) => Vec::new(),
-    };
+    let threads = optional(find(THREADS), |bytes| {
+        read_list(bytes, 4, |bytes, _| Ok(bytes.text()?))
+    })?;
+    let jit = optional(find(JIT), |bytes| {
+        read_list(bytes, 12, |bytes, _| Ok((bytes.u64()?, bytes.text()?)))
+    })?;
     let process = Process {
         directory,
         ..read_process(&mut find(PROCESS)?)?
@@ -165,9 +170,10 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
     };
     let sample_bytes = Some(moment_bytes.u64()?).filter(|&bytes| bytes != 0);
     let modules = read_list(find(MODULES)?, 32, |bytes, _| read_module(bytes))?;
+    let labels = threads.as_ref().map_or(0, Vec::len) as u64;
     let frames = read_list(find(FRAMES)?, FRAME_BYTES, |bytes, id| {
         let frame = read_frame(bytes, id, modules.len(), codes.len())?;
-        let named = frame.kind != FrameKind::Thread || frame.value < threads.len() as u64;
+        let named = frame.kind != FrameKind::Thread || frame.value < labels;
         named
             .then_some(frame)
             .ok_or(Damage::Value("a thread's label is not there"))
@@ -176,6 +182,7 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         return Err(Damage::Value("it has no root frame"));
     }
     let sites = read_sites(find(SITES)?, frames.len())?;
+    let peak = optional(find(PEAK), |bytes| read_peak(bytes, sites.len()))?;
     let mut losses_bytes = find(LOSSES)?;
     let losses = read_losses(&mut losses_bytes)?;
     let complaints = losses_bytes.u32()?;
@@ -196,10 +203,11 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         moment,
         modules,
         codes,
-        threads,
+        threads: threads.unwrap_or_default(),
         frames,
-        jit: jit.into_iter().collect(),
+        jit: jit.unwrap_or_default().into_iter().collect(),
         sites,
+        peak,
         losses,
         complaints,
         sample_bytes,
@@ -209,6 +217,14 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         memory,
         bundle,
     })
+}
+
+/// What a section says that not every mark has.
+fn optional<'b, T>(
+    found: Result<Reader<'b>, Damage>,
+    read: impl FnOnce(Reader<'b>) -> Result<T, Damage>,
+) -> Result<Option<T>, Damage> {
+    found.ok().map(read).transpose()
 }
 
 /// A count, then as many entries of at least `entry_bytes`, then nothing.
@@ -296,6 +312,29 @@ fn read_moment(bytes: &mut Reader<'_>) -> Result<Moment, Damage> {
         in_flight: bytes.u64()?,
         name: bytes.text()?,
     })
+}
+
+fn write_peak(out: &mut Writer, peak: &Peak) {
+    write_moment(out, &peak.moment);
+    out.u64(peak.highest_bytes.cast_unsigned());
+    out.len(peak.counters.len());
+    peak.counters
+        .iter()
+        .for_each(|counters| write_counters(out, counters));
+}
+
+fn read_peak(mut bytes: Reader<'_>, sites: usize) -> Result<Peak, Damage> {
+    let moment = read_moment(&mut bytes)?;
+    let highest_bytes = bytes.u64()?.cast_signed();
+    let counters = read_list(bytes, 32, |bytes, _| read_counters(bytes))?;
+    match counters.len() <= sites {
+        true => Ok(Peak {
+            moment,
+            highest_bytes,
+            counters,
+        }),
+        false => Err(Damage::Value("its peak has more sites than there are")),
+    }
 }
 
 fn write_losses(out: &mut Writer, losses: &Losses) {
@@ -395,10 +434,23 @@ fn read_frame(
 
 fn write_site(out: &mut Writer, site: &Site) {
     out.u32(site.frame);
-    out.u64(site.counters.allocated_bytes);
-    out.u64(site.counters.allocated_blocks);
-    out.u64(site.counters.freed_bytes);
-    out.u64(site.counters.freed_blocks);
+    write_counters(out, &site.counters);
+}
+
+fn write_counters(out: &mut Writer, counters: &Counters) {
+    out.u64(counters.allocated_bytes);
+    out.u64(counters.allocated_blocks);
+    out.u64(counters.freed_bytes);
+    out.u64(counters.freed_blocks);
+}
+
+fn read_counters(bytes: &mut Reader<'_>) -> Result<Counters, Damage> {
+    Ok(Counters {
+        allocated_bytes: bytes.u64()?,
+        allocated_blocks: bytes.u64()?,
+        freed_bytes: bytes.u64()?,
+        freed_blocks: bytes.u64()?,
+    })
 }
 
 fn read_sites(bytes: Reader<'_>, frames: usize) -> Result<Vec<Site>, Damage> {
@@ -407,12 +459,7 @@ fn read_sites(bytes: Reader<'_>, frames: usize) -> Result<Vec<Site>, Damage> {
 
 fn read_site(bytes: &mut Reader<'_>, frames: usize) -> Result<Site, Damage> {
     let frame = bytes.u32()?;
-    let counters = Counters {
-        allocated_bytes: bytes.u64()?,
-        allocated_blocks: bytes.u64()?,
-        freed_bytes: bytes.u64()?,
-        freed_blocks: bytes.u64()?,
-    };
+    let counters = read_counters(bytes)?;
     if frame as usize >= frames {
         return Err(Damage::Value("a site's frame is not there"));
     }

@@ -27,8 +27,8 @@ impl Render for Json {
         writeln!(out, " \"to\": {},", end(&report.to))?;
         writeln!(
             out,
-            " \"growth_bytes\": {}, \"growth_blocks\": {}, \"sample_bytes\": {sample},",
-            report.growth.bytes, report.growth.blocks
+            " \"growth_bytes\": {}, \"growth_blocks\": {}, \"peak_bytes\": {}, \"sample_bytes\": {sample},",
+            report.growth.bytes, report.growth.blocks, report.peak_bytes
         )?;
         writeln!(out, " \"rss_growth\": {},", rss(report.rss_growth()))?;
         writeln!(out, " \"unattributed\": {},", unattributed(report))?;

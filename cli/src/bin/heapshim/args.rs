@@ -168,7 +168,7 @@ pub(crate) struct Diff {
     /// Which process.
     #[command(flatten)]
     pub(crate) target: Target,
-    /// The first mark: start, last, a name, or a file *.heapmark, *.heapledger [default: last, else start]
+    /// The first mark: start, last, peak, a name, or a file *.heapmark, *.heapledger [default: last, else start]
     #[arg(value_name = "A", conflicts_with_all = ["period", "wait"])]
     pub(crate) from: Option<Word>,
     /// The second mark [default: now]
@@ -312,7 +312,7 @@ pub(crate) struct Export {
     /// Which process.
     #[command(flatten)]
     pub(crate) target: Target,
-    /// The first mark: start, last, a name, or a file *.heapmark, *.heapledger [default: last, else start]
+    /// The first mark: start, last, peak, a name, or a file *.heapmark, *.heapledger [default: last, else start]
     #[arg(value_name = "A")]
     pub(crate) from: Option<Word>,
     /// The second mark [default: now]

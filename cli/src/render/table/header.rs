@@ -3,6 +3,7 @@
 use crate::render::text::{duration, escape, grouped, in_unit, signed_size, size, unit_of};
 use crate::report::{End, Report};
 use crate::rss::Rss;
+use heapshim_ledger::peak::STEP;
 use std::cmp::Reverse;
 use std::io::{self, Write};
 
@@ -54,8 +55,21 @@ pub(super) fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         from_to(growth.bytes, report.from.live.bytes, report.to.live.bytes),
         grouped(growth.blocks),
     )?;
+    write!(out, "{}", peak(report).unwrap_or_default())?;
     write!(out, "{}", rss(report).unwrap_or_default())?;
     writeln!(out)
+}
+
+/// ` · peak 250.1 MiB`, where that is more than what both ends have: a peak is kept to within a hundredth, and a step of each thread.
+fn peak(report: &Report) -> Option<String> {
+    let ends = report.from.live.bytes.max(report.to.live.bytes).max(0);
+    let least = ends.saturating_add(STEP.max(ends / 100));
+    let highest = Some(report.peak_bytes).filter(|&bytes| bytes > least)?;
+    let together = match report.merged {
+        Some(2..) => " (of each, together)",
+        _ => "",
+    };
+    Some(format!(" · peak {}{together}", size(highest)))
 }
 
 /// ` · RSS +118.0 MiB`, and what explains it. Of a growth since the start, of which no mark is kept, what it is now: ` · RSS 24.3 MiB: …`
@@ -209,6 +223,23 @@ mod tests {
             ..now
         });
         assert_eq!(rss(&report).unwrap(), " · RSS -2.0 MiB: heap -2.0");
+    }
+
+    /// Check that the peak is said where it is higher than both ends, by more than it is known to.
+    #[test]
+    fn peaks() {
+        let mut report = fixture::report();
+        (report.from.live.bytes, report.to.live.bytes) = (100 << 20, 10 << 20);
+        report.peak_bytes = 101 << 20;
+        assert_eq!(peak(&report), None);
+        report.peak_bytes = 102 << 20;
+        assert_eq!(peak(&report).as_deref(), Some(" · peak 102.0 MiB"));
+        report.merged = Some(2);
+        let together = " · peak 102.0 MiB (of each, together)";
+        assert_eq!(peak(&report).as_deref(), Some(together));
+        (report.from.live.bytes, report.to.live.bytes) = (-5, 0);
+        report.peak_bytes = 65_536;
+        assert_eq!(peak(&report), None);
     }
 
     /// Check that RSS is left out where one of the two is not known.

@@ -5,7 +5,6 @@ use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::kept;
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
-use heapshim_cli::store;
 use heapshim_cli::subject::Subject;
 
 /// Two marks, and where the files of their process are.
@@ -31,14 +30,19 @@ impl Pair {
             }
             both => both,
         };
-        if let (Some(from @ (Word::Start | Word::File(_))), Some(Word::File(to))) = (from, to) {
-            let first = match from {
-                Word::File(path) => Some(store::read_file(path)?),
-                _ => None,
-            };
+        // Beside a file, the peak is that file's.
+        let beside = match (from, to) {
+            (Some(Word::Peak), Some(Word::File(path))) => Some(Word::PeakOf(path.clone())),
+            _ => None,
+        };
+        let from = beside.as_ref().or(from);
+        if let (Some(from), Some(last @ (Word::File(to) | Word::PeakOf(to)))) = (from, to)
+            && let (Some(first), Some(last)) = (from.without_process(), last.without_process())
+            && let (first, Some(last)) = (first?, last?)
+        {
             return Ok(Pair {
                 first,
-                last: store::read_file(to)?,
+                last,
                 origin: Origin::of_file(to),
             });
         }

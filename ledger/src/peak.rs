@@ -1,0 +1,311 @@
+//! The highest moment: how much was live at most, and whose it was then. Both halves.
+//!
+//! Writer: an allocation adds its bytes to one word of its thread's own, a free to another ([`Thread::risen`], [`Thread::fallen`]), by one instruction
+//! whose sign says when either has had its part of a step; then the thread looks at how far it has moved in all, and passes that on to the sum of all
+//! if it is as much as that. (One word for both needs a comparison on each side: 16 instructions a pair, where this takes 4.)
+//! Where the sum is higher than at the last copy by a hundredth, or by a step where that is more, the thread copies the account.
+//! So copies come at geometric distances: about 900 while a heap grows to 16 GiB. There are two entries, so that the last whole copy
+//! stands while the next is made; a thread that finds another at it goes on. One that is killed in the middle leaves
+//! the last copy. Reader: the newest entry that is whole, read as inside marks are.
+//!
+//! What is not in the sum yet is less than a step a thread. So the copy is lower than the true peak by less than a step and a hundredth, and a step for
+//! each thread; heaps that never held a step have none.
+
+use crate::counters::{Counters, Total};
+use crate::layout::{Mark, PEAKS, PeakHead, Thread};
+use crate::marks::{MarkInfo, Marks};
+use crate::sites::SiteId;
+use crate::sync::{AtomicU64, Ordering, Word};
+
+/// What a thread keeps to itself is less: a page of objects of 4 KiB each sixteen times, so that threads seldom meet at one word.
+pub const STEP: i64 = 64 << 10;
+/// A thread looks each time that it has allocated or freed so much, and passes on no less: what it keeps and has not looked at is less than a step.
+const PART_OF_STEP: i64 = STEP / 2;
+/// A heap is copied again when it is larger by this part.
+const PART: i64 = 100;
+
+/// The highest moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Peak<'a> {
+    head: &'a PeakHead,
+    copies: Marks<'a>,
+}
+
+impl<'a> Peak<'a> {
+    pub(crate) fn new(head: &'a PeakHead, entries: &'a [Mark], cells: Counters<'a>) -> Peak<'a> {
+        Peak {
+            head,
+            copies: Marks::ring(&head.copies, entries, cells, PEAKS),
+        }
+    }
+
+    /// Passes on what a thread holds, if it is enough, and says whether the account is to be copied now. To be called when `risen` or `fallen` is not below
+    /// zero. What a signal handler, or another thread at the same entry, adds or passes on meanwhile is neither lost nor doubled: as much goes as comes.
+    pub fn pass_on(&self, thread: &Thread) -> bool {
+        let risen = begin_again(&thread.risen);
+        let fallen = begin_again(&thread.fallen);
+        let came = risen.wrapping_sub(fallen);
+        let held = thread.pending.add_shared(came).wrapping_add(came);
+        if held.cast_signed().unsigned_abs() < PART_OF_STEP.cast_unsigned() {
+            return false;
+        }
+        thread.pending.add_shared(held.wrapping_neg());
+        let live = self
+            .head
+            .live
+            .add_shared(held)
+            .wrapping_add(held)
+            .cast_signed();
+        // Forked children free what they never allocated: below zero is no peak.
+        if live <= 0 {
+            return false;
+        }
+        self.head
+            .highest
+            .fetch_max(live.cast_unsigned(), Ordering::Relaxed);
+        let copied = self.head.copied.peek().cast_signed();
+        live >= copied.saturating_add(STEP.max(copied / PART))
+    }
+
+    /// Copies the account, unless another thread does. The caller promises that no signal handler runs meanwhile: one that left by longjmp would
+    /// leave it busy for good.
+    pub fn copy(&self, info: &MarkInfo, totals: impl Fn(SiteId) -> Total) {
+        if self.head.busy.claim(0, 1).is_ok() {
+            self.head.copied.put(self.head.live.peek());
+            self.copies.write(info, totals);
+            self.head.busy.publish(0);
+        }
+    }
+
+    /// The most bytes that were live, as far as threads have passed them on.
+    #[must_use]
+    pub fn highest(&self) -> u64 {
+        self.head.highest.peek()
+    }
+
+    /// The last copy: its head, and each site's sum to `each`, which is called anew for each that is tried: what it was given first counts only
+    /// after `begin`. None where there is none.
+    pub fn read<T>(
+        &self,
+        begin: impl Fn() -> T,
+        mut each: impl FnMut(&mut T, SiteId, Total),
+    ) -> Option<(MarkInfo, T)> {
+        self.copies.kept().rev().find_map(|number| {
+            let mut read = begin();
+            let info = self
+                .copies
+                .read(number, |site, total| each(&mut read, site, total))?;
+            Some((info, read))
+        })
+    }
+}
+
+/// Takes off a thread's word what it is above its beginning.
+fn begin_again(word: &AtomicU64) -> u64 {
+    let above = word.peek().wrapping_add(PART_OF_STEP.cast_unsigned());
+    word.add_shared(above.wrapping_neg());
+    above
+}
+
+#[cfg(test)]
+fn info(sites_len: u32) -> MarkInfo {
+    MarkInfo {
+        number: 0,
+        sites_len,
+        unix_ns: 0,
+        rss_bytes: 0,
+        in_flight: 0,
+        name: [0; crate::layout::MARK_NAME],
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::layout::Cell;
+    use crate::testing::bounded;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    #[derive(Default)]
+    struct Memory {
+        head: PeakHead,
+        entries: [Mark; PEAKS as usize],
+        cells: [Cell; PEAKS as usize],
+    }
+
+    impl Memory {
+        fn peak(&self) -> Peak<'_> {
+            Peak::new(&self.head, &self.entries, Counters::new(&self.cells, 1))
+        }
+
+        fn copy(&self, bytes: u64) {
+            let total = Total {
+                allocated_bytes: bytes,
+                allocated_blocks: bytes,
+                freed_bytes: bytes,
+                freed_blocks: bytes,
+            };
+            let info = MarkInfo {
+                unix_ns: bytes,
+                ..info(1)
+            };
+            self.peak().copy(&info, |_| total);
+        }
+
+        fn read(&self) -> Option<u64> {
+            let (info, total) = self
+                .peak()
+                .read(Total::default, |place, _, total| *place = total)?;
+            let words = [
+                total.allocated_bytes,
+                total.allocated_blocks,
+                total.freed_bytes,
+                total.freed_blocks,
+            ];
+            assert_eq!(words, [info.unix_ns; 4], "torn");
+            Some(info.unix_ns)
+        }
+    }
+
+    /// Check that there is a whole copy at each moment after the first, also while another is made.
+    #[test]
+    fn one_is_whole() {
+        bounded(2, || {
+            let memory = Arc::new(Memory::default());
+            memory.copy(1);
+            let writer = memory.clone();
+            let writer = thread::spawn(move || writer.copy(2));
+            assert!(matches!(memory.read(), Some(1 | 2)));
+            writer.join().expect("no panic");
+            assert_eq!(memory.read(), Some(2));
+        });
+    }
+
+    /// Check that of two threads that copy at once each makes its copy or leaves it to the other, and that nobody finds a mixture.
+    #[test]
+    fn two_copy() {
+        bounded(2, || {
+            let memory = Arc::new(Memory::default());
+            let other = memory.clone();
+            let other = thread::spawn(move || other.copy(1));
+            memory.copy(2);
+            // None where the other is still at it.
+            let _ = memory.read();
+            other.join().expect("no panic");
+            assert!(memory.read().is_some());
+            assert_eq!(memory.head.busy.peek(), 0);
+        });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::layout::Cell;
+    use crate::sync::add_owned_reaches;
+
+    #[derive(Default)]
+    struct Memory {
+        head: PeakHead,
+        entries: [Mark; PEAKS as usize],
+        cells: [Cell; PEAKS as usize],
+        thread: Thread,
+    }
+
+    impl Memory {
+        fn peak(&self) -> Peak<'_> {
+            Peak::new(&self.head, &self.entries, Counters::new(&self.cells, 1))
+        }
+
+        /// Moves the account by so many bytes; whether it was copied.
+        fn go(&self, bytes: i64) -> bool {
+            let word = match bytes {
+                ..0 => &self.thread.fallen,
+                _ => &self.thread.risen,
+            };
+            let reaches = add_owned_reaches(word, bytes.unsigned_abs());
+            let copies = reaches && self.peak().pass_on(&self.thread);
+            if copies {
+                let live = self.head.live.peek();
+                self.peak().copy(&info(1), |_| Total {
+                    allocated_bytes: live,
+                    ..Total::default()
+                });
+            }
+            copies
+        }
+
+        fn read(&self) -> Option<u64> {
+            let read = self
+                .peak()
+                .read(|| 0, |bytes, _, total| *bytes = total.allocated_bytes);
+            read.map(|(_, bytes)| bytes)
+        }
+    }
+
+    /// Check that a thread keeps less than a step either way, that what it keeps and what it has passed on are all that was live, and that what comes
+    /// and goes in between concerns nobody.
+    #[test]
+    fn passed_on() {
+        let memory = Memory::default();
+        let live = || memory.head.live.peek().cast_signed();
+        let kept = || {
+            let of = |word: &AtomicU64| word.peek().cast_signed();
+            let thread = &memory.thread;
+            of(&thread.pending) + of(&thread.risen) - of(&thread.fallen)
+        };
+        assert!(!memory.go(1) && !memory.go(PART_OF_STEP - 1) && !memory.go(-PART_OF_STEP));
+        assert_eq!((live(), kept()), (0, 0));
+        for _ in 0..100 {
+            memory.go(PART_OF_STEP - 1);
+            memory.go(1 - PART_OF_STEP);
+        }
+        assert_eq!((live(), kept()), (0, 0));
+        memory.go(-PART_OF_STEP + 1);
+        assert_eq!((live(), kept()), (0, 1 - PART_OF_STEP));
+        memory.go(-PART_OF_STEP);
+        assert_eq!((live(), kept()), (1 - STEP, 0));
+        assert!(memory.go(2 * STEP) && memory.read() == Some(65537));
+        assert_eq!((memory.peak().highest(), kept()), (65537, 0));
+    }
+
+    /// Check that copies come at each step while a heap is small, at each hundredth when it is large, and not for what rises again to where it was; and
+    /// that the copy is never lower than the peak by more than is promised.
+    #[test]
+    fn geometric() {
+        let memory = Memory::default();
+        let (mut live, mut highest, mut copies) = (0i64, 0i64, 0);
+        let mut random = crate::testing::Random(1);
+        for _ in 0..200_000 {
+            let bytes = i64::try_from(random.below(100_000)).expect("small") - 40_000;
+            live += bytes;
+            highest = highest.max(live);
+            copies += i32::from(memory.go(bytes));
+            let copied = i64::try_from(memory.read().unwrap_or(0)).expect("small");
+            assert!(copied <= highest);
+            assert!(
+                highest - copied <= 2 * STEP + highest / PART,
+                "{highest} {copied}"
+            );
+        }
+        // To 2 GB at most a hundred steps to 6.4 MB, and then ln(312) / ln(1.01).
+        assert!((500..700).contains(&copies), "{copies} to {highest}");
+    }
+
+    /// Check that a copy that was never finished leaves the one before it.
+    #[test]
+    fn left_in_the_middle() {
+        let memory = Memory::default();
+        assert_eq!(memory.read(), None);
+        assert!(memory.go(100_000) && memory.go(100_000));
+        assert_eq!(memory.read(), Some(200_000));
+        memory.entries[0].sequence.put(7);
+        assert_eq!(memory.read(), Some(200_000), "the second is not concerned");
+        memory.head.copies.put(3);
+        assert_eq!(memory.read(), Some(200_000));
+        memory.head.busy.put(1);
+        assert!(memory.go(1_000_000));
+        assert_eq!(memory.read(), Some(200_000), "left to the other");
+    }
+}

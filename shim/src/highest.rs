@@ -1,0 +1,41 @@
+//! The copy of the account that is made where more is live than ever before: `record` says when a thread has enough to pass on, `ledger::peak` decides.
+//!
+//! It is made in the event that went past the mark, by its thread, with signals blocked: the account is then as this event leaves it. How many copies
+//! a program can cause is bounded by how its heap grows, and a copy by the sites and slots there are.
+
+use crate::sys;
+use crate::tracer::{self, Tracer};
+use heapshim_ledger::layout::{MARK_NAME, Thread};
+use heapshim_ledger::marks::MarkInfo;
+
+/// What readers call this moment.
+const NAME: &[u8] = b"peak";
+
+/// Passes on what a thread has allocated and freed.
+#[cold]
+#[inline(never)]
+pub(crate) fn pass_on(thread: &Thread) {
+    if let Some(tracer) = tracer::get()
+        && tracer.writer.peak.pass_on(thread)
+    {
+        copy(tracer);
+    }
+}
+
+/// Other threads' events that began or ended meanwhile may be seen half.
+fn copy(tracer: &Tracer) {
+    let blocked = sys::block_signals();
+    let total = |site| tracer.writer.total(site);
+    let mut name = [0; MARK_NAME];
+    name.iter_mut().zip(NAME).for_each(|(to, from)| *to = *from);
+    let info = MarkInfo {
+        number: 0,
+        sites_len: tracer.writer.sites.len(),
+        unix_ns: sys::clock_ns(libc::CLOCK_REALTIME),
+        rss_bytes: 0,
+        in_flight: tracer.writer.threads.losses().in_hook.saturating_sub(1),
+        name,
+    };
+    tracer.writer.peak.copy(&info, total);
+    drop(blocked);
+}
