@@ -5,11 +5,17 @@
 //! forked child, which would need a memfd, is not traced. Filters that another process or the container's runtime has installed were
 //! there at start-up, where a call that they forbid shows at once (they answer EPERM).
 
+use crate::passing::look_and_go_on;
 use crate::real::Next;
 use crate::{label, tracer};
-use core::arch::naked_asm;
 use core::ffi::{c_int, c_long};
 use heapshim_ledger::sync::{AtomicU32, Word};
+
+/// prctl(2)'s strict mode, which looks at no further argument.
+const STRICT_MODE: c_long = libc::SECCOMP_MODE_STRICT as c_long;
+/// seccomp(2)'s operations.
+const SET_STRICT: c_long = libc::SECCOMP_SET_MODE_STRICT as c_long;
+const SET_FILTER: c_long = libc::SECCOMP_SET_MODE_FILTER as c_long;
 
 static FILTERED: AtomicU32 = AtomicU32::new(0);
 static PRCTL: Next = Next::new(c"prctl");
@@ -33,63 +39,33 @@ fn note() {
     }
 }
 
-extern "C" fn before_prctl(option: c_int) -> usize {
+/// Libraries ask what the kernel knows by calls that must fail, with no filter: libseccomp does when it is first used. `man`, which filters its
+/// children and not itself, had none of them traced.
+extern "C" fn before_prctl(option: c_int, mode: c_long, filter: usize) -> usize {
     match option {
-        libc::PR_SET_SECCOMP => note(),
+        libc::PR_SET_SECCOMP if mode == STRICT_MODE || filter != 0 => note(),
         libc::PR_SET_NAME => label::note_own_rename(),
         _ => (),
     }
     PRCTL.get().unwrap_or(0)
 }
 
-extern "C" fn before_syscall(number: c_long, operation: c_long) -> usize {
-    let sets = [libc::SECCOMP_SET_MODE_STRICT, libc::SECCOMP_SET_MODE_FILTER].map(c_long::from);
-    if number == libc::SYS_seccomp && sets.contains(&operation) {
+/// As above; strict mode takes neither flags nor a filter here.
+extern "C" fn before_syscall(
+    number: c_long,
+    operation: c_long,
+    flags: usize,
+    filter: usize,
+) -> usize {
+    let installs = match operation {
+        SET_STRICT => flags == 0 && filter == 0,
+        SET_FILTER => filter != 0,
+        _ => false,
+    };
+    if number == libc::SYS_seccomp && installs {
         note();
     }
     SYSCALL.get().unwrap_or(0)
-}
-
-/// The body of a function whose arguments we only look at: calls `$look`, which says where to go on, with all arguments kept.
-macro_rules! look_and_go_on {
-    ($look:path) => {
-        naked_asm!(
-            ".cfi_startproc",
-            "push rdi",
-            ".cfi_adjust_cfa_offset 8",
-            "push rsi",
-            ".cfi_adjust_cfa_offset 8",
-            "push rdx",
-            ".cfi_adjust_cfa_offset 8",
-            "push rcx",
-            ".cfi_adjust_cfa_offset 8",
-            "push r8",
-            ".cfi_adjust_cfa_offset 8",
-            "push r9",
-            ".cfi_adjust_cfa_offset 8",
-            "push rax",
-            ".cfi_adjust_cfa_offset 8",
-            "call {look}",
-            "mov r11, rax",
-            "pop rax",
-            ".cfi_adjust_cfa_offset -8",
-            "pop r9",
-            ".cfi_adjust_cfa_offset -8",
-            "pop r8",
-            ".cfi_adjust_cfa_offset -8",
-            "pop rcx",
-            ".cfi_adjust_cfa_offset -8",
-            "pop rdx",
-            ".cfi_adjust_cfa_offset -8",
-            "pop rsi",
-            ".cfi_adjust_cfa_offset -8",
-            "pop rdi",
-            ".cfi_adjust_cfa_offset -8",
-            "jmp r11",
-            ".cfi_endproc",
-            look = sym $look,
-        )
-    };
 }
 
 /// prctl(2): noted where it installs a filter or names the thread, and passed on.

@@ -7,9 +7,10 @@
 //!
 //! Not here: jumps to another stack, exceptions, and code that sets the stack pointer itself: those are found as before.
 
+use crate::passing::look_and_go_on;
 use crate::real::Next;
 use crate::{record, thread};
-use core::arch::{asm, naked_asm};
+use core::arch::asm;
 use core::ffi::c_void;
 
 static LONGJMP: Next = Next::new(c"longjmp");
@@ -71,31 +72,6 @@ extern "C" fn before_siglongjmp(buffer: *const c_void) -> usize {
 extern "C" fn before_checked(buffer: *const c_void) -> usize {
     look(buffer);
     CHECKED.get().unwrap_or(0)
-}
-
-/// The body of a function of two arguments that we only look at: calls `$look`, which says where to go on.
-macro_rules! look_and_go_on {
-    ($look:path) => {
-        naked_asm!(
-            ".cfi_startproc",
-            "push rdi",
-            ".cfi_adjust_cfa_offset 8",
-            "push rsi",
-            ".cfi_adjust_cfa_offset 8",
-            "sub rsp, 8",
-            ".cfi_adjust_cfa_offset 8",
-            "call {look}",
-            "add rsp, 8",
-            ".cfi_adjust_cfa_offset -8",
-            "pop rsi",
-            ".cfi_adjust_cfa_offset -8",
-            "pop rdi",
-            ".cfi_adjust_cfa_offset -8",
-            "jmp rax",
-            ".cfi_endproc",
-            look = sym $look,
-        )
-    };
 }
 
 /// longjmp(3).

@@ -43,6 +43,7 @@ mod objects;
 mod operators;
 mod options;
 mod own;
+mod passing;
 mod python;
 mod radix;
 mod real;

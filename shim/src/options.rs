@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) python: bool,
     /// Abstract socket of the `run` that waits for ledgers.
     pub(crate) socket: Kept<108>,
+    /// The file where it listens as well, for processes in another network namespace.
+    pub(crate) socket_file: Kept<108>,
     /// A file for complaints.
     pub(crate) log: Kept<256>,
     /// The directory that is to keep the ledger, absolute; None: memory alone.
@@ -155,6 +157,7 @@ pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
         depth,
         python: !without_python,
         socket: Kept::new(stack.variable(b"HEAPSHIM_SOCKET")),
+        socket_file: Kept::new(stack.variable(b"HEAPSHIM_SOCKET_FILE")),
         log: Kept::new(stack.variable(b"HEAPSHIM_LOG")),
         directory: kept,
         name: Kept::cut(base_name(program)),

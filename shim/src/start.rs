@@ -16,6 +16,7 @@ use crate::{
     descriptors, filters, forks, interpose, jumps, label, loader, locking, objects, options,
     python, real, shadow, thread, thread_word,
 };
+use core::ffi::CStr;
 use heapshim_ledger::layout::{Complaint, Header};
 use heapshim_ledger::modules::MAX_TEXT;
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
@@ -124,10 +125,7 @@ fn begin() -> bool {
     let mut path = [0u8; 1024];
     let program = match sys::read_link(c"/proc/self/exe", &mut path) {
         Some(path) => path,
-        None => stack
-            .arguments()
-            .next()
-            .map_or(&[][..], core::ffi::CStr::to_bytes),
+        None => stack.arguments().next().map_or(&[][..], CStr::to_bytes),
     };
     let options = options::read(&stack, program);
     if !options.enabled || !tracer::wipe_when_forked() {
@@ -264,7 +262,8 @@ fn register(options: &Options, files: Option<[Descriptor; 2]>) -> bool {
     places
         .zip(words)
         .for_each(|(bytes, word)| *bytes = word.to_le_bytes());
-    sys::hand_over(socket.to_bytes(), &message, files).is_ok()
+    let file = options.socket_file.text().map(CStr::to_bytes);
+    sys::hand_over(socket.to_bytes(), file, &message, files).is_ok()
 }
 
 /// In a forked child: a ledger of its own, with the parent's frames, sites and modules under the same ids and every counter at zero, mapped

@@ -1,6 +1,6 @@
 //! Children: forked ones have an account of their own that begins at the fork; executed ones begin anew; none disturbs its parent.
 
-use heapshim_tests::{Amount, Diff, Running, Target, expected_in, programs, talk};
+use heapshim_tests::{Amount, Diff, Run, Running, Target, expected_in, programs, talk};
 
 fn diff_of(pid: &str) -> Diff {
     let words = ["diff", "-p", pid, "--format", "json", "start", "now"];
@@ -185,4 +185,16 @@ fn forked_under_a_filter() {
     let said = "children that it forked are not traced: a seccomp filter or a limit forbids it";
     assert!(notes.contains(said), "{notes}");
     assert!(running.finish().0.success());
+}
+
+/// Check that a program which only asks what the kernel knows of seccomp, by calls that fail, has its children traced.
+#[test]
+fn forked_after_asking_for_filters() {
+    let words = Target::c("sandbox_fork.c").arg("ask").words();
+    let finished = Run::new(&words).finish();
+    assert_eq!(finished.stdout, b"lived\n");
+    let accounts = finished.accounts();
+    let mut growths: Vec<_> = accounts.iter().map(Diff::growth).collect();
+    growths.sort_by_key(|growth| growth.bytes);
+    assert_eq!(growths, [amount(37, 1), amount(101 - 37, 0)]);
 }

@@ -7,6 +7,7 @@
 use super::command::{self, Settings};
 use super::executable::{self, Refusal};
 use super::gather::{Gather, Held};
+use super::listener::Place;
 use super::peak;
 use super::signals::{Mask, Signals};
 use crate::error::Error;
@@ -57,7 +58,7 @@ pub fn run(
 ) -> Result<Result<Ended, Refusal>, Error> {
     let child = Child::prepare()?;
     let settings = Settings {
-        socket: Some(child.socket().to_owned()),
+        socket: Some(child.socket().clone()),
         depth,
     };
     let mut command = command::command(words, library, &settings, Some(child.mask()));
@@ -79,10 +80,10 @@ impl Child {
         })
     }
 
-    /// The socket's name, for the shim.
+    /// Where the shim reaches us.
     #[must_use]
-    pub fn socket(&self) -> &str {
-        self.gather.name()
+    pub fn socket(&self) -> &Place {
+        self.gather.place()
     }
 
     /// The signal mask that the command is to get.
@@ -198,7 +199,7 @@ mod tests {
         let library = crate::library::path().expect("unpacked");
         let child = Child::prepare().expect("prepared");
         let words = ["/bin/sh", "-c", "kill -9 $$"].map(Into::into);
-        let socket = Some(child.socket().to_owned());
+        let socket = Some(child.socket().clone());
         let settings = super::super::Settings {
             socket,
             depth: None,

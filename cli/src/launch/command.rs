@@ -3,6 +3,7 @@
 //! Called by `run` and `demo`. The child inherits what a shell would have given it: its standard streams, its signal mask and the
 //! disposition of SIGPIPE as we found them.
 
+use super::listener::Place;
 use super::signals::{self, Mask};
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -13,8 +14,8 @@ use std::process::Command;
 /// How the shim is to behave.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// The abstract socket on which `gather` listens.
-    pub socket: Option<String>,
+    /// Where `gather` listens.
+    pub socket: Option<Place>,
     /// Frames kept of a stack; None: the shim's default.
     pub depth: Option<u32>,
 }
@@ -36,7 +37,7 @@ pub fn command(
     if let Some(library) = library {
         command.env("LD_PRELOAD", preload(library, env::var_os("LD_PRELOAD")));
         if let Some(socket) = &settings.socket {
-            command.env("HEAPSHIM_SOCKET", socket);
+            socket.tell(&mut command);
         }
         if let Some(depth) = settings.depth {
             command.env("HEAPSHIM_DEPTH", depth.to_string());

@@ -1,6 +1,6 @@
 //! The ledgers of a traced tree, received from each process at its start and held until it ends.
 //!
-//! Called by `child`. The shim connects to an abstract socket whose name stands in its environment and sends one message: 16 bytes
+//! Called by `child`. The shim connects to a socket (`listener`) whose name stands in its environment and sends one message: 16 bytes
 //! (magic, version, pid, parent's pid: little-endian u32) with the descriptors of ledger and control page, or with none where it could not
 //! make them. So an account outlives
 //! its process, however that ends. Only our own user and root are listened to, and by root also those of its tree that have dropped its rights and
@@ -11,16 +11,14 @@
 //! the image before, and that is reported at its end. Nothing cheap tells: a zombie has no /proc/PID/exe, its name is any program's to
 //! choose, and exec and exit close the ledger alike; it would take a descriptor kept open in every target, or ptrace.
 
+use super::listener::{Listener, Place};
 use crate::error::Error;
 use crate::mapping::Mapping;
 use crate::model::Process;
 use crate::process;
 use crate::session::Session;
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix,
-    SocketFlags, SocketType,
-};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags};
 use rustix::process::{Pid, PidfdFlags};
 use std::collections::BTreeSet;
 use std::io::IoSliceMut;
@@ -35,8 +33,6 @@ const VERSION: u32 = 1;
 const MAX_SILENT: usize = 1024;
 /// How far up a process's ancestors are looked at: no tree is as deep, and each is a file of /proc.
 const MAX_ANCESTORS: usize = 64;
-/// Processes that may be waiting to be accepted: what the kernel allows at most.
-const BACKLOG: i32 = 4096;
 
 /// A process whose ledger we hold.
 #[derive(Debug)]
@@ -54,8 +50,7 @@ pub struct Held {
 /// The listening end.
 #[derive(Debug)]
 pub struct Gather {
-    name: String,
-    listener: OwnedFd,
+    listener: Listener,
     silent: Vec<(OwnedFd, u32)>,
     held: Vec<Held>,
     untraced: BTreeSet<u32>,
@@ -67,31 +62,18 @@ impl Gather {
     /// # Errors
     /// `Failed`, with what the system said.
     pub fn listen() -> Result<Gather, Error> {
-        let mut random = [0u8; 16];
-        let failed = |errno| Error::io("run", "no socket to listen on", errno);
-        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-            .map_err(failed)?;
-        let name = format!("heapshim-{:032x}", u128::from_le_bytes(random));
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let listener =
-            rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
-                .map_err(failed)?;
-        let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).map_err(failed)?;
-        rustix::net::bind(&listener, &address).map_err(failed)?;
-        rustix::net::listen(&listener, BACKLOG).map_err(failed)?;
         Ok(Gather {
-            name,
-            listener,
+            listener: Listener::new()?,
             silent: Vec::new(),
             held: Vec::new(),
             untraced: BTreeSet::new(),
         })
     }
 
-    /// The socket's name, without the NUL that an abstract name begins with.
+    /// Where it listens.
     #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn place(&self) -> &Place {
+        self.listener.place()
     }
 
     /// Every descriptor that poll(2) is to watch for input.
@@ -101,23 +83,41 @@ impl Gather {
             .held
             .iter()
             .filter_map(|held| held.pidfd.as_ref().map(AsFd::as_fd));
-        std::iter::once(self.listener.as_fd())
+        let at_file = self.listener.at_file().map(AsFd::as_fd);
+        std::iter::once(self.listener.by_name().as_fd())
+            .chain(at_file)
             .chain(silent)
             .chain(ends)
     }
 
     /// Takes in whatever has arrived, without waiting, in the order in which they connected: of two images of a process the later counts,
-    /// and whom one that has dropped its rights belongs to is known by what it had sent before.
+    /// and whom one that has dropped its rights belongs to is known by what it had sent before. A process goes into another network
+    /// namespace, and then connects at the file: so whoever has connected by name before one at the file is taken in before it.
     pub fn receive(&mut self) {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        loop {
-            match rustix::net::accept_with(&self.listener, flags) {
-                Ok(connection) => self.welcome(connection),
-                Err(Errno::MFILE | Errno::NFILE) if self.give_descriptors_back() => {}
-                Err(_) => break,
-            }
+        self.receive_by_name();
+        while let Some(connection) = self.accept(|listener| listener.at_file()) {
+            self.receive_by_name();
+            self.welcome(connection);
         }
         self.listen_again();
+    }
+
+    fn receive_by_name(&mut self) {
+        while let Some(connection) = self.accept(|listener| Some(listener.by_name())) {
+            self.welcome(connection);
+        }
+    }
+
+    /// The next that waits at one of the ends.
+    fn accept(&mut self, end: impl Fn(&Listener) -> Option<&OwnedFd>) -> Option<OwnedFd> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        loop {
+            match rustix::net::accept_with(end(&self.listener)?, flags) {
+                Ok(connection) => return Some(connection),
+                Err(Errno::MFILE | Errno::NFILE) if self.give_descriptors_back() => {}
+                Err(_) => return None,
+            }
+        }
     }
 
     fn listen_again(&mut self) {
@@ -317,16 +317,23 @@ fn peer(connection: &OwnedFd) -> Option<Peer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+    use rustix::net::{
+        AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
+        SocketType,
+    };
     use std::io::IoSlice;
 
-    fn connect(name: &str) -> OwnedFd {
+    fn connect(gather: &Gather) -> OwnedFd {
+        let address = SocketAddrUnix::new_abstract_name(gather.place().name.as_bytes());
+        connect_to(&address.expect("a name"))
+    }
+
+    fn connect_to(address: &SocketAddrUnix) -> OwnedFd {
         let kind = SocketType::SEQPACKET;
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None);
         let socket = socket.expect("socket");
-        let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).expect("name");
-        rustix::net::connect(&socket, &address).expect("connected");
+        rustix::net::connect(&socket, address).expect("connected");
         socket
     }
 
@@ -345,10 +352,24 @@ mod tests {
     #[test]
     fn slow_to_speak() {
         let mut gather = Gather::listen().expect("listening");
-        let before = connect(gather.name());
+        let before = connect(&gather);
         gather.receive();
         register(&before, Some(&crate::snapshot::tests::ledger()));
-        let after = connect(gather.name());
+        let after = connect(&gather);
+        register(&after, None);
+        gather.receive();
+        let untraced = gather.untraced.contains(&std::process::id());
+        assert_eq!((gather.held.len(), untraced), (0, true));
+    }
+
+    /// Check that an image which came by name, and was followed by one at the file, is taken in before that.
+    #[test]
+    fn by_name_before_the_file() {
+        let mut gather = Gather::listen().expect("listening");
+        let file = gather.place().file.clone().expect("a file");
+        let before = connect(&gather);
+        register(&before, Some(&crate::snapshot::tests::ledger()));
+        let after = connect_to(&SocketAddrUnix::new(file).expect("a path"));
         register(&after, None);
         gather.receive();
         let untraced = gather.untraced.contains(&std::process::id());
@@ -359,11 +380,11 @@ mod tests {
     #[test]
     fn nonsense() {
         let mut gather = Gather::listen().expect("listening");
-        let silent = connect(gather.name());
-        let other = connect(gather.name());
+        let silent = connect(&gather);
+        let other = connect(&gather);
         rustix::net::send(&other, b"hello", SendFlags::empty()).expect("sent");
         let file = std::fs::File::open("/dev/null").expect("opened");
-        let third = connect(gather.name());
+        let third = connect(&gather);
         register(&third, Some(&file.into()));
         gather.receive();
         assert_eq!((gather.silent.len(), gather.held.len()), (1, 0));

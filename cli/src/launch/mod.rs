@@ -2,7 +2,7 @@
 //!
 //! Called by the commands `run`, `check` and `demo`. `executable` says beforehand what cannot be traced (with `image`, `rights`, `script`, `preloads`,
 //! `allocator`, which `doctor` asks, too); `command` starts it; `gather` receives
-//! the ledgers of the whole tree over a socket; `peak` is how much memory it had at most; `signals` keeps the terminal's signals from ending us before our report. All of it is
+//! the ledgers of the whole tree over sockets (`listener`); `peak` is how much memory it had at most; `signals` keeps the terminal's signals from ending us before our report. All of it is
 //! one thread around one poll(2): nothing here waits for the target, and the target never waits for us.
 
 pub mod allocator;
@@ -12,6 +12,7 @@ mod executable;
 mod gather;
 pub mod image;
 mod limits;
+mod listener;
 mod peak;
 pub mod preloads;
 mod rights;
@@ -24,5 +25,6 @@ pub use command::{Settings, command};
 pub use executable::{Refusal, check};
 pub use gather::{Gather, Held};
 pub use limits::Limits;
+pub use listener::Place;
 pub use signals::inherited_sigpipe;
 pub use spoken::Spoken;

@@ -1,4 +1,4 @@
-//! Handing the two descriptors over to `run`, through an abstract Unix socket.
+//! Handing the two descriptors over to `run`, through a Unix socket: an abstract name, or from another network namespace a file.
 
 use super::files::close;
 use super::process::effective_user;
@@ -7,9 +7,11 @@ use super::raw::{Descriptor, Errno, raw, widen};
 /// Longest wait for a `run` whose queue is full: hundreds of children may be made at once.
 const PATIENCE_MICROSECONDS: i64 = 200_000;
 
-/// Sends `message` and two descriptors, or none, to the abstract Unix socket `name`, if its owner is this user or root. Waits `PATIENCE` at most.
+/// Sends `message` and two descriptors, or none, to the abstract Unix socket `name`, or where nobody listens there to that at `file`, if its owner is
+/// this user or root. Waits `PATIENCE` at most.
 pub(crate) fn hand_over(
     name: &[u8],
+    file: Option<&[u8]>,
     message: &[u8],
     files: Option<[Descriptor; 2]>,
 ) -> Result<(), Errno> {
@@ -22,7 +24,7 @@ pub(crate) fn hand_over(
         )
     }?);
     let sent = be_patient(socket)
-        .and_then(|()| connect_abstract(socket, name))
+        .and_then(|()| connect_either(socket, name, file))
         .and_then(|()| peer_is_trusted(socket))
         .and_then(|()| send_files(socket, message, files));
     close(socket);
@@ -47,7 +49,22 @@ fn be_patient(socket: Descriptor) -> Result<(), Errno> {
     unsafe { raw(libc::SYS_setsockopt, arguments) }.map(drop)
 }
 
-fn connect_abstract(socket: Descriptor, name: &[u8]) -> Result<(), Errno> {
+/// An abstract name is known in one network namespace alone, a file wherever its directory is mounted.
+fn connect_either(socket: Descriptor, name: &[u8], file: Option<&[u8]>) -> Result<(), Errno> {
+    match (connect(socket, Kind::Abstract, name), file) {
+        (Err(Errno(libc::ECONNREFUSED)), Some(file)) => connect(socket, Kind::File, file),
+        (done, _) => done,
+    }
+}
+
+/// What a socket's address is: the value is where in the path its text begins, behind the NUL that makes it abstract.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    File = 0,
+    Abstract = 1,
+}
+
+fn connect(socket: Descriptor, kind: Kind, text: &[u8]) -> Result<(), Errno> {
     #[repr(C)]
     struct Address {
         family: libc::sa_family_t,
@@ -57,26 +74,22 @@ fn connect_abstract(socket: Descriptor, name: &[u8]) -> Result<(), Errno> {
         family: 1,
         path: [0; 108],
     };
-    let place = address
-        .path
-        .get_mut(1..=name.len())
-        .ok_or(Errno(libc::ENAMETOOLONG))?;
-    place.copy_from_slice(name);
-    // SAFETY: reads family, the leading NUL and the name.
-    unsafe {
-        raw(
-            libc::SYS_connect,
-            [
-                socket.number(),
-                (&raw const address) as usize,
-                name.len() + 3,
-                0,
-                0,
-                0,
-            ],
-        )
-    }
-    .map(drop)
+    let begin = kind as usize;
+    let place = address.path.get_mut(begin..begin + text.len());
+    place
+        .ok_or(Errno(libc::ENAMETOOLONG))?
+        .copy_from_slice(text);
+    let length = size_of::<libc::sa_family_t>() + begin + text.len();
+    let arguments = [
+        socket.number(),
+        (&raw const address) as usize,
+        length,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: reads family and text, `length` bytes of the address; a path need not end with a NUL (unix(7)).
+    unsafe { raw(libc::SYS_connect, arguments) }.map(drop)
 }
 
 fn peer_is_trusted(socket: Descriptor) -> Result<(), Errno> {
