@@ -4,8 +4,13 @@ use heapshim_tests::{Target, environment, found, fresh_directory, heapshim, need
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A scrape comes every 5 s, and a machine that is busy may take many times that: who waits longer waits for nothing.
+const SCRAPED: Duration = Duration::from_secs(300);
 
 /// A command that runs until it is dropped.
 struct Server(Child);
@@ -127,6 +132,40 @@ fn figures() {
     assert!(checked.status.success() && said.is_empty(), "{said}");
 }
 
+/// Prometheus with this configuration, at a port of its own choice, and where that is.
+fn prometheus(config: &Path, data: &Path) -> (Server, SocketAddr) {
+    let mut command = Command::new(found("prometheus").expect("prometheus is there"));
+    command.arg(format!("--config.file={}", config.display()));
+    command.arg(format!("--storage.tsdb.path={}", data.display()));
+    command.arg("--web.listen-address=127.0.0.1:0");
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let child = command.stderr(Stdio::piped()).spawn();
+    let mut server = Server(child.expect("prometheus starts"));
+    let said = server.0.stderr.take().expect("a piped stderr");
+    let mut lines = BufReader::new(said).lines().map_while(Result::ok);
+    let mut said = String::new();
+    let listens = lines.find_map(|line| {
+        said.push_str(&line);
+        let (_, address) = line.split_once("Listening on\" address=")?;
+        address.trim().parse().ok()
+    });
+    // What it says later must not fill the pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    let address = listens.unwrap_or_else(|| panic!("prometheus does not listen: {said}"));
+    (server, address)
+}
+
+/// What a server answers, without its head; empty where it does not.
+fn ask(address: SocketAddr, query: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let request = format!("GET {query} HTTP/1.0\r\nHost: a\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let body = answer.split_once("\r\n\r\n");
+    body.map_or_else(String::new, |(_, body)| body.to_string())
+}
+
 /// Check that Prometheus itself scrapes it, as OpenMetrics, and has the exact figures.
 #[test]
 fn scraped_by_prometheus() {
@@ -141,42 +180,21 @@ fn scraped_by_prometheus() {
     );
     let file = directory.join("prometheus.yml");
     fs::write(&file, config).expect("written");
-    // It takes no port of its own choice: one that is free now is its own in a moment.
-    let free = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    let own = free.local_addr().expect("its address");
-    drop(free);
-    let mut prometheus = Command::new(found("prometheus").expect("prometheus is there"));
-    prometheus.arg(format!("--config.file={}", file.display()));
-    prometheus.arg(format!(
-        "--storage.tsdb.path={}",
-        directory.join("data").display()
-    ));
-    prometheus.arg(format!("--web.listen-address={own}"));
-    prometheus
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let mut prometheus = Server(prometheus.spawn().expect("prometheus starts"));
-    while TcpStream::connect(own).is_err() {
-        let ended = prometheus.0.try_wait().expect("a child of ours");
-        assert!(ended.is_none(), "prometheus has ended: {ended:?}");
-        std::thread::yield_now();
-    }
+    let (mut prometheus, own) = prometheus(&file, &directory.join("data"));
     let query = format!(
         "/api/v1/query?query=heapshim_live_bytes%7Bpid%3D%22{}%22%7D",
         running.pid()
     );
+    let begun = Instant::now();
     let live = loop {
-        let mut stream = TcpStream::connect(own).expect("it listens");
-        let request = format!("GET {query} HTTP/1.0\r\nHost: a\r\n\r\n");
-        stream.write_all(request.as_bytes()).expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        let answer: Value = serde_json::from_str(body).unwrap_or(Value::Null);
+        let answer: Value = serde_json::from_str(&ask(own, &query)).unwrap_or(Value::Null);
         if let Some(value) = answer["data"]["result"][0]["value"][1].as_str() {
             break value.to_string();
         }
+        let ended = prometheus.0.try_wait().expect("a child of ours");
+        assert!(ended.is_none(), "prometheus has ended: {ended:?}");
+        assert!(begun.elapsed() < SCRAPED, "not scraped: {answer}");
+        std::thread::yield_now();
     };
     let text = get(address, "/metrics", "application/openmetrics-text");
     assert!(text.ends_with("# EOF\n"));
