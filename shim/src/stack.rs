@@ -131,18 +131,6 @@ impl Scratch {
         self.capture_mixed(tracer, interpreter, entry)
     }
 
-    /// As `walk_memo`; all new frames are written.
-    #[inline(always)]
-    fn walk(&mut self, entry: &Entry, places: usize) -> Walked {
-        let walked = self.walk_memo(entry, places);
-        if walked.is_kept {
-            let kept = self.memo.kept(&walked).iter().rev();
-            let places = self.frames.iter_mut();
-            places.zip(kept).for_each(|(place, frame)| *place = *frame);
-        }
-        walked
-    }
-
     #[inline(never)]
     fn walk_memo(&mut self, entry: &Entry, places: usize) -> Walked {
         let from = (entry.return_address, entry.caller_sp());
@@ -256,17 +244,23 @@ fn intern_all<'f>(
     frames: impl Iterator<Item = &'f heapshim_unwind::Entry>,
 ) -> Option<FrameId> {
     for (place, frame) in nodes.iter_mut().zip(frames) {
-        let key = frame.address() | u64::from(frame.is_exact()) << 63;
-        parent = match naming.newest(parent, key) {
-            Some(node) => node,
-            None => naming.older(parent, key, (frame.address(), frame.is_exact()))?,
-        };
+        parent = naming.node(parent, frame)?;
         *place = parent.0;
     }
     Some(parent)
 }
 
 impl Naming<'_> {
+    /// The node of a frame below `parent`.
+    #[inline(always)]
+    fn node(&mut self, parent: FrameId, frame: &heapshim_unwind::Entry) -> Option<FrameId> {
+        let key = frame.address() | u64::from(frame.is_exact()) << 63;
+        match self.newest(parent, key) {
+            Some(node) => Some(node),
+            None => self.older(parent, key, (frame.address(), frame.is_exact())),
+        }
+    }
+
     /// The node below `parent`, if it is the newest of its set.
     #[inline(always)]
     fn newest(&self, parent: FrameId, key: u64) -> Option<FrameId> {

@@ -66,6 +66,12 @@ impl Entry {
         self.ip
     }
 
+    /// The frame's stack pointer: above the slot that held the return address.
+    #[inline(always)]
+    pub fn sp(&self) -> u64 {
+        self.sp
+    }
+
     /// Whether `address` is the interrupted instruction itself, and not one past a call.
     #[inline(always)]
     pub fn is_exact(&self) -> bool {

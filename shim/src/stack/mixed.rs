@@ -21,7 +21,7 @@ use crate::python::layout::Chain;
 use crate::stack::PLACES;
 use crate::tracer::Tracer;
 use heapshim_ledger::frames::FrameId;
-use heapshim_unwind::{End, Walked};
+use heapshim_unwind::{End, Frame, Walked};
 
 mod interning;
 
@@ -344,7 +344,7 @@ impl Scratch {
             self.memo.forget_walk(); // its frames have no places here
             self.mixed.is_valid = true;
         }
-        let walked = self.walk(entry, (tracer.depth + 1).max(LEAST_WALKED));
+        let walked = self.walk_memo(entry, (tracer.depth + 1).max(LEAST_WALKED));
         let names = Names {
             tracer,
             interpreter,
@@ -364,15 +364,20 @@ impl Scratch {
         (node, end, walked.shared)
     }
 
-    /// The most usual case: the Python frames are the last event's, and the evaluator of the innermost stands on a native frame that is, too; so only
-    /// native frames come after these. Else as `go_on`.
+    /// The most usual case: the Python frames are the last event's (or neither has any), and the evaluator of the innermost stands on a native frame that is,
+    /// too; so only native frames come after these. Else as `go_on`.
     #[inline(always)]
     fn stay(&mut self, names: Names<'_>, walked: &Walked, same: Same) -> Option<Option<FrameId>> {
-        let evaluator = self.mixed.marks.get(same.count.checked_sub(1)?)?.place as usize;
         let before = self.mixed.places.get(walked.shared.checked_sub(1)?)?;
         let (node, count) = (FrameId(before.node), before.count as usize);
-        if evaluator == 0 || evaluator >= walked.shared || !self.is_usual(names, count + walked.len)
-        {
+        let is_inside = match same.count.checked_sub(1) {
+            None => true,
+            Some(last) => {
+                let evaluator = self.mixed.marks.get(last)?.place as usize;
+                evaluator != 0 && evaluator < walked.shared
+            }
+        };
+        if !is_inside || !self.is_usual(names, count + walked.len) {
             return self.go_on(names, walked, same);
         }
         Some(self.intern_fresh(names.tracer, walked, walked.shared, (node, narrow(count))))
@@ -410,19 +415,43 @@ impl Scratch {
     }
 
     /// Notes where the frames lie that are new. False where a signal handler may be among them.
-    #[inline]
+    #[inline(always)]
     fn note_places(&mut self, walked: &Walked, interpreter: &Interpreter) -> bool {
+        let by_code = interpreter.layout.chain == Chain::Frames;
+        match walked.is_kept && !by_code && self.mixed.is_pythons(walked.shared) {
+            true => self.note_kept(walked),
+            false => self.note_any(walked, interpreter),
+        }
+    }
+
+    /// The usual case: the memo has the frames, the interpreter's code stands further out, and an evaluator is not known by its code.
+    #[inline(always)]
+    fn note_kept(&mut self, walked: &Walked) -> bool {
+        let places = self.mixed.places.get_mut(walked.shared..);
+        let mut is_certain = is_certain(walked);
+        let fresh = self.memo.kept(walked).iter();
+        for (place, entry) in places.unwrap_or(&mut []).iter_mut().zip(fresh) {
+            (place.sp, place.evaluates, place.is_pythons) = (entry.sp(), false, true);
+            is_certain &= !entry.is_exact();
+        }
+        is_certain
+    }
+
+    #[inline(never)]
+    fn note_any(&mut self, walked: &Walked, interpreter: &Interpreter) -> bool {
         let by_code = interpreter.layout.chain == Chain::Frames;
         let outer = walked.shared.checked_sub(1).filter(|_| by_code);
         let mut caller = outer
             .and_then(|outer| self.memo.outer(outer))
             .unwrap_or_default();
-        let fresh = self.frames.get(..walked.len).unwrap_or(&[]);
         let mut is_pythons = self.mixed.is_pythons(walked.shared);
-        let places = self.mixed.places.get_mut(walked.shared..);
-        let mut is_certain = matches!(walked.end, End::Complete | End::TooDeep);
-        let fresh = fresh.iter().rev().map(heapshim_unwind::Entry::frame);
-        for (place, frame) in places.unwrap_or(&mut []).iter_mut().zip(fresh) {
+        let mut is_certain = is_certain(walked);
+        let first = walked.shared;
+        for nth in first..first + walked.len {
+            let (frame, place) = (self.native(walked, nth), self.mixed.places.get_mut(nth));
+            let Some((frame, place)) = frame.zip(place) else {
+                break;
+            };
             is_pythons |= interpreter.holds(frame.address);
             place.is_pythons = is_pythons;
             place.sp = frame.sp;
@@ -431,6 +460,19 @@ impl Scratch {
             caller = frame;
         }
         is_certain
+    }
+
+    /// The native frame at a place.
+    #[inline]
+    fn native(&self, walked: &Walked, place: usize) -> Option<Frame> {
+        let fresh = place.checked_sub(walked.shared);
+        match fresh.filter(|_| !walked.is_kept) {
+            None => self.memo.outer(place),
+            Some(fresh) => {
+                let inner = walked.len.checked_sub(fresh + 1)?;
+                self.frames.get(inner).map(heapshim_unwind::Entry::frame)
+            }
+        }
     }
 
     /// From where the stack is to be made, and how many of its outermost frames are too many.
@@ -448,4 +490,10 @@ impl Scratch {
             (before + native + frames).saturating_sub(names.tracer.depth),
         )
     }
+}
+
+/// False where the walk cannot tell whether a signal handler is among the frames.
+#[inline(always)]
+fn is_certain(walked: &Walked) -> bool {
+    matches!(walked.end, End::Complete | End::TooDeep)
 }

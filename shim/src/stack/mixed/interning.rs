@@ -1,15 +1,14 @@
 //! The making of a mixed stack: each frame's trie node, outermost first, from where the last event's stack is left.
 
-use super::super::nodes::RecentModule;
-use super::super::{CACHE_SETS, Cached, Scratch, cached, foremost, intern_frame};
-use super::{Cursor, Names, Resume, narrow};
+use super::super::{Naming, Scratch, foremost, intern_frame};
+use super::{Cursor, Names, Place, Resume, narrow};
 use crate::python::chain::{STALE, UNKNOWN};
 use crate::python::codes::Resolved;
 use crate::tracer::Tracer;
 use heapshim_ledger::codes::PythonFrame;
 use heapshim_ledger::frames::{Frame, FrameId};
 use heapshim_ledger::layout::FrameKind;
-use heapshim_unwind::Walked;
+use heapshim_unwind::{Entry, Walked};
 
 /// Tells a Python frame's key in the node cache from an address.
 const PYTHON_KEY: u64 = 1 << 62;
@@ -46,28 +45,22 @@ impl Scratch {
         tracer: &Tracer,
         walked: &Walked,
         from: usize,
-        (mut node, mut count): (FrameId, u32),
+        reached: (FrameId, u32),
     ) -> Option<FrameId> {
-        let first = from.max(walked.shared);
-        let places = self.mixed.places.get_mut(first..)?;
-        let frames = self.frames.get(..walked.len + walked.shared - first)?;
-        for (place, frame) in places.iter_mut().zip(frames.iter().rev()) {
-            let (address, exact) = (frame.address(), frame.is_exact());
-            let key = address | u64::from(exact) << 63;
-            node = match foremost(&self.cache, node, key) {
-                Some(node) => node,
-                None => known_or_new(
-                    &mut self.cache,
-                    (&mut self.module, self.generation),
-                    tracer,
-                    node,
-                    (address, exact),
-                )?,
-            };
-            count += 1;
-            (place.node, place.count) = (node.0, count);
+        let passed = from.saturating_sub(walked.shared);
+        let places = self.mixed.places.get_mut(walked.shared + passed..)?;
+        let naming = Naming {
+            tracer,
+            generation: self.generation,
+            module: &mut self.module,
+            cache: &mut self.cache,
+        };
+        if walked.is_kept {
+            let frames = self.memo.kept(walked).get(passed..)?.iter();
+            return intern_places(naming, reached, places, frames);
         }
-        Some(node)
+        let frames = self.frames.get(..walked.len.checked_sub(passed)?)?;
+        intern_places(naming, reached, places, frames.iter().rev())
     }
 
     /// The node of the stack, outermost frame first.
@@ -178,10 +171,7 @@ impl Scratch {
         place: usize,
     ) -> Option<()> {
         if at.count >= self.mixed.cut {
-            let frame = match place.checked_sub(walked.shared) {
-                None => self.memo.outer(place)?,
-                Some(fresh) => self.frames.get(walked.len.checked_sub(fresh + 1)?)?.frame(),
-            };
+            let frame = self.native(walked, place)?;
             at.node = self.intern(tracer, at.node, frame.address, frame.exact)?;
         }
         at.count += 1;
@@ -189,18 +179,18 @@ impl Scratch {
     }
 }
 
-/// The node of a native frame that does not stand foremost in the cache.
-#[cold]
-#[inline(never)]
-fn known_or_new(
-    cache: &mut [[Cached; 2]; CACHE_SETS],
-    (module, generation): (&mut RecentModule, u32),
-    tracer: &Tracer,
-    parent: FrameId,
-    (address, exact): (u64, bool),
+/// The nodes of frames, outermost first, below the one that was reached; each is noted at its place. The innermost one's.
+#[inline(always)]
+fn intern_places<'f>(
+    mut naming: Naming<'_>,
+    (mut node, mut count): (FrameId, u32),
+    places: &mut [Place],
+    frames: impl Iterator<Item = &'f Entry>,
 ) -> Option<FrameId> {
-    let key = address | u64::from(exact) << 63;
-    cached(cache, parent, key, || {
-        module.intern(tracer, generation, parent, (address, exact))
-    })
+    for (place, frame) in places.iter_mut().zip(frames) {
+        node = naming.node(node, frame)?;
+        count += 1;
+        (place.node, place.count) = (node.0, count);
+    }
+    Some(node)
 }
