@@ -9,14 +9,19 @@ pairs = importlib.util.module_from_spec(importlib.util.spec_from_loader("pairs",
 loader.exec_module(pairs)
 leaky = sys.argv[2] == "leaky"
 
+stdin, turn = open(0, "rb", buffering=0, closefd=False), bytearray(1)
+
 
 def step(word):
-    os.write(1, word + b"\n")
-    while os.read(0, 1) not in (b"\n", b""):
+    """Nothing is allocated here: what stands in the test's mark must not depend on how far this is by then."""
+    os.write(1, word)
+    while stdin.readinto(turn) and turn != b"\n":
         pass
 
 
 class Response:
+    __slots__ = ("headers",)  # up to CPython 3.10 a dict of its own would be allocated where it is filled
+
     def __init__(self):
         self.headers = pairs.Pairs()  # row: growth=1078000/3000
 
@@ -29,8 +34,8 @@ def serve(requests):
         Response().send()
 
 
-step(b"ready")
+step(b"ready\n")
+serve(3000)  # CPython 3.8 to 3.10 make a cache for a code object that has run 1,024 times
+step(b"warm\n")
 serve(1000)
-step(b"warm")
-serve(1000)
-step(b"served")
+step(b"served\n")

@@ -52,7 +52,7 @@ pub use pythons::{Python, builds, needs_debug_build, pythons};
 pub use run::{Finished, Run, bare};
 pub use soak::{Outcome, Soak, soaks};
 pub use stress::stress;
-pub use suites::{OthersTest, Verdict, tests_of};
+pub use suites::{OthersTest, Verdict, tests_of, tests_of_python};
 pub use target::{Running, Target};
 pub use tmux::Tmux;
 pub use walks::{Stack, Stacks, assert_same_stacks, walks_in};

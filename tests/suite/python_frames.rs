@@ -264,6 +264,40 @@ fn unknown_interpreter() {
     assert_eq!(of_python.count(), 1, "{notes:?}");
 }
 
+/// How often an interpreter ends with its threads at work: which thread is where then is chance.
+const ENDS: usize = 4;
+
+/// Check that threads which allocate without the GIL while the interpreter ends, and has their states deleted under them, have their own stack, or from
+/// then on none of Python's, and never another; and that the program ends well.
+#[test]
+fn ending_under_threads() {
+    let options = ["-shared", "-fPIC"].map(String::from);
+    let library = Compiler::C.compile(&programs().join("churn.c"), &options);
+    let words = [
+        program("python_ending.py"),
+        library.to_str().expect("UTF-8").to_string(),
+    ];
+    let words = words.each_ref().map(String::as_str);
+    for python in builds().iter().flat_map(|python| [python; ENDS]) {
+        let (snapshot, file) = run(python, &words, &[]);
+        let (found, expected) = (large_blocks(&snapshot), noted(&file));
+        let without: Stack = Stack::new();
+        let others = found
+            .keys()
+            .filter(|stack| **stack != without && !expected.contains_key(*stack));
+        assert_eq!(
+            others.collect::<Vec<_>>(),
+            Vec::<&Stack>::new(),
+            "{python:?}"
+        );
+        let blocks = |stack: &Stack| found.get(stack).map_or(0, |(blocks, _)| *blocks);
+        assert!(
+            expected.keys().all(|stack| blocks(stack) >= 100),
+            "{found:?}"
+        );
+    }
+}
+
 /// The options that Debian's headers and libpython need.
 fn embedding() -> Vec<String> {
     let config = found("python3-config").expect("`needs` has found it");

@@ -3,7 +3,8 @@
 //! **Why each read is sound.** The thread's state is this thread's own (`interpreter`), and from it on everything is: records and dummies lie on the
 //! thread's C stack, in frames of evaluators that have not returned; frames lie in the thread's own data stack, or in generators and frame
 //! objects that running frames hold; a frame holds its code object. The thread is here, in a hook, so none of them ends meanwhile. A signal
-//! handler may have interrupted the interpreter while it linked a frame: then the caller gives a reader that asks for each page (`peek`).
+//! handler may have interrupted the interpreter while it linked a frame: then the caller gives a reader that asks for each page (`peek`). A thread
+//! without the GIL has its state deleted under it where the interpreter ends: what was read of it counts only if that had not begun.
 //!
 //! Frames that are being set up (`_PyFrame_IsIncomplete`) and the interpreter's own dummies are left out, as in tracebacks.
 
@@ -54,17 +55,23 @@ pub(crate) struct Words {
 }
 
 impl Layout {
-    /// The innermost frame of a thread.
+    /// The innermost frame of a thread. `is_there` says, when words of the thread's state were read, whether the state was still there.
     #[inline(always)]
-    pub(crate) fn start(&self, memory: &mut impl Peek, state: u64) -> Option<At> {
+    pub(crate) fn start(
+        &self,
+        memory: &mut impl Peek,
+        state: u64,
+        is_there: impl Fn() -> bool,
+    ) -> Option<At> {
         let record = match self.chain {
             Chain::Frames => SOMEWHERE,
             Chain::DummiesAlone => 0,
             _ => memory.word(state + self.record)?,
         };
         let frame = match self.chain {
+            Chain::Entries | Chain::Dummies if !is_there() => return None,
             Chain::Entries | Chain::Dummies => memory.word(record + self.record_frame)?,
-            _ => memory.word(state + self.innermost)?,
+            _ => memory.word(state + self.innermost).filter(|_| is_there())?,
         };
         Some(At { frame, record })
     }

@@ -13,10 +13,9 @@
 //!
 //! A frame that only stands at another instruction of the same line is the same frame to the ledger, and so to the caller.
 
-use super::chain::{Reading, Running, SOMEWHERE, STALE, Step};
+use super::chain::{At, Reading, Running, SOMEWHERE, STALE, Step};
 use super::codes::Lines;
 use super::compare::{compare, pass};
-use super::interpreter::Interpreter;
 use super::layout::Layout;
 use super::peek::{Checked, Peek, Trusted};
 use super::watched;
@@ -88,31 +87,30 @@ impl Frames {
         self.noted.get_mut(..self.len)?.get_mut(nth)
     }
 
-    /// Reads the frames that hang on a thread's state, `limit` at most: of more, the innermost. `is_certain` is false where a signal handler may have
+    /// Reads the frames from a thread's innermost on, `limit` at most: of more, the innermost. `is_certain` is false where a signal handler may have
     /// interrupted the interpreter.
     #[inline(always)]
     pub(crate) fn update(
         &mut self,
-        interpreter: &Interpreter,
+        layout: &Layout,
         lines: &Lines,
-        state: u64,
+        innermost: At,
         limit: usize,
         is_certain: bool,
     ) -> Same {
         self.notice_ends();
         let before = self.len;
-        let layout = interpreter.layout;
         let count = match is_certain {
-            true => match self.stays(layout, lines, state) {
-                None => self.meet(layout, lines, state, limit),
+            true => match self.stays(layout, lines, innermost) {
+                None => self.meet(layout, lines, innermost, limit),
                 same => same,
             },
             false => None,
         };
         let count = match (count, is_certain) {
             (Some(count), _) => count,
-            (None, true) => self.read_anew(layout, &mut Trusted, state, limit),
-            (None, false) => self.read_anew(layout, &mut Checked::default(), state, limit),
+            (None, true) => self.read_anew(layout, &mut Trusted, innermost, limit),
+            (None, false) => self.read_anew(layout, &mut Checked::default(), innermost, limit),
         };
         let is_all = count == before && count == self.len;
         Same { count, is_all }
@@ -148,8 +146,7 @@ impl Frames {
     /// The usual case: the thread is in the frame of the last event, which was called from the same ones. None where it is in another, or where that one
     /// was called from others: then what is noted ends where these begin.
     #[inline(always)]
-    fn stays(&mut self, layout: &Layout, lines: &Lines, state: u64) -> Option<usize> {
-        let at = layout.start(&mut Trusted, state)?;
+    fn stays(&mut self, layout: &Layout, lines: &Lines, at: At) -> Option<usize> {
         let known = self.noted.get_mut(..self.len)?;
         if !self.is_whole || !is_last(known, at.frame) {
             return None;
@@ -170,7 +167,13 @@ impl Frames {
     /// Reads until a remembered frame is met from which on everything fits. None where there is none, and then what is noted is left as it is, or
     /// emptied.
     #[inline(never)]
-    fn meet(&mut self, layout: &Layout, lines: &Lines, state: u64, limit: usize) -> Option<usize> {
+    fn meet(
+        &mut self,
+        layout: &Layout,
+        lines: &Lines,
+        innermost: At,
+        limit: usize,
+    ) -> Option<usize> {
         if !self.is_whole {
             return None;
         }
@@ -183,7 +186,7 @@ impl Frames {
         } = self;
         let mut reading = Reading::new(fresh.get_mut(..limit)?);
         let mut untried = *len;
-        let mut at = layout.start(&mut Trusted, state)?;
+        let mut at = innermost;
         for _ in 0..PLACES + FOLLOWED {
             if at.frame == 0 {
                 break;
@@ -236,11 +239,11 @@ impl Frames {
         &mut self,
         layout: &Layout,
         memory: &mut impl Peek,
-        state: u64,
+        innermost: At,
         limit: usize,
     ) -> usize {
         let mut reading = Reading::new(self.fresh.get_mut(..limit).unwrap_or(&mut []));
-        let is_whole = read(layout, memory, state, &mut reading).is_some();
+        let is_whole = read(layout, memory, innermost, &mut reading).is_some();
         if !is_whole {
             reading.close(SOMEWHERE);
         }
@@ -277,10 +280,9 @@ impl Frames {
 fn read(
     layout: &Layout,
     memory: &mut impl Peek,
-    state: u64,
+    mut at: At,
     reading: &mut Reading<'_>,
 ) -> Option<()> {
-    let mut at = layout.start(memory, state)?;
     for _ in 0..PLACES + FOLLOWED {
         if at.frame == 0 {
             return reading.is_closed().then_some(());

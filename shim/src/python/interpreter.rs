@@ -7,8 +7,9 @@
 //! Called in a hook are two functions that load a word each (`PyGILState_GetThisThreadState`, a pthread key, and the current state), the two that
 //! tell more where these differ, and, before 3.11, `PyCode_Addr2Line`, which reads one code object: none allocates, locks or raises in 3.7 to 3.13.
 
+use super::chain::At;
 use super::layout::{BASIC_SIZE, Layout, OBJECT_TYPE};
-use super::peek::{Peek, Trusted};
+use super::peek::{Checked, Peek, Trusted};
 use super::watched;
 use crate::elf::{Image, Range, Symbols};
 use crate::objects::{find_object, find_symbol};
@@ -49,6 +50,8 @@ pub(crate) struct ThreadState {
     pub(crate) address: u64,
     /// It is a sub-interpreter's: evaluators of another interpreter may stand further out.
     pub(crate) is_inner: bool,
+    /// The thread does not hold the GIL: who holds it may end the interpreter meanwhile.
+    is_apart: bool,
 }
 
 /// Return addresses from which the evaluator was seen to be called: it is called from four or five places.
@@ -233,6 +236,7 @@ impl Interpreter {
             ThreadState {
                 address: own,
                 is_inner: false,
+                is_apart: false,
             }
         } else {
             self.apart(own, current)?
@@ -248,13 +252,34 @@ impl Interpreter {
             return Some(ThreadState {
                 address: current,
                 is_inner: true,
+                is_apart: false,
             });
         }
-        // The finalizing thread deletes the states of all others; those can't take the GIL any more, and their frames are gone.
-        ((self.is_finalizing)() == 0).then_some(ThreadState {
+        self.is_running().then_some(ThreadState {
             address: own,
             is_inner: false,
+            is_apart: true,
         })
+    }
+
+    /// False once the interpreter is being finalized: the thread that does so deletes the states of all others, which can't take the GIL any more.
+    fn is_running(&self) -> bool {
+        (self.is_finalizing)() == 0
+    }
+
+    /// The innermost frame of a thread. Where it does not hold the GIL, its state may have been deleted while it was read, and its memory be somebody
+    /// else's: only if the interpreter is being finalized by then. What the state of a running interpreter names stays: nobody but the thread
+    /// itself leaves its frames, its records lie on its own C stack, and finalization leaves other threads' frames where they are.
+    #[inline(always)]
+    pub(crate) fn innermost(&self, state: ThreadState, is_certain: bool) -> Option<At> {
+        let is_there = || !state.is_apart || self.is_running();
+        match is_certain {
+            true => self.layout.start(&mut Trusted, state.address, is_there),
+            false => {
+                let memory = &mut Checked::default();
+                self.layout.start(memory, state.address, is_there)
+            }
+        }
     }
 
     /// From 3.12 on the current state is kept by thread. Before that it is that of the thread that holds the GIL: another thread's, unless this

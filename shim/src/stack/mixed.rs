@@ -115,13 +115,17 @@ impl Mixed {
             true => interpreter.thread_state(),
             false => None,
         };
-        let Some(state) = state else {
+        let found = state.and_then(|state| {
+            let innermost = interpreter.innermost(state, names.is_certain)?;
+            Some((state.is_inner, innermost))
+        });
+        let Some((is_inner, innermost)) = found else {
             return self.frames.update_to_none();
         };
-        self.is_inner = state.is_inner;
-        let state = state.address;
+        self.is_inner = is_inner;
+        let (layout, is_certain) = (interpreter.layout, names.is_certain);
         self.frames
-            .update(interpreter, &self.lines, state, limit, names.is_certain)
+            .update(layout, &self.lines, innermost, limit, is_certain)
     }
 
     /// As `resume`, in the usual case: the evaluator of the last common Python frame stands on one of the `shared` outermost native frames, or only at
