@@ -269,7 +269,7 @@ impl Interpreter {
 
     /// The innermost frame of a thread. Where it does not hold the GIL, its state may have been deleted while it was read, and its memory be somebody
     /// else's: only if the interpreter is being finalized by then. What the state of a running interpreter names stays: nobody but the thread
-    /// itself leaves its frames, its records lie on its own C stack, and finalization leaves other threads' frames where they are.
+    /// itself leaves its frames, its records lie on its own C stack, and finalization leaves other threads' frames where they are (from 3.9 on).
     #[inline(always)]
     pub(crate) fn innermost(&self, state: ThreadState, is_certain: bool) -> Option<At> {
         let is_there = || !state.is_apart || self.is_running();
