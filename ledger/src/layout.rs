@@ -8,7 +8,7 @@ use crate::sync::{AtomicU32, AtomicU64};
 /// "HEAPSHIM" read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"HEAPSHIM");
 /// The layout's version: what this code writes and the only one that it reads.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// `Header::state`: everything in the header is written.
 pub const READY: u32 = 1;
 /// Slots of counters that one thread leases alone. 16: a few more than the cores of a usual server process that allocates
@@ -31,6 +31,14 @@ pub const SECTIONS: usize = 32;
 pub const PAGE: u64 = 4096;
 /// Words that fill the header's page. (One under loom, whose atomics are large.)
 const HEADER_REST: usize = if cfg!(loom) { 1 } else { 352 };
+
+/// Rings of events: one for each slot of counters.
+pub const RINGS: usize = SLOTS as usize;
+/// Words of a cache line. (Under loom, whose atomics are large, two.)
+const LINE: usize = if cfg!(loom) { 2 } else { 8 };
+/// Words that fill the control page before its cursors, and behind them.
+const CONTROL_REST: usize = if cfg!(loom) { 1 } else { 120 };
+const CONTROL_END: usize = if cfg!(loom) { 1 } else { 248 };
 
 /// The overflow site: charged when frames, sites or modules are full.
 pub const OVERFLOW_SITE: u32 = 1;
@@ -66,7 +74,7 @@ pub enum SectionKind {
     Peak = 10,
     /// Reserved: blocks freed by their thread's next operation.
     Temporaries = 11,
-    /// Reserved: per-thread rings of events.
+    /// Never used: the rings of events lie in the control file.
     Rings = 12,
     /// [`Code`] entries: Python code objects that have stood in a stack.
     Python = 13,
@@ -189,6 +197,9 @@ shared! {
     Code = 32, align 8;
     ByteWord = 8, align 8;
     Control = 4096, align 8;
+    Cursor = 64, align 8;
+    RingHead = 64, align 8;
+    RingEvent = 32, align 8;
 }
 
 /// The first page.
@@ -445,9 +456,9 @@ pub struct Code {
 #[repr(C)]
 pub struct ByteWord(pub AtomicU64);
 
-/// The control page: the only memory of the target's that the command may write. The shim maps it read-only and trusts no
-/// value of it beyond its own range check.
+/// The control page, the first of the control file: the only memory of the target's that the command writes. The shim believes no value of it.
 #[derive(Debug)]
+#[cfg_attr(loom, derive(Default))]
 #[repr(C)]
 pub struct Control {
     /// [`MAGIC`].
@@ -456,13 +467,70 @@ pub struct Control {
     pub identity: AtomicU64,
     /// Reserved: exact, sampling, off.
     pub mode: AtomicU32,
-    /// Reserved: rings on.
+    /// Not 0 while events go into the rings: the generation of the reader that asked for them. Written by that reader, and by the shim alone
+    /// from an expired generation to 0.
     pub rings: AtomicU32,
     /// Reserved: mean bytes between samples.
     pub sample_bytes: AtomicU64,
     /// Reserved: the cohort that blocks are born into.
     pub cohort: AtomicU64,
-    reserved: [AtomicU64; 507],
+    /// Until when the reader answers for its request, in ticks of the processor's clock; it keeps moving it on while it lives.
+    pub lease: AtomicU64,
+    /// Bits of [`RingFlag`].
+    pub ring_flags: AtomicU32,
+    /// Events that a ring has room for, a power of two; 0 = there are no rings. Written by the shim, once.
+    pub ring_capacity: AtomicU32,
+    /// The processor's clock at `Header::start_boot_ns`; written where the rings are on from the start.
+    pub start_ticks: AtomicU64,
+    reserved: [AtomicU64; CONTROL_REST],
+    /// How far the reader has come in each ring (Release by the reader, Acquire by the shim: what is before it may be overwritten).
+    pub cursors: [Cursor; RINGS],
+    reserved_end: [AtomicU64; CONTROL_END],
+}
+
+/// How a reader wants its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum RingFlag {
+    /// A full ring is waited for as long as the reader lives: nothing is dropped.
+    Lossless = 1,
+}
+
+/// How far the reader has come in one ring. A cache line of its own: each is read by another thread.
+#[derive(Debug)]
+#[cfg_attr(any(test, loom), derive(Default))]
+#[repr(C)]
+pub struct Cursor {
+    /// The number of the next event that it wants.
+    pub next: AtomicU64,
+    reserved: [AtomicU64; LINE - 1],
+}
+
+/// A ring's own words, in the control file's second page.
+#[derive(Debug)]
+#[cfg_attr(any(test, loom), derive(Default))]
+#[repr(C)]
+pub struct RingHead {
+    /// The number of the next event: each is taken by exchange.
+    pub position: AtomicU64,
+    /// Events that found no room.
+    pub dropped: AtomicU64,
+    reserved: [AtomicU64; LINE - 2],
+}
+
+/// One event.
+#[derive(Debug)]
+#[cfg_attr(any(test, loom), derive(Default))]
+#[repr(C)]
+pub struct RingEvent {
+    /// Low 32 bits of the event's number plus one << 32 | operation << 24 | site (Release: the event is whole).
+    pub stamp: AtomicU64,
+    /// The processor's clock.
+    pub ticks: AtomicU64,
+    /// Thread << 48 | address.
+    pub place: AtomicU64,
+    /// Bytes asked for.
+    pub size: AtomicU64,
 }
 
 /// Packs a range of the strings section into one word: offset << 32 | length. 0 = no text.
@@ -503,5 +571,11 @@ offsets! {
     }
     Mark { sequence: 0, sites_len: 4, unix_ns: 8, rss_bytes: 16, in_flight: 24, name: 32, reserved: 96, }
     Code { state: 0, first_line: 4, file: 8, name: 16, reserved: 24, }
-    Control { magic: 0, identity: 8, mode: 16, rings: 20, sample_bytes: 24, cohort: 32, reserved: 40, }
+    Control {
+        magic: 0, identity: 8, mode: 16, rings: 20, sample_bytes: 24, cohort: 32, lease: 40, ring_flags: 48, ring_capacity: 52,
+        start_ticks: 56, reserved: 64, cursors: 1024, reserved_end: 2112,
+    }
+    Cursor { next: 0, reserved: 8, }
+    RingHead { position: 0, dropped: 8, reserved: 16, }
+    RingEvent { stamp: 0, ticks: 8, place: 16, size: 24, }
 }

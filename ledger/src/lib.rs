@@ -17,6 +17,7 @@
 //! | counters       | slot s: the thread that leases it; the last slot: everybody, atomically | each add |
 //! | threads        | entry t: the thread that leases it; the last entry: everybody, atomically | each store |
 //! | marks          | the thread that claimed it                | `Mark::sequence` even (Release)    |
+//! | rings          | any thread, the reader their cursors      | `RingEvent::stamp` (Release)       |
 //!
 //! Invariants (the writer keeps them, the reader checks what it uses):
 //!   `frames[0]` is the root and `frames[i].parent < i`;
@@ -39,6 +40,7 @@ pub mod marks;
 pub mod modules;
 pub mod peak;
 pub mod reader;
+pub mod rings;
 pub mod sites;
 pub mod sync;
 #[cfg(test)]

@@ -77,7 +77,7 @@ mod models {
 }
 
 #[cfg(not(loom))]
-pub(crate) use native_memory::{Ladder, Memory, Random};
+pub(crate) use native_memory::{Ladder, Memory, Random, pages};
 
 #[cfg(not(loom))]
 mod native_memory {
@@ -98,9 +98,7 @@ mod native_memory {
     impl Memory {
         /// Room for a ledger of this geometry.
         pub(crate) fn of(geometry: &Geometry) -> Memory {
-            let pages = usize::try_from(geometry.total_bytes()).expect("fits") / (WORDS * 8);
-            let page = |_| Page(core::array::from_fn(|_| AtomicU64::new(0)));
-            Memory((0..pages).map(page).collect())
+            pages(geometry.total_bytes())
         }
 
         /// All of it.
@@ -125,6 +123,13 @@ mod native_memory {
         pub(crate) fn word(&self, at: usize) -> &AtomicU64 {
             &self.0[at / WORDS].0[at % WORDS]
         }
+    }
+
+    /// Room for so many bytes, in whole pages.
+    pub(crate) fn pages(bytes: u64) -> Memory {
+        let pages = usize::try_from(bytes).expect("fits").div_ceil(WORDS * 8);
+        let page = |_| Page(core::array::from_fn(|_| AtomicU64::new(0)));
+        Memory((0..pages).map(page).collect())
     }
 
     /// Rungs in vectors, made when they are asked for.
