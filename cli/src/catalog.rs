@@ -54,7 +54,8 @@ impl FromStr for Word {
 }
 
 fn is_file(word: &str) -> bool {
-    word.ends_with(".heapmark") || word.ends_with(".heapledger")
+    let ends = [".heapmark", ".heapledger", ".heaptrace"];
+    ends.iter().any(|end| word.ends_with(end))
 }
 
 impl Word {

@@ -43,5 +43,6 @@ pub mod symptom;
 pub mod top;
 #[cfg(test)]
 mod totals;
+pub mod trace;
 pub mod tree;
 pub mod trend;

@@ -19,7 +19,7 @@ use crate::process::Memory;
 use std::fmt;
 
 pub(crate) mod bytes;
-mod sections;
+pub(crate) mod sections;
 
 use bytes::{Reader, Short, Writer};
 
@@ -43,7 +43,7 @@ pub struct Mark {
 
 /// Why bytes are no mark.
 #[derive(Debug, PartialEq, Eq)]
-enum Damage {
+pub(crate) enum Damage {
     Magic,
     Version(u32),
     Length,

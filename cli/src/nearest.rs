@@ -2,6 +2,8 @@
 //!
 //! Called wherever a word was not found and the words that there are can be listed.
 
+use std::cmp::Reverse;
+
 /// How many of its letters a slip leaves right (a letter wrong, missing, too many, or two that changed places): one slip in three letters.
 const RIGHT: f64 = 0.6;
 
@@ -14,11 +16,16 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     let measured = known.into_iter().map(|word| {
         let lower = word.to_lowercase();
         let right = strsim::normalized_damerau_levenshtein(&wrong, &lower);
-        (right, strsim::jaro(&wrong, &lower), word)
+        let apart = lower.len().abs_diff(wrong.len());
+        (right, Reverse(apart), strsim::jaro(&wrong, &lower), word)
     });
     measured
-        .filter(|(right, likeness, _)| *right > RIGHT || *likeness > LIKENESS)
-        .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)))
+        .filter(|(right, _, likeness, _)| *right > RIGHT || *likeness > LIKENESS)
+        // Of two that are one slip away, the one that lacks no letter: --tpo is --top, not --to.
+        .max_by(|a, b| {
+            let slips = a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+            slips.then(a.2.total_cmp(&b.2))
+        })
         .map(|(.., word)| word)
 }
 

@@ -4,8 +4,11 @@
 
 use crate::model::Process;
 use crate::resident::Resident;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ffi::OsString;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -214,6 +217,39 @@ impl Origin {
 fn place(directory: &Path) -> Option<(u64, u64)> {
     let metadata = fs::metadata(directory).ok()?;
     Some((metadata.dev(), metadata.ino()))
+}
+
+/// A process that was there: tells when it is not any more, also where nobody has waited for it yet.
+#[derive(Debug)]
+pub struct Alive {
+    pid: u32,
+    ticks: Option<u64>,
+    /// None where the kernel has none (before Linux 5.3), or it had ended by then.
+    pidfd: Option<OwnedFd>,
+}
+
+impl Alive {
+    /// This one, from now on.
+    #[must_use]
+    pub fn of(pid: u32) -> Alive {
+        let ticks = start_ticks(pid);
+        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let pidfd = raw.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        Alive { pid, ticks, pidfd }
+    }
+
+    /// True once it has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let Some(pidfd) = &self.pidfd else {
+            return self.ticks.is_none() || start_ticks(self.pid) != self.ticks;
+        };
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
+    }
 }
 
 /// Nanoseconds since the Unix epoch.

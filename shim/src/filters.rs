@@ -16,8 +16,12 @@ const STRICT_MODE: c_long = libc::SECCOMP_MODE_STRICT as c_long;
 /// seccomp(2)'s operations.
 const SET_STRICT: c_long = libc::SECCOMP_SET_MODE_STRICT as c_long;
 const SET_FILTER: c_long = libc::SECCOMP_SET_MODE_FILTER as c_long;
+/// prctl(2): whoever reads the processor's clock is killed.
+const CLOCK_KILLS: c_long = libc::PR_TSC_SIGSEGV as c_long;
 
 static FILTERED: AtomicU32 = AtomicU32::new(0);
+/// 1 once reading the processor's clock would kill: PR_SET_TSC, and seccomp's strict mode, which sets it.
+static CLOCKLESS: AtomicU32 = AtomicU32::new(0);
 static PRCTL: Next = Next::new(c"prctl");
 static SYSCALL: Next = Next::new(c"syscall");
 
@@ -25,6 +29,12 @@ static SYSCALL: Next = Next::new(c"syscall");
 #[inline]
 pub(crate) fn is_filtered() -> bool {
     FILTERED.peek() != 0
+}
+
+/// True once the target may not read the processor's clock.
+#[inline]
+pub(crate) fn forbids_clock() -> bool {
+    CLOCKLESS.peek() != 0
 }
 
 /// Looks the two up: at start-up, since a look-up takes the loader's lock.
@@ -39,11 +49,22 @@ fn note() {
     }
 }
 
+/// In one thread forbidden is forbidden: the others then give their events no times, either.
+fn note_clock(forbidden: bool) {
+    if forbidden {
+        CLOCKLESS.put(1);
+    }
+}
+
 /// Libraries ask what the kernel knows by calls that must fail, with no filter: libseccomp does when it is first used. `man`, which filters its
 /// children and not itself, had none of them traced.
 extern "C" fn before_prctl(option: c_int, mode: c_long, filter: usize) -> usize {
     match option {
-        libc::PR_SET_SECCOMP if mode == STRICT_MODE || filter != 0 => note(),
+        libc::PR_SET_SECCOMP if mode == STRICT_MODE || filter != 0 => {
+            note();
+            note_clock(mode == STRICT_MODE);
+        }
+        libc::PR_SET_TSC => note_clock(mode == CLOCK_KILLS),
         libc::PR_SET_NAME => label::note_own_rename(),
         _ => (),
     }
@@ -64,6 +85,7 @@ extern "C" fn before_syscall(
     };
     if number == libc::SYS_seccomp && installs {
         note();
+        note_clock(operation == SET_STRICT);
     }
     SYSCALL.get().unwrap_or(0)
 }

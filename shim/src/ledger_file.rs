@@ -7,6 +7,7 @@
 
 use crate::kept_file;
 use crate::options::Options;
+use crate::rings;
 use crate::sys::{self, Descriptor};
 use core::ptr::NonNull;
 use heapshim_ledger::header::Geometry;
@@ -20,7 +21,6 @@ const HIGH: u64 = 1000;
 const HIGHEST: u64 = 1 << 16;
 /// The share of RLIMIT_AS that a ledger may take: the target and the other tables need the rest.
 const ADDRESS_SHARE: u64 = 16;
-const CONTROL_BYTES: usize = 4096;
 
 /// A ledger that was just made.
 #[derive(Debug)]
@@ -73,7 +73,12 @@ pub(crate) fn create(identity: &Identity, options: &Options) -> Option<LedgerFil
         Some((file, geometry)) => (geometry, Some(file)),
         None => (Geometry::fit(room)?, None),
     };
-    let files = files(identity, geometry.total_bytes(), kept)?;
+    let files = files(
+        identity,
+        (geometry.total_bytes(), rings::file_bytes(room)),
+        options,
+        kept,
+    )?;
     let bytes = usize::try_from(files.bytes).ok()?;
     let memory = sys::map_shared(files.ledger, bytes, true).ok()?;
     let identity = with_control(identity, files.control);
@@ -93,7 +98,7 @@ pub(crate) fn replace(
     let base = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(
         usize::try_from(BASE.peek()).ok()?,
     ))?;
-    if BYTES.peek() > sys::limit(libc::RLIMIT_FSIZE) {
+    if BYTES.peek().max(rings::own_bytes()) > sys::limit(libc::RLIMIT_FSIZE) {
         return None; // lowered since: to make a file as large would kill
     }
     let geometry =
@@ -102,7 +107,7 @@ pub(crate) fn replace(
     // The same tables at the same places: nothing smaller will do.
     let same = |free: u64| (free >= BYTES.peek()).then_some(geometry);
     let kept = kept_file::create(options, identity, same).map(|(file, _)| file);
-    let files = files(identity, BYTES.peek(), kept)?;
+    let files = files(identity, (BYTES.peek(), rings::own_bytes()), options, kept)?;
     let memory = sys::map_shared(files.ledger, bytes, true).ok()?;
     let identity = with_control(identity, files.control);
     Writer::create_forked(&region(memory, bytes), &geometry, &identity, parent).ok()?;
@@ -115,8 +120,13 @@ pub(crate) fn replace(
 }
 
 /// The ledger's file, which is `kept` or a memfd, and the control page's.
-fn files(identity: &Identity, bytes: u64, kept: Option<Descriptor>) -> Option<Files> {
-    let control = new_control(identity)?;
+fn files(
+    identity: &Identity,
+    (bytes, control): (u64, u64),
+    options: &Options,
+    kept: Option<Descriptor>,
+) -> Option<Files> {
+    let control = new_control(identity, control, options)?;
     let ledger = match kept {
         Some(file) => file,
         None => new_file(c"heapshim-ledger", bytes)?,
@@ -171,15 +181,10 @@ fn new_file(name: &core::ffi::CStr, bytes: u64) -> Option<Descriptor> {
     made.ok().map(|()| file)
 }
 
-fn new_control(identity: &Identity) -> Option<Descriptor> {
-    let file = new_file(c"heapshim-control", CONTROL_BYTES as u64)?;
-    let memory = sys::map_shared(file, CONTROL_BYTES, true).ok()?;
-    // SAFETY: one page that nobody else has mapped yet; the structure is made of atomics.
-    let control = unsafe { memory.cast::<heapshim_ledger::layout::Control>().as_ref() };
-    control.magic.put(heapshim_ledger::layout::MAGIC);
-    control.identity.put(identity.identity);
-    // SAFETY: not used any more; the shim maps it again, to be read only, when it has something to read there.
-    unsafe { sys::unmap(memory, CONTROL_BYTES) };
+fn new_control(identity: &Identity, bytes: u64, options: &Options) -> Option<Descriptor> {
+    let file = new_file(c"heapshim-control", bytes)?;
+    let wanted = identity.forked_from == 0 && options.recorder == Some(identity.parent_pid);
+    rings::install(file, bytes, identity.identity, wanted)?;
     Some(file)
 }
 

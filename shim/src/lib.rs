@@ -10,7 +10,8 @@
 //!  (exported) (registers)        │ guard, thread; what is not usual goes through `record` instead
 //!                                ├─▶ stack ─▶ rules ─▶ modules ─▶ loader   whose stack is it?   walk → trie → site
 //!                                ├─▶ shadow                                block → (site, size)
-//!                                └─▶ ledger counters                       site += bytes, blocks
+//!                                ├─▶ ledger counters                       site += bytes, blocks
+//!                                └─▶ rings                                 the event, while a reader wants events
 //! ```
 #![cfg_attr(feature = "freestanding", no_std)]
 #![cfg_attr(
@@ -49,6 +50,7 @@ mod radix;
 mod real;
 mod record;
 mod return_address;
+mod rings;
 mod rules;
 mod shadow;
 mod stack;

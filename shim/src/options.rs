@@ -29,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) directory: Kept<256>,
     /// The program's base name, for the ledger's in that directory.
     pub(crate) name: Kept<64>,
+    /// The `run` that wants this process's events from the first on: HEAPSHIM_RECORD=PID, where that is its parent.
+    pub(crate) recorder: Option<u32>,
     /// Bits of `Complaint`.
     pub(crate) complaints: u32,
 }
@@ -161,8 +163,14 @@ pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
         log: Kept::new(stack.variable(b"HEAPSHIM_LOG")),
         directory: kept,
         name: Kept::cut(base_name(program)),
+        recorder: recorder(stack),
         complaints,
     }
+}
+
+fn recorder(stack: &InitialStack) -> Option<u32> {
+    let digits = stack.variable(b"HEAPSHIM_RECORD")?;
+    u32::try_from(number(digits.to_bytes())?).ok()
 }
 
 fn is_named(names: &[u8], program: &[u8]) -> bool {

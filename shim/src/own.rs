@@ -43,6 +43,11 @@ impl Guard for Usual {
     }
 
     #[inline(always)]
+    fn index(&self) -> u32 {
+        self.0.index()
+    }
+
+    #[inline(always)]
     fn count(&self, word: &AtomicU64) {
         add_owned(word, 1);
     }

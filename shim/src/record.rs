@@ -12,11 +12,16 @@ use crate::shadow::{self, Live, Put};
 use crate::stack;
 use crate::thread::{self, Attached, State};
 use crate::tracer::{self, Tracer};
-use crate::{highest, loader, python, start};
+use crate::{highest, loader, python, rings, start};
 use heapshim_ledger::counters::Slot;
 use heapshim_ledger::layout::{OVERFLOW_SITE, Thread};
+use heapshim_ledger::rings::Operation;
 use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::{AtomicU64, Word, add_owned, add_owned_reaches, add_shared_reaches};
+
+/// What becomes of blocks, and of Python's objects.
+const ALLOCATED: (Operation, Operation) = (Operation::Allocated, Operation::Freed);
+const OBJECTS: (Operation, Operation) = (Operation::ObjectAllocated, Operation::ObjectFreed);
 
 /// Who is counted, and in which way.
 pub(crate) trait Guard {
@@ -24,6 +29,8 @@ pub(crate) trait Guard {
     fn thread(&self) -> &'static Thread;
     /// The thread's counters.
     fn slot(&self) -> &Slot<'static>;
+    /// Its place among the threads' states; u32::MAX where it has none.
+    fn index(&self) -> u32;
     /// Adds one to a word of the thread's entry.
     fn count(&self, word: &AtomicU64);
     /// Adds to a word of the thread's entry; whether it is then not below zero.
@@ -165,7 +172,8 @@ impl<'e, G: Guard> Event<'e, G> {
     fn block_allocated(&self, block: Block, size: usize) {
         python::allocators::check(self.entry.return_address);
         if let Some(live) = self.live(size) {
-            self.charge_new(live, shadow::put(block.addr(), live));
+            let put = shadow::put(block.addr(), live);
+            self.charge_new(ALLOCATED, block, live, put);
         }
     }
 
@@ -173,7 +181,8 @@ impl<'e, G: Guard> Event<'e, G> {
     #[inline(never)]
     pub(crate) fn object_allocated(&self, object: Block, size: usize) {
         if let Some(live) = self.live(size) {
-            self.charge_new(live, python::shadow::put(object.addr(), live));
+            let put = python::shadow::put(object.addr(), live);
+            self.charge_new(OBJECTS, object, live, put);
         }
     }
 
@@ -187,17 +196,24 @@ impl<'e, G: Guard> Event<'e, G> {
 
     /// Charges a block that has been noted.
     #[inline(always)]
-    fn charge_new(&self, live: Live, put: Put) {
+    fn charge_new(
+        &self,
+        (allocated, freed): (Operation, Operation),
+        block: Block,
+        live: Live,
+        put: Put,
+    ) {
         if !start::is_armed() {
             return;
         }
         match put {
             Put::New => (),
-            Put::Replaced(before) => self.charge_gone(before),
+            Put::Replaced(before) => self.charge(freed, block, before),
             Put::NoRoom => return self.guard.count(&self.guard.thread().untracked),
         }
         self.guard.slot().allocated(live.site, live.size);
         self.moved(&self.guard.thread().risen, live.size);
+        self.tell(allocated, block, live);
         if live.site == SiteId(OVERFLOW_SITE) {
             self.guard.count(&self.guard.thread().overflow);
         }
@@ -229,7 +245,7 @@ impl<'e, G: Guard> Event<'e, G> {
             return;
         }
         match taken {
-            Some(live) => self.charge_gone(live),
+            Some(live) => self.charge(Operation::Freed, block, live),
             None if block.is_null() => (),
             None => self.guard.count(&self.guard.thread().foreign_frees),
         }
@@ -248,16 +264,17 @@ impl<'e, G: Guard> Event<'e, G> {
 
     /// Charges the end of an object to the site that it came from. One that is not known was made before tracing began, or is malloc's.
     #[inline(always)]
-    pub(crate) fn charge_object(&self, taken: Option<Live>) {
+    pub(crate) fn charge_object(&self, object: Block, taken: Option<Live>) {
         if let Some(live) = taken.filter(|_| start::is_armed()) {
-            self.charge_gone(live);
+            self.charge(Operation::ObjectFreed, object, live);
         }
     }
 
     #[inline(always)]
-    fn charge_gone(&self, live: Live) {
+    fn charge(&self, operation: Operation, block: Block, live: Live) {
         self.guard.slot().freed(live.site, live.size);
         self.moved(&self.guard.thread().fallen, live.size);
+        self.tell(operation, block, live);
     }
 
     /// Adds to what the thread has allocated or freed, for the highest moment.
@@ -265,6 +282,14 @@ impl<'e, G: Guard> Event<'e, G> {
     fn moved(&self, word: &AtomicU64, bytes: u64) {
         if self.guard.reaches(word, bytes) {
             highest::pass_on(self.guard.thread());
+        }
+    }
+
+    /// Tells a reader of it, if one wants events.
+    #[inline(always)]
+    fn tell(&self, operation: Operation, block: Block, live: Live) {
+        if rings::are_wanted() {
+            rings::tell(operation, self.guard.index(), block.addr(), live);
         }
     }
 }
@@ -310,6 +335,10 @@ impl Guard for Any {
 
     fn slot(&self) -> &Slot<'static> {
         &self.thread.slot
+    }
+
+    fn index(&self) -> u32 {
+        self.thread.state.map_or(u32::MAX, State::index)
     }
 
     fn count(&self, word: &AtomicU64) {

@@ -14,7 +14,7 @@ use crate::sys::{self, Descriptor};
 use crate::tracer::{self, Tracer};
 use crate::{
     descriptors, filters, forks, interpose, jumps, label, loader, locking, objects, options,
-    python, real, shadow, thread, thread_word,
+    python, real, rings, shadow, thread, thread_word,
 };
 use core::ffi::CStr;
 use heapshim_ledger::layout::{Complaint, Header};
@@ -159,6 +159,7 @@ fn begin() -> bool {
     if !shadow::prepare()
         || !tracer::set(Tracer {
             writer: file.writer,
+            rings: rings::open(),
             depth: options.depth,
             options,
         })

@@ -79,6 +79,12 @@ impl State {
         &self.own.slot
     }
 
+    /// Its place among the states, and its entry's in the ledger.
+    #[inline(always)]
+    pub(crate) fn index(&self) -> u32 {
+        self.own.index
+    }
+
     /// True where its counters are not its own alone.
     #[inline(always)]
     pub(crate) fn shares_slot(&self) -> bool {

@@ -7,6 +7,7 @@ use crate::options::Options;
 use crate::sys;
 use heapshim_ledger::Writer;
 use heapshim_ledger::layout::{Complaint, Header};
+use heapshim_ledger::rings::Rings;
 use heapshim_ledger::sync::{AtomicU64, Word};
 use once_cell::race::OnceRef;
 
@@ -15,6 +16,8 @@ use once_cell::race::OnceRef;
 pub(crate) struct Tracer {
     /// The ledger.
     pub(crate) writer: Writer<'static>,
+    /// Where events go while a reader wants them; None where there is no room for that.
+    pub(crate) rings: Option<Rings<'static>>,
     /// Frames kept of a stack.
     pub(crate) depth: usize,
     /// What the environment asked for at the start.

@@ -42,6 +42,7 @@ mod python_agreement;
 mod python_frames;
 mod python_leak;
 mod python_objects;
+mod recordings;
 mod rss;
 mod serves;
 mod shortage;

@@ -26,6 +26,16 @@ use std::process::{self, Command};
 pub struct Child {
     signals: Signals,
     gather: Gather,
+    arrived: Option<Arrived>,
+}
+
+/// Called with ledger and control page of each image of the command, as it registers.
+pub struct Arrived(pub Box<dyn FnMut(u32, [OwnedFd; 2])>);
+
+impl std::fmt::Debug for Arrived {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Arrived")
+    }
 }
 
 /// How it ended, and whose ledgers were left.
@@ -54,13 +64,16 @@ pub fn run(
     words: &[OsString],
     library: Option<&Path>,
     depth: Option<u32>,
+    arrived: Option<Arrived>,
     finished: impl FnMut(Held),
 ) -> Result<Result<Ended, Refusal>, Error> {
-    let child = Child::prepare()?;
+    let mut child = Child::prepare()?;
     let settings = Settings {
         socket: Some(child.socket().clone()),
         depth,
+        record: arrived.is_some(),
     };
+    child.arrived = arrived;
     let mut command = command::command(words, library, &settings, Some(child.mask()));
     let ended = child.run(&mut command, finished);
     Ok(ended.map_err(|error| executable::not_started(words, error)))
@@ -77,6 +90,7 @@ impl Child {
         Ok(Child {
             signals,
             gather: Gather::listen()?,
+            arrived: None,
         })
     }
 
@@ -105,16 +119,19 @@ impl Child {
         let mut child = command.spawn()?;
         raise_descriptor_limit();
         let pid = child.id();
+        if self.arrived.is_some() {
+            self.gather.keep_files_of(pid);
+        }
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let pidfd = raw.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
         while !self.wait(&child, pidfd.as_ref()) {
-            self.gather.receive();
+            self.receive(pid);
             self.gather
                 .take_ended(pid)
                 .into_iter()
                 .for_each(&mut finished);
         }
-        self.gather.receive();
+        self.receive(pid);
         self.gather
             .take_ended(pid)
             .into_iter()
@@ -134,6 +151,13 @@ impl Child {
             untraced: self.gather.untraced().clone(),
             peak_rss: before.of_children(),
         })
+    }
+
+    fn receive(&mut self, pid: u32) {
+        self.gather.receive();
+        if let Some((files, Arrived(call))) = self.gather.take_files().zip(self.arrived.as_mut()) {
+            call(pid, files);
+        }
     }
 
     /// Waits until something happens; true when the command has ended. Without a pidfd (Linux before 5.3) it looks
@@ -202,7 +226,7 @@ mod tests {
         let socket = Some(child.socket().clone());
         let settings = super::super::Settings {
             socket,
-            depth: None,
+            ..super::super::Settings::default()
         };
         let mask = Some(child.mask());
         let mut command = super::super::command(&words, Some(&library), &settings, mask);

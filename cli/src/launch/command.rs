@@ -18,6 +18,8 @@ pub struct Settings {
     pub socket: Option<Place>,
     /// Frames kept of a stack; None: the shim's default.
     pub depth: Option<u32>,
+    /// The command keeps its events from the first on, for us to record.
+    pub record: bool,
 }
 
 /// The command, to be spawned under the library at `library`; None: as it is, untraced.
@@ -38,6 +40,10 @@ pub fn command(
         command.env("LD_PRELOAD", preload(library, env::var_os("LD_PRELOAD")));
         if let Some(socket) = &settings.socket {
             socket.tell(&mut command);
+        }
+        if settings.record {
+            // Its own children are not ours: they see another's number.
+            command.env("HEAPSHIM_RECORD", std::process::id().to_string());
         }
         if let Some(depth) = settings.depth {
             command.env("HEAPSHIM_DEPTH", depth.to_string());

@@ -54,6 +54,8 @@ pub struct Gather {
     silent: Vec<(OwnedFd, u32)>,
     held: Vec<Held>,
     untraced: BTreeSet<u32>,
+    /// The process whose files are kept, and the last that it has sent: ledger and control page.
+    kept: Option<(u32, Option<[OwnedFd; 2]>)>,
 }
 
 impl Gather {
@@ -67,6 +69,7 @@ impl Gather {
             silent: Vec::new(),
             held: Vec::new(),
             untraced: BTreeSet::new(),
+            kept: None,
         })
     }
 
@@ -130,7 +133,7 @@ impl Gather {
     fn listen_to(&mut self, connection: OwnedFd, pid: u32) {
         match message(&connection) {
             Message::None => self.silent.push((connection, pid)),
-            Message::Ledger(ledger) => self.hold(pid, &ledger),
+            Message::Ledger(ledger, control) => self.hold(pid, ledger, control),
             Message::Untraced => self.note_untraced(pid),
             Message::Other => {}
         }
@@ -150,6 +153,16 @@ impl Gather {
         self.receive();
         let taken = |held: &mut Held| ended.contains(&held.session.pid()) && held.has_ended();
         self.held.extract_if(.., taken).collect()
+    }
+
+    /// From now on keeps the files that this process sends.
+    pub fn keep_files_of(&mut self, pid: u32) {
+        self.kept = Some((pid, None));
+    }
+
+    /// The files that the process has sent since this was asked last.
+    pub fn take_files(&mut self) -> Option<[OwnedFd; 2]> {
+        self.kept.as_mut()?.1.take()
     }
 
     /// Processes whose last image said that it could not be traced.
@@ -201,8 +214,8 @@ impl Gather {
         self.untraced.insert(pid);
     }
 
-    fn hold(&mut self, pid: u32, ledger: &OwnedFd) {
-        let Ok(mapping) = Mapping::new(ledger, format!("pid {pid}")) else {
+    fn hold(&mut self, pid: u32, ledger: OwnedFd, control: Option<OwnedFd>) {
+        let Ok(mapping) = Mapping::new(&ledger, format!("pid {pid}")) else {
             return;
         };
         let session = Session::new(pid, mapping);
@@ -221,6 +234,11 @@ impl Gather {
             start_ticks,
             pidfd,
         });
+        if let (Some((of, files)), Some(control)) = (&mut self.kept, control)
+            && *of == pid
+        {
+            *files = Some([ledger, control]);
+        }
     }
 }
 
@@ -242,8 +260,8 @@ impl Held {
 enum Message {
     /// Not sent yet.
     None,
-    /// The ledger; the control page is not needed here.
-    Ledger(OwnedFd),
+    /// The ledger, and the control page.
+    Ledger(OwnedFd, Option<OwnedFd>),
     /// A process that could not make a ledger.
     Untraced,
     /// Nothing that a shim would send, or the end of the connection.
@@ -270,7 +288,7 @@ fn message(connection: &OwnedFd) -> Message {
         RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
         _ => Vec::new(),
     });
-    let ledger = fds.next();
+    let (ledger, second) = (fds.next(), fds.next());
     let word = |at: usize| {
         head.get(at..at + 4)?
             .try_into()
@@ -280,7 +298,7 @@ fn message(connection: &OwnedFd) -> Message {
     if bytes != 16 || word(0) != Some(MAGIC) || word(4) != Some(VERSION) {
         return Message::Other;
     }
-    ledger.map_or(Message::Untraced, Message::Ledger)
+    ledger.map_or(Message::Untraced, |ledger| Message::Ledger(ledger, second))
 }
 
 /// Who is at the other end, by the kernel's word.

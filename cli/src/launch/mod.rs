@@ -20,7 +20,7 @@ mod script;
 mod signals;
 mod spoken;
 
-pub use child::{Child, Ended, run};
+pub use child::{Arrived, Child, Ended, run};
 pub use command::{Settings, command};
 pub use executable::{Refusal, check};
 pub use gather::{Gather, Held};

@@ -357,7 +357,7 @@ fn read_losses(bytes: &mut Reader<'_>) -> Result<Losses, Damage> {
     })
 }
 
-fn write_module(out: &mut Writer, module: &Module) {
+pub(crate) fn write_module(out: &mut Writer, module: &Module) {
     out.u64(module.bias);
     out.u64(module.start);
     out.u64(module.end);
@@ -365,7 +365,7 @@ fn write_module(out: &mut Writer, module: &Module) {
     out.blob(&module.build_id);
 }
 
-fn read_module(bytes: &mut Reader<'_>) -> Result<Module, Damage> {
+pub(crate) fn read_module(bytes: &mut Reader<'_>) -> Result<Module, Damage> {
     Ok(Module {
         bias: bytes.u64()?,
         start: bytes.u64()?,
@@ -375,13 +375,13 @@ fn read_module(bytes: &mut Reader<'_>) -> Result<Module, Damage> {
     })
 }
 
-fn write_code(out: &mut Writer, code: &Code) {
+pub(crate) fn write_code(out: &mut Writer, code: &Code) {
     out.u32(code.first_line);
     out.blob(code.file.as_bytes());
     out.blob(code.name.as_bytes());
 }
 
-fn read_code(bytes: &mut Reader<'_>) -> Result<Code, Damage> {
+pub(crate) fn read_code(bytes: &mut Reader<'_>) -> Result<Code, Damage> {
     Ok(Code {
         first_line: bytes.u32()?,
         file: bytes.text()?,
@@ -389,7 +389,7 @@ fn read_code(bytes: &mut Reader<'_>) -> Result<Code, Damage> {
     })
 }
 
-fn write_frame(out: &mut Writer, frame: &Frame) {
+pub(crate) fn write_frame(out: &mut Writer, frame: &Frame) {
     let kind = KINDS.iter().position(|&kind| kind == frame.kind);
     out.u32(frame.parent);
     out.len(kind.unwrap_or(KINDS.len()));
@@ -397,7 +397,7 @@ fn write_frame(out: &mut Writer, frame: &Frame) {
     out.u64(frame.value);
 }
 
-fn read_frame(
+pub(crate) fn read_frame(
     bytes: &mut Reader<'_>,
     id: usize,
     modules: usize,

@@ -67,7 +67,7 @@ extern "C" fn on_realloc(domain: &Domain, block: Block, size: usize, entry: &Ent
     if moved.is_null() {
         put_back(entry, block, taken);
     } else {
-        charge(entry, taken);
+        charge(entry, block, taken);
         note(entry, moved, size, before);
     }
     moved
@@ -85,7 +85,7 @@ extern "C" fn on_free(domain: &Domain, block: Block, entry: &Entry) {
 
 #[inline(always)]
 fn ended<G: Guard>(hook: &Event<'_, G>, block: Block) {
-    hook.charge_object(hook.take_object(block));
+    hook.charge_object(block, hook.take_object(block));
 }
 
 /// An event that is no usual one.
@@ -143,11 +143,11 @@ fn take_otherwise(entry: &Entry, block: Block) -> Option<Live> {
     record::enter(entry)?.take_object(block)
 }
 
-fn charge(entry: &Entry, taken: Option<Live>) {
+fn charge(entry: &Entry, block: Block, taken: Option<Live>) {
     if taken.is_some()
         && let Some(hook) = record::enter(entry)
     {
-        hook.charge_object(taken);
+        hook.charge_object(block, taken);
     }
 }
 

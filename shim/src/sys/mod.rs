@@ -22,7 +22,7 @@ pub(crate) use memory::{
 };
 pub(crate) use process::{
     NAME_BYTES, clock_ns, limit, limits, parent_pid, pid, random, set_limits, thread_id,
-    thread_name,
+    thread_name, ticks, yield_now,
 };
 pub(crate) use raw::{Descriptor, Errno, set_errno};
 pub(crate) use signals::block_signals;

@@ -118,6 +118,29 @@ pub(crate) fn clock_ns(clock: libc::clockid_t) -> u64 {
         .wrapping_add(time.tv_nsec.cast_unsigned())
 }
 
+/// The processor's clock, read after everything before it is done; 0 where the target has forbidden itself to ask.
+///
+/// Another thread that gets this thread's block has a later time: a free asks before the allocator has the block back, whose stores
+/// wait for that; a malloc asks after it has the block.
+pub(crate) fn ticks() -> u64 {
+    if filters::forbids_clock() {
+        return 0;
+    }
+    // SAFETY: waits for older loads, no more.
+    unsafe { core::arch::x86_64::_mm_lfence() };
+    // SAFETY: reads a counter; where that is forbidden, `filters` has seen it forbidden.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// Gives the processor to whoever waits for it: sched_yield(2). False where a filter may forbid that.
+pub(crate) fn yield_now() -> bool {
+    if filters::is_filtered() {
+        return false;
+    }
+    // SAFETY: takes no arguments and cannot fail.
+    unsafe { raw(libc::SYS_sched_yield, [0; 6]) }.is_ok()
+}
+
 /// Eight random bytes; the clock's where there are none.
 pub(crate) fn random() -> u64 {
     let mut word = 0u64;

@@ -3,6 +3,7 @@
 //! Read by `main` and `commands`. docs and scripts rely on these words: add to them, do not change them.
 
 use crate::help;
+use crate::values::{address, duration, mapping, per, size};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use heapshim_cli::catalog::Word;
 use heapshim_cli::series::Per;
@@ -50,6 +51,15 @@ pub(crate) enum Command {
     /// Write the growth for other viewers: pprof, browsers, dot, CSV
     #[command(after_help = help::EXPORT)]
     Export(Export),
+    /// Record every event of a running process in a file
+    #[command(after_help = help::RECORD)]
+    Record(Record),
+    /// Print what was alive at the highest moment of a recording
+    #[command(after_help = help::PEAK)]
+    Peak(Question),
+    /// Print which lines' blocks were freed at once, in a recording
+    #[command(after_help = help::TEMPORARY)]
+    Temporary(Question),
     /// Say which lines keep growing, by many snapshots
     #[command(after_help = help::WATCH)]
     Watch(Watch),
@@ -87,8 +97,9 @@ pub(crate) struct Run {
     /// Keep a mark of each process of the tree in this directory: NAME-PID.heapmark
     #[arg(long, value_name = "DIR")]
     pub(crate) save: Option<PathBuf>,
-    /// Keep in these marks what their addresses mean, and the source lines: they then read anywhere
-    #[arg(long, requires = "save")]
+    /// Keep in these marks, and the recording, what their addresses mean, and the source lines: they
+    /// then read anywhere
+    #[arg(long)]
     pub(crate) bundle: bool,
     /// Frames kept of a stack [default: 512]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
@@ -96,6 +107,12 @@ pub(crate) struct Run {
     /// One report for the whole tree: the accounts of all its processes, added up
     #[arg(long)]
     pub(crate) merge: bool,
+    /// Record every event of the command in this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Have the command wait rather than lose an event
+    #[arg(long, requires = "record")]
+    pub(crate) lossless: bool,
     /// Print no report
     #[arg(long, conflicts_with_all = ["format", "output", "merge"])]
     pub(crate) quiet: bool,
@@ -168,7 +185,8 @@ pub(crate) struct Diff {
     /// Which process.
     #[command(flatten)]
     pub(crate) target: Target,
-    /// The first mark: start, last, peak, a name, or a file *.heapmark, *.heapledger [default: last, else start]
+    /// The first mark: start, last, peak, a name, or a file *.heapmark, *.heapledger, *.heaptrace [default: last,
+    /// else start]
     #[arg(value_name = "A", conflicts_with_all = ["period", "wait"])]
     pub(crate) from: Option<Word>,
     /// The second mark [default: now]
@@ -180,6 +198,49 @@ pub(crate) struct Diff {
     /// Take a mark, wait for Enter, take the other
     #[arg(long, conflicts_with = "period")]
     pub(crate) wait: bool,
+    /// Of a recording: the first instant, a time from its beginning or a mark that the program took
+    #[arg(long = "from", value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Of a recording: the second instant [default: its end]
+    #[arg(long = "to", value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// How the report looks.
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+/// Options of `record`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Record {
+    /// Which process.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The file, *.heaptrace
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// How long [default: until the process ends, or Ctrl-C]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) period: Option<Duration>,
+    /// Have the process wait rather than lose an event
+    #[arg(long)]
+    pub(crate) lossless: bool,
+    /// Keep in it what its addresses mean, and the source lines: it then reads anywhere
+    #[arg(long)]
+    pub(crate) bundle: bool,
+    /// Where to look for debug files, too
+    #[arg(long, value_name = "DIR", requires = "bundle")]
+    pub(crate) debug_dir: Vec<PathBuf>,
+    /// Where sources lie now: paths that begin with FROM are read under TO
+    #[arg(long, value_name = "FROM=TO", value_parser = mapping, requires = "bundle")]
+    pub(crate) source_dir: Vec<(String, String)>,
+}
+
+/// Options of `peak` and `temporary`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Question {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub(crate) trace: PathBuf,
     /// How the report looks.
     #[command(flatten)]
     pub(crate) report: Report,
@@ -510,78 +571,6 @@ pub(crate) enum Color {
     Never,
 }
 
-/// `500ms`, `30s`, `5m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: Option<u64> = number.parse().ok().filter(|_| !unit.is_empty());
-    let number = number.ok_or("a time is a number and a unit: 500ms, 30s, 5m")?;
-    let milliseconds = match unit {
-        "ms" => Some(number),
-        "s" => number.checked_mul(1000),
-        "m" => number.checked_mul(60_000),
-        "h" => number.checked_mul(3_600_000),
-        _ => return Err("the units are ms, s, m and h".to_owned()),
-    };
-    milliseconds
-        .map(Duration::from_millis)
-        .ok_or_else(|| "too long".to_owned())
-}
-
-/// `512`, `64K`, `1M`, `1MiB`: bytes, by 1024.
-fn size(text: &str) -> Result<i64, String> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: i64 = number
-        .parse()
-        .map_err(|_| "a size is a number and a unit: 512, 64K, 1MiB")?;
-    let shift = match unit {
-        "" | "B" => 0,
-        "K" | "KiB" => 10,
-        "M" | "MiB" => 20,
-        "G" | "GiB" => 30,
-        _ => return Err("the units are K, M and G, by 1024".to_owned()),
-    };
-    number
-        .checked_mul(1 << shift)
-        .ok_or_else(|| "too large".to_owned())
-}
-
-/// `9464`, `127.0.0.1:9464`, `[::1]:9464`, `localhost:9464`. Other machines are let in only by an address that says so.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let port = text.strip_prefix("localhost:").unwrap_or(text);
-    let local = port
-        .parse()
-        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    local
-        .or_else(|_| text.parse())
-        .map_err(|_| "it is a port, or an address with one: 9464, 127.0.0.1:9464".to_owned())
-}
-
-/// `1000`, `1000:request`.
-fn per(text: &str) -> Result<Per, String> {
-    let (count, what) = text.split_once(':').unwrap_or((text, "unit"));
-    let count = count.parse().ok().filter(|&count| count > 0);
-    let count = count.ok_or("it is a count, and perhaps its name: 1000, 1000:request")?;
-    Ok(Per {
-        count,
-        what: what.to_owned(),
-    })
-}
-
-/// `FROM=TO`.
-fn mapping(text: &str) -> Result<(String, String), String> {
-    let (from, to) = text.split_once('=').ok_or("write FROM=TO")?;
-    if from.is_empty() {
-        return Err("FROM is empty".to_owned());
-    }
-    Ok((from.to_owned(), to.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -591,59 +580,6 @@ mod tests {
     #[test]
     fn definitions() {
         Args::command().debug_assert();
-    }
-
-    /// Check times with each unit, and what is none.
-    #[test]
-    fn times() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        for text in [
-            "",
-            "30",
-            "s",
-            "1.5s",
-            "-1s",
-            "5d",
-            "99999999999999999999s",
-            "9999999999999999999h",
-        ] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
-
-    /// Check counts with a name and without, and what is none.
-    #[test]
-    fn counts() {
-        let named = per("1000:request").expect("a count");
-        assert_eq!((named.count, named.what.as_str()), (1000, "request"));
-        assert_eq!(per("7").expect("a count").what, "unit");
-        assert!(per("0").is_err() && per("many").is_err() && per(":request").is_err());
-    }
-
-    /// Check that a port alone is this machine's, and that only an address lets others in.
-    #[test]
-    fn addresses() {
-        let said = |text: &str| address(text).map(|address| address.to_string());
-        assert_eq!(said("9464").as_deref(), Ok("127.0.0.1:9464"));
-        assert_eq!(said("localhost:1").as_deref(), Ok("127.0.0.1:1"));
-        assert_eq!(said("0.0.0.0:9464").as_deref(), Ok("0.0.0.0:9464"));
-        assert_eq!(said("[::1]:9464").as_deref(), Ok("[::1]:9464"));
-        for text in ["", ":9464", "host:9464", "70000", "127.0.0.1"] {
-            assert!(address(text).is_err(), "{text}");
-        }
-    }
-
-    /// Check sizes with each unit, and what is none.
-    #[test]
-    fn sizes() {
-        assert_eq!(size("512"), Ok(512));
-        assert_eq!((size("64K"), size("64KiB")), (Ok(65_536), Ok(65_536)));
-        assert_eq!((size("1M"), size("2GiB")), (Ok(1 << 20), Ok(2 << 30)));
-        for text in ["", "K", "-1", "1.5K", "1k", "64KB", "9999999999G"] {
-            assert!(size(text).is_err(), "{text}");
-        }
     }
 
     /// Check that a command's own options are not taken for ours, with and without `--`.

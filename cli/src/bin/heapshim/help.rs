@@ -104,6 +104,28 @@ pub(crate) const COMPLETIONS: &str = "\
 Examples:
   heapshim completions bash >heapshim.bash   for /etc/bash_completion.d";
 
+/// `heapshim record --help`
+pub(crate) const RECORD: &str = "\
+Examples:
+  heapshim record --for 1s -o run.heaptrace
+  heapshim record -p server --for 1s --lossless --bundle -o all.heaptrace
+Then: heapshim diff, peak and temporary. docs/TRACE.md has the rest.";
+
+/// `heapshim peak --help`
+pub(crate) const PEAK: &str = "\
+Examples:
+  heapshim run --record run.heaptrace -- ./server
+  heapshim peak run.heaptrace
+  heapshim peak run.heaptrace --by function --stacks";
+
+/// `heapshim temporary --help`
+pub(crate) const TEMPORARY: &str = "\
+Examples:
+  heapshim temporary run.heaptrace
+  heapshim temporary run.heaptrace --sort blocks
+Growth is what was freed by its thread's next operation; total is all that the
+line allocated.";
+
 /// `heapshim watch --help`
 pub(crate) const WATCH: &str = "\
 Examples:

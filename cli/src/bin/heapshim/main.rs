@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod help;
+mod values;
 mod wrong;
 
 use args::{Args, Command};
@@ -52,6 +53,9 @@ fn dispatch(args: Args) -> Result<u8, Error> {
         Some(Command::Export(export)) => commands::export::run(&export),
         Some(Command::Report(page)) => commands::page::run(&page),
         Some(Command::Top(top)) => commands::top::run(&top),
+        Some(Command::Record(record)) => commands::record::run(&record),
+        Some(Command::Peak(question)) => commands::question::peak(&question),
+        Some(Command::Temporary(question)) => commands::question::temporary(&question),
         Some(Command::Watch(watch)) => commands::watch::run(&watch),
         Some(Command::Serve(serve)) => commands::serve::run(&serve),
         Some(Command::Completions { shell }) => commands::words::completions(shell),

@@ -105,7 +105,7 @@ impl Gate<'_> {
             tree = tree.merging();
         }
         let finished = |held| tree.finished(&held);
-        let ended = match launch::run(&words, Some(&self.library), None, finished)? {
+        let ended = match launch::run(&words, Some(&self.library), None, None, finished)? {
             Ok(ended) => ended,
             Err(refusal) => return Ok(Err(refused(&refusal))),
         };

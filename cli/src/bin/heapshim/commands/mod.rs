@@ -15,6 +15,8 @@ pub(crate) mod marks;
 pub(crate) mod output;
 pub(crate) mod page;
 pub(crate) mod pair;
+pub(crate) mod question;
+pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod serve;

@@ -1,13 +1,20 @@
 //! `heapshim run`: a command under the shim, and what it had grown by when it ended.
 
-use super::{lines, output::say, report};
+use super::{lines, output::say, record, report};
 use crate::args::Run as Args;
 use heapshim_cli::error::{Error, Kind};
-use heapshim_cli::launch::{self, Ended, Refusal};
+use heapshim_cli::launch::{self, Arrived, Ended, Refusal};
 use heapshim_cli::library;
 use heapshim_cli::mark::Mark;
+use heapshim_cli::subject::Places;
+use heapshim_cli::trace::{Background, Options};
 use heapshim_cli::tree::Tree;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+/// A recording that goes on while the command runs.
+type Recording = Rc<RefCell<Background>>;
 
 /// Runs it; the exit status is the command's.
 pub(crate) fn run(args: &Args) -> Result<u8, Error> {
@@ -23,20 +30,59 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
     let bundle = args
         .bundle
         .then(|| lines::places(&args.report.lines, false));
+    let places = lines::places(&args.report.lines, false);
+    let mut recording = recording(args, places)?;
     let mut tree = Tree::new(args.save.as_deref(), bundle)?;
     if args.merge {
         tree = tree.merging();
     }
     let finished = |held| tree.finished(&held);
-    let ended = match launch::run(&args.words, library.as_deref(), args.depth, finished)? {
+    let arrived = recording.as_ref().map(arrived);
+    let ended = match launch::run(
+        &args.words,
+        library.as_deref(),
+        args.depth,
+        arrived,
+        finished,
+    )? {
         Ok(ended) => ended,
         Err(refusal) => return Ok(refused(&refusal)),
     };
     let status = ended.exit.status();
+    if let (Some(recording), Some(path)) = (&mut recording, &args.record) {
+        match recording.borrow_mut().finish(ended.exit) {
+            Ok(summary) => say(&record::told(&summary, path)),
+            Err(error) => say(&format!("heapshim: {error}")),
+        }
+    }
     if library.is_some() {
         account_for(args, ended, &mut tree);
     }
     Ok(status)
+}
+
+/// What `--record` asks for.
+fn recording(args: &Args, places: Places) -> Result<Option<Recording>, Error> {
+    if args.bundle && args.save.is_none() && args.record.is_none() {
+        let next = "add --save DIR or --record FILE";
+        return Err(Error::new(Kind::Usage, "--bundle", "nothing is kept").next(next));
+    }
+    let Some(path) = &args.record else {
+        return Ok(None);
+    };
+    record::check_name(path)?;
+    let options = Options {
+        lossless: args.lossless,
+        bundle: args.bundle.then_some(places),
+    };
+    let background = Background::new(path, options)?;
+    Ok(Some(Rc::new(RefCell::new(background))))
+}
+
+fn arrived(recording: &Recording) -> Arrived {
+    let recording = recording.clone();
+    let begin = move |pid, files| recording.borrow_mut().begin(pid, files);
+    Arrived(Box::new(begin))
 }
 
 fn refused(refusal: &Refusal) -> u8 {

@@ -1,0 +1,153 @@
+//! `heapshim record`: every event of a running process, in a file. Also what `run --record` says of one.
+
+use super::output::say;
+use crate::args::Record as Args;
+use heapshim_cli::error::{Error, Kind};
+use heapshim_cli::process::Alive;
+use heapshim_cli::render::{escape, grouped, signed_size};
+use heapshim_cli::session;
+use heapshim_cli::subject::Places;
+use heapshim_cli::trace::{EXTENSION, Ended, Options, Recorder, Summary};
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Between two progress lines.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Set by the signals that end a recording.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Records until the time is over, the process ends, or a signal comes; whatever ends it, the file is whole.
+pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    check_name(&args.output)?;
+    let session = session::resolve(args.target.target.as_deref())?;
+    let pid = session.pid();
+    let target = Alive::of(pid);
+    let places = Places {
+        debug_dirs: args.debug_dir.clone(),
+        source_dirs: args.source_dir.clone(),
+        ..Places::default()
+    };
+    let options = Options {
+        lossless: args.lossless,
+        bundle: args.bundle.then_some(places),
+    };
+    stop_at_signals();
+    let mut recorder = Recorder::attach(session, &args.output, options)?;
+    let name = escape(&recorder.process().name);
+    say(&format!("recording {name} (pid {pid}); Ctrl-C ends it"));
+    let (begun, mut progress) = (Instant::now(), Progress::new());
+    let over = || args.period.is_some_and(|period| begun.elapsed() >= period);
+    let mut how = Ended::Left;
+    while !STOP.load(Ordering::Relaxed) && !over() {
+        recorder.step()?;
+        let second = progress.tell(&recorder);
+        if target.has_ended() || second && !recorder.is_there() {
+            how = Ended::Exited(None);
+            break;
+        }
+    }
+    progress.end();
+    let summary = recorder.finish(how)?;
+    say(&told(&summary, &args.output));
+    Ok(())
+}
+
+/// Questions know a recording by its name.
+pub(crate) fn check_name(path: &Path) -> Result<(), Error> {
+    if path
+        .extension()
+        .is_some_and(|extension| extension == EXTENSION)
+    {
+        return Ok(());
+    }
+    let problem = "a recording's name ends in .heaptrace";
+    Err(Error::new(Kind::Usage, path.display(), problem))
+}
+
+/// One line on what a recording came to.
+pub(crate) fn told(summary: &Summary, path: &Path) -> String {
+    let lost = match summary.lost {
+        0 => "none lost".to_owned(),
+        lost => format!("{} LOST (--lossless has the process wait)", count(lost)),
+    };
+    let (events, size) = (count(summary.events), size(summary.bytes));
+    format!(
+        "recorded {events} events, {lost}, {size}: {}",
+        path.display()
+    )
+}
+
+fn count(number: u64) -> String {
+    grouped(i64::try_from(number).unwrap_or(i64::MAX))
+        .trim_start_matches('+')
+        .to_owned()
+}
+
+fn size(bytes: u64) -> String {
+    let size = signed_size(i64::try_from(bytes).unwrap_or(i64::MAX));
+    size.trim_start_matches('+').to_owned()
+}
+
+/// One line on a terminal, written over again and again.
+struct Progress {
+    shown: bool,
+    last: Instant,
+    events: u64,
+}
+
+impl Progress {
+    fn new() -> Progress {
+        Progress {
+            shown: false,
+            last: Instant::now(),
+            events: 0,
+        }
+    }
+
+    /// True once a second.
+    fn tell(&mut self, recorder: &Recorder) -> bool {
+        let passed = self.last.elapsed();
+        if passed < EVERY {
+            return false;
+        }
+        let now = recorder.summary();
+        if io::stderr().is_terminal() {
+            self.show(&now, passed);
+        }
+        (self.last, self.events) = (Instant::now(), now.events);
+        true
+    }
+
+    fn show(&mut self, now: &Summary, passed: Duration) {
+        let new = u128::from(now.events - self.events);
+        let rate = u64::try_from(new * 1000 / passed.as_millis().max(1)).unwrap_or(u64::MAX);
+        let (events, rate, lost) = (count(now.events), count(rate), count(now.lost));
+        let line = format!(
+            "\r{events} events, {rate}/s, {lost} lost, {}\x1b[K",
+            size(now.bytes)
+        );
+        // Where nobody listens, nothing is lost.
+        let _unheard = io::stderr().lock().write_all(line.as_bytes());
+        self.shown = true;
+    }
+
+    fn end(&self) {
+        if self.shown {
+            let _unheard = io::stderr().lock().write_all(b"\r\x1b[K");
+        }
+    }
+}
+
+extern "C" fn stop(_signal: i32) {
+    STOP.store(true, Ordering::Relaxed);
+}
+
+fn stop_at_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: the handler stores to one atomic.
+        unsafe { libc::signal(signal, stop as *const () as libc::sighandler_t) };
+    }
+}

@@ -1,0 +1,106 @@
+//! Traces: every event of a process while somebody records, in a file, and the questions that it answers.
+//!
+//! `record` and `run --record` write one (`recorder`, over `control`, `drain` and `file`); `diff`, `peak` and `temporary` read it (`read`,
+//! `questions`). docs/TRACE.md is the format's description.
+//!
+//! Invariants: what was written is never changed, so that a file is readable up to its last whole chunk, however it ended; no question needs more
+//! memory than the sites, one chunk, and what is told apart by address: the live blocks.
+
+mod background;
+mod clock;
+mod columns;
+mod control;
+mod drain;
+mod file;
+mod heartbeat;
+mod questions;
+mod read;
+mod recorder;
+mod sums;
+mod tables;
+mod varint;
+
+pub use background::Background;
+pub use questions::{Moment, peak, state, temporary};
+pub use read::Trace;
+pub use recorder::{Ended, Options, Recorder, Summary};
+
+use crate::mark::bytes::Short;
+use heapshim_ledger::rings::Operation;
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// What a trace's name ends in.
+pub const EXTENSION: &str = "heaptrace";
+
+/// One event, as a trace has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Happening {
+    /// Nanoseconds since the trace began.
+    pub ns: u64,
+    /// What.
+    pub operation: Operation,
+    /// The thread's index in the ledger; 65,535 for all those without one.
+    pub thread: u16,
+    /// Whose account it is.
+    pub site: u32,
+    /// Where.
+    pub address: u64,
+    /// Bytes asked for.
+    pub size: u64,
+}
+
+impl Happening {
+    /// What tells live blocks apart: the address, and whether it is malloc's or Python's.
+    pub(crate) fn key(&self) -> u64 {
+        let is_object = matches!(
+            self.operation,
+            Operation::ObjectAllocated | Operation::ObjectFreed
+        );
+        self.address | u64::from(is_object) << 63
+    }
+}
+
+/// Why bytes are no part of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Damage {
+    Short,
+    Value(&'static str),
+}
+
+impl From<Short> for Damage {
+    fn from(Short: Short) -> Damage {
+        Damage::Short
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Damage::Short => f.write_str("damaged: its length is wrong"),
+            Damage::Value(what) => write!(f, "damaged: {what}"),
+        }
+    }
+}
+
+/// By a number. Addresses and sites need no hash that resists an enemy: a trace that is made to be slow to read is slow to read.
+type Map<T> = HashMap<u64, T, BuildHasherDefault<Mix>>;
+
+/// One multiplication (Knuth's golden ratio), the high bits folded down.
+#[derive(Debug, Default)]
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = (self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}

@@ -1,0 +1,217 @@
+//! What a trace answers: the account at any instant, at the highest, and which allocations were temporary. Each answer is a mark like any other.
+//!
+//! Sums of whole chunks come first, single events only within the chunk that the instant lies in: a question to ten gigabytes reads the
+//! heads, the sums, and one chunk.
+
+use super::file::Chunk;
+use super::read::Trace;
+use super::sums::{add, charge};
+use super::{Happening, Map};
+use crate::error::Error;
+use crate::mark::Mark;
+use crate::model::Counters;
+use crate::process::Memory;
+use heapshim_ledger::header::LARGEST;
+use heapshim_ledger::layout::OVERFLOW_SITE;
+use heapshim_ledger::rings::Operation;
+
+/// How much larger than today's largest a ledger may be.
+const ROOM: u32 = 4;
+
+/// An instant of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Nanoseconds from its beginning.
+    pub ns: u64,
+    /// What it is called.
+    pub name: String,
+}
+
+/// The account at an instant: every event up to and with it.
+///
+/// # Errors
+/// `Damaged` where the file is.
+pub fn state(trace: &mut Trace, moment: &Moment) -> Result<Mark, Error> {
+    let mut account = Account::of(trace)?;
+    let chunks: Vec<Chunk> = trace.events().copied().collect();
+    for chunk in chunks {
+        if chunk.head.to_ns <= moment.ns {
+            account.add_chunk(trace, &chunk)?;
+        } else if chunk.head.from_ns <= moment.ns {
+            trace.visit(&chunk, |happening| {
+                let before = happening.ns <= moment.ns;
+                if before {
+                    account.add(happening);
+                }
+                before
+            })?;
+        }
+    }
+    account.mark(trace, moment)
+}
+
+/// The account when the most bytes were alive, the first time.
+///
+/// # Errors
+/// `Damaged` where the file is.
+pub fn peak(trace: &mut Trace) -> Result<Mark, Error> {
+    let mut account = Account::of(trace)?;
+    let chunks: Vec<Chunk> = trace.events().copied().collect();
+    let mut live = 0i64;
+    let mut most = (0, None);
+    for (number, chunk) in chunks.iter().enumerate() {
+        let crest = live.wrapping_add(chunk.head.crest);
+        if crest > most.0 {
+            most = (crest, Some(number));
+        }
+        live = live.wrapping_add(chunk.head.growth);
+    }
+    let mut moment = Moment {
+        ns: 0,
+        name: "peak".to_owned(),
+    };
+    let Some(highest) = most.1 else {
+        return account.mark(trace, &moment);
+    };
+    let mut live = 0i64;
+    for chunk in chunks.iter().take(highest) {
+        account.add_chunk(trace, chunk)?;
+        live = live.wrapping_add(chunk.head.growth);
+    }
+    if let Some(chunk) = chunks.get(highest) {
+        trace.visit(chunk, |happening| {
+            account.add(happening);
+            live = live.wrapping_add(happening.growth());
+            moment.ns = happening.ns;
+            live < most.0
+        })?;
+    }
+    account.mark(trace, &moment)
+}
+
+/// Blocks that their thread freed by its next operation, by site: allocated is all that was allocated, and what was not temporary counts as freed. So
+/// what is alive in this mark were temporaries.
+///
+/// # Errors
+/// `Damaged` where the file is.
+pub fn temporary(trace: &mut Trace) -> Result<Mark, Error> {
+    let mut account = Account::empty(trace)?;
+    let chunks: Vec<Chunk> = trace.events().copied().collect();
+    let mut last: Map<Happening> = Map::default();
+    for chunk in &chunks {
+        trace.visit(chunk, |happening| {
+            let before = last.insert(happening.thread.into(), *happening);
+            let is_next = |before: &Happening| before.is_freed_by(happening);
+            // Threads without a state of their own look like one.
+            let known = happening.thread != u16::MAX;
+            if before.filter(|_| known).as_ref().is_some_and(is_next) {
+                account.unfree(happening);
+            }
+            if !happening.operation.frees() {
+                account.add(happening);
+                account.free(happening);
+            }
+            true
+        })?;
+    }
+    let moment = Moment {
+        ns: trace.length_ns(),
+        name: "end".to_owned(),
+    };
+    account.mark(trace, &moment)
+}
+
+impl Happening {
+    /// What it adds to the live bytes.
+    pub(crate) fn growth(&self) -> i64 {
+        let size = self.size.cast_signed();
+        match self.operation.frees() {
+            true => size.wrapping_neg(),
+            false => size,
+        }
+    }
+
+    fn is_freed_by(&self, next: &Happening) -> bool {
+        !self.operation.frees()
+            && next.operation.frees()
+            && (self.key(), self.site, self.size) == (next.key(), next.site, next.size)
+    }
+}
+
+/// An account by site, being added to.
+struct Account {
+    counters: Vec<Counters>,
+    exact: bool,
+}
+
+impl Account {
+    fn of(trace: &mut Trace) -> Result<Account, Error> {
+        let (counters, exact) = trace.base()?;
+        Ok(Account { counters, exact })
+    }
+
+    fn empty(trace: &mut Trace) -> Result<Account, Error> {
+        let mut account = Account::of(trace)?;
+        account.counters.fill(Counters::default());
+        Ok(account)
+    }
+
+    fn at(&mut self, site: u32) -> &mut Counters {
+        // A trace names no site that no ledger has.
+        let index = match site < LARGEST.sites * ROOM {
+            true => site as usize,
+            false => OVERFLOW_SITE as usize,
+        };
+        if self.counters.len() <= index {
+            self.counters.resize(index + 1, Counters::default());
+        }
+        &mut self.counters[index]
+    }
+
+    fn add(&mut self, happening: &Happening) {
+        charge(self.at(happening.site), happening);
+    }
+
+    fn free(&mut self, happening: &Happening) {
+        let operation = Operation::Freed;
+        self.add(&Happening {
+            operation,
+            ..*happening
+        });
+    }
+
+    fn unfree(&mut self, happening: &Happening) {
+        let counters = self.at(happening.site);
+        counters.freed_bytes = counters.freed_bytes.wrapping_sub(happening.size);
+        counters.freed_blocks = counters.freed_blocks.wrapping_sub(1);
+    }
+
+    fn add_chunk(&mut self, trace: &mut Trace, chunk: &Chunk) -> Result<(), Error> {
+        for (site, sum) in trace.sums(chunk)?.0 {
+            add(self.at(site), &sum);
+        }
+        Ok(())
+    }
+
+    fn mark(self, trace: &mut Trace, moment: &Moment) -> Result<Mark, Error> {
+        let mut mark = trace.frame()?;
+        let sites = &mut mark.snapshot.sites;
+        for (site, counters) in sites.iter_mut().zip(&self.counters) {
+            site.counters = *counters;
+        }
+        let known = sites.len();
+        // What no table names is in no row, and is not lost: the overflow site has it.
+        for counters in self.counters.get(known..).unwrap_or(&[]) {
+            if let Some(overflow) = sites.get_mut(1) {
+                add(&mut overflow.counters, counters);
+            }
+        }
+        let now = &mut mark.snapshot.moment;
+        now.name.clone_from(&moment.name);
+        now.unix_ns = trace.begin_unix_ns().saturating_add(moment.ns);
+        (now.rss_bytes, now.resident) = (0, None);
+        (now.exact, now.in_flight) = (self.exact, trace.lost());
+        mark.memory = Memory::default();
+        Ok(mark)
+    }
+}

@@ -1,0 +1,408 @@
+//! Recording: passes over the rings of one process, and the chunks that come of them.
+//!
+//! Called by `record` and by `run --record`, which decide when to make a pass and when to end. A chunk is written when it is full, or a second after
+//! its first event, so that what a crash of ours costs is a second. The file begins with the account as it was and ends with the account as it is: where
+//! nothing was lost, the one and the events come to the other, to the byte, and the last account says how many events are missing where it does not.
+
+use super::clock::{Clock, Look};
+use super::columns::Encoder;
+use super::control::{self, ControlFile};
+use super::drain::Drain;
+use super::file::{Kind, Of, Output};
+use super::sums::Sums;
+use super::{Happening, tables};
+use crate::error::Error;
+use crate::mark::{self, Mark};
+use crate::model::{Counters, Exit, Process, Snapshot};
+use crate::process::{self, Memory, Origin};
+use crate::session::Session;
+use crate::snapshot;
+use crate::subject::{self, Places};
+use heapshim_ledger::sync::Word;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+/// Events of a chunk: read whole, in some 10 MB of memory.
+const CHUNK_EVENTS: u64 = 1 << 18;
+/// Nanoseconds of a chunk.
+const CHUNK_NS: u64 = 1_000_000_000;
+/// Passes for which a target is waited for that is in the middle of an event when we end.
+const LAST_PASSES: u32 = 1000;
+/// Between two passes that found little: a ring of the usual size takes ten times as long to fill.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// How to record.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Have the target wait where we are too slow.
+    pub lossless: bool,
+    /// Keep what addresses mean, found at these places.
+    pub bundle: Option<Places>,
+}
+
+/// What was recorded so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Events in the file.
+    pub events: u64,
+    /// Events that found no room, or are missing by the account.
+    pub lost: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Nanoseconds since the beginning.
+    pub ns: u64,
+}
+
+/// How the recording ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// We leave; the process goes on.
+    Left,
+    /// The process has ended; how, where that is known.
+    Exited(Option<Exit>),
+}
+
+/// A recording of one process.
+#[derive(Debug)]
+pub struct Recorder {
+    session: Session,
+    process: Process,
+    options: Options,
+    path: PathBuf,
+    control: ControlFile,
+    drain: Drain,
+    clock: Clock,
+    output: Output<File>,
+    start: Snapshot,
+    written: tables::Lens,
+    lens: [u32; 5],
+    chunk: Option<Open>,
+    summary: Summary,
+    dropped_before: u64,
+    given_up: bool,
+}
+
+/// The chunk that is being filled.
+#[derive(Debug)]
+struct Open {
+    encoder: Encoder,
+    sums: Sums,
+    of: Of,
+}
+
+impl Recorder {
+    /// Asks a running process for its events from now on.
+    ///
+    /// # Errors
+    /// `Missing` where it has no rings or is recorded already, `Denied` where it may not be asked; what the system said of the file.
+    pub fn attach(session: Session, path: &Path, options: Options) -> Result<Recorder, Error> {
+        let inode = session.reader()?.header.control_inode.peek();
+        let control = control::find(session.pid(), inode)?;
+        Recorder::of(session, control, path, options)
+    }
+
+    /// The same with its control file, which it has handed over itself; from its first event on, where it keeps them for us.
+    ///
+    /// # Errors
+    /// As `attach`.
+    pub fn of(
+        session: Session,
+        control: OwnedFd,
+        path: &Path,
+        options: Options,
+    ) -> Result<Recorder, Error> {
+        let reader = session.reader()?;
+        let (identity, began) = (
+            reader.header.identity.peek(),
+            reader.header.start_boot_ns.peek(),
+        );
+        let mut control = ControlFile::open(control, identity, &session.object())?;
+        let since_start = control.since_start(began);
+        let process = session.process()?;
+        let memory = process::memory(session.pid());
+        let mut start = snapshot::take(&reader, process.clone(), "begin", memory)?;
+        let clock = Clock::new(since_start.unwrap_or_else(Look::now));
+        start.moment.unix_ns = clock.begin_unix_ns();
+        if since_start.is_some() {
+            (start.moment.exact, start.moment.in_flight) = (true, 0);
+            start
+                .sites
+                .iter_mut()
+                .for_each(|site| site.counters = Counters::default());
+        }
+        let written = |error| Error::io(path.display(), "not written", error);
+        let mut output = File::create(path).and_then(Output::new).map_err(written)?;
+        append_start(&mut output, &start, memory).map_err(written)?;
+        let dropped_before = match since_start {
+            Some(_) => 0,
+            None => control.with(|rings| rings.dropped()).unwrap_or(0),
+        };
+        let drain = Drain::new(control.ask(options.lossless, since_start.is_some())?);
+        Ok(Recorder {
+            written: tables::Lens::of(&start),
+            session,
+            process,
+            options,
+            path: path.to_path_buf(),
+            control,
+            drain,
+            clock,
+            output,
+            start,
+            lens: [0; 5],
+            chunk: None,
+            summary: Summary::default(),
+            dropped_before,
+            given_up: false,
+        })
+    }
+
+    /// Whom it records.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// False where the process has executed another program: its account has gone with the image.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        let inode = self
+            .session
+            .reader()
+            .map(|reader| reader.header.control_inode.peek());
+        inode.is_ok_and(|inode| control::find(self.session.pid(), inode).is_ok())
+    }
+
+    /// What was recorded so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary {
+            bytes: self.output.bytes(),
+            ns: self.clock.now_ns(),
+            lost: self.lost(),
+            ..self.summary
+        }
+    }
+
+    fn lost(&self) -> u64 {
+        let dropped = self.control.with(|rings| rings.dropped()).unwrap_or(0);
+        let dropped = dropped.wrapping_sub(self.dropped_before);
+        dropped.saturating_add(self.drain.skipped())
+    }
+
+    /// One pass; then it waits a moment where little came.
+    ///
+    /// # Errors
+    /// What the system said of the file.
+    pub fn step(&mut self) -> Result<(), Error> {
+        let came = self.pass(false)?;
+        self.given_up |= !self.control.is_asked();
+        if came < 1024 {
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, last: bool) -> Result<usize, Error> {
+        let look = self.clock.look();
+        let came = self.drain.pass(&self.control, look, last);
+        let ready = self.drain.ready(&self.clock, look, last);
+        self.take(&ready)?;
+        let now = self.clock.now_ns();
+        let old = |open: &Open| now.saturating_sub(open.of.from_ns) >= CHUNK_NS;
+        if self.chunk.as_ref().is_some_and(old) {
+            self.flush()?;
+        }
+        Ok(came)
+    }
+
+    fn take(&mut self, happenings: &[Happening]) -> Result<(), Error> {
+        for happening in happenings {
+            let open = self.chunk.get_or_insert_with(|| Open::from(happening.ns));
+            open.add(happening);
+            self.summary.events += 1;
+            if open.of.events >= CHUNK_EVENTS {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the open chunk, behind what its events name.
+    fn flush(&mut self) -> Result<(), Error> {
+        let Some(open) = self.chunk.take() else {
+            return Ok(());
+        };
+        self.write_tables()?;
+        let parts = [open.sums.encode(), open.encoder.finish()];
+        let [sums, events] = &parts;
+        self.append(Kind::Events, &open.of, [sums, events])
+    }
+
+    /// Writes what the ledger knows by now and the file does not, and the marks that the target took meanwhile.
+    fn write_tables(&mut self) -> Result<(), Error> {
+        let reader = self.session.reader()?;
+        let lens = [
+            reader.frames.len(),
+            reader.sites.len(),
+            reader.modules.len(),
+            reader.codes.len(),
+            reader.marks.begun(),
+        ];
+        if lens == self.lens {
+            return Ok(());
+        }
+        let process = self.process.clone();
+        let snapshot = snapshot::take(&reader, process, "tables", Memory::default())?;
+        let tables = tables::encode(&snapshot, &self.written);
+        self.written = tables::Lens::of(&snapshot);
+        let marks = snapshot::inside_marks(&reader);
+        self.append(Kind::Tables, &Of::default(), [&tables, &[]])?;
+        let seen = self.lens[4];
+        for (_, moment) in marks.into_iter().filter(|(number, _)| *number >= seen) {
+            let ns = moment.unix_ns.saturating_sub(self.start.moment.unix_ns);
+            let of = Of {
+                from_ns: ns,
+                to_ns: ns,
+                ..Of::default()
+            };
+            self.append(Kind::Note, &of, [moment.name.as_bytes(), &[]])?;
+        }
+        self.lens = lens;
+        Ok(())
+    }
+
+    fn append(&mut self, kind: Kind, of: &Of, parts: [&[u8]; 2]) -> Result<(), Error> {
+        let written = self.output.append(kind, of, parts);
+        written.map_err(|error| Error::io(self.path.display(), "not written", error))
+    }
+
+    /// Ends: takes what is there, and the account as it is then.
+    ///
+    /// # Errors
+    /// What the system said of the file; `Damaged` where the account is.
+    pub fn finish(mut self, how: Ended) -> Result<Summary, Error> {
+        self.control.end();
+        self.settle(how == Ended::Left)?;
+        let mut mark = self.last_mark(how)?;
+        self.pass(true)?;
+        self.lens = [0; 5]; // a last time
+        if self.chunk.is_some() {
+            self.flush()?;
+        } else {
+            self.write_tables()?;
+        }
+        let lost = self.missing(&mark.snapshot);
+        if let Some(places) = self.options.bundle.clone() {
+            subject::bundle(&mut mark, places, &self.origin(how));
+        }
+        let now = self.clock.now_ns();
+        let of = Of {
+            from_ns: now,
+            to_ns: now,
+            events: lost,
+            ..Of::default()
+        };
+        self.append(Kind::End, &of, [&mark::encode(&mark), &[]])?;
+        Ok(Summary {
+            lost,
+            ..self.summary()
+        })
+    }
+
+    /// Until nobody is in the middle of an event that we asked for.
+    fn settle(&mut self, runs: bool) -> Result<(), Error> {
+        for _ in 0..LAST_PASSES {
+            let came = self.pass(false)?;
+            let busy = runs && self.session.reader()?.threads.losses().in_hook > 0;
+            if came == 0 && !busy {
+                break;
+            }
+            if came == 0 {
+                thread::sleep(PAUSE);
+            }
+        }
+        Ok(())
+    }
+
+    fn last_mark(&self, how: Ended) -> Result<Mark, Error> {
+        let exit = match how {
+            Ended::Exited(exit) => exit,
+            Ended::Left => None,
+        };
+        let process = Process {
+            exit,
+            ..self.process.clone()
+        };
+        let memory = process::memory(self.session.pid());
+        let mut snapshot = snapshot::take(&self.session.reader()?, process, "end", memory)?;
+        self.session.made_code()?.name(&mut snapshot);
+        snapshot.complaints = self.session.complaints()?;
+        Ok(Mark {
+            snapshot,
+            memory,
+            bundle: None,
+        })
+    }
+
+    /// Events that the account has and the file has not.
+    fn missing(&self, end: &Snapshot) -> u64 {
+        let blocks = |snapshot: &Snapshot| {
+            let each = snapshot.sites.iter().map(|site| site.counters);
+            each.fold(0u64, |sum, counters| {
+                sum.wrapping_add(counters.allocated_blocks)
+                    .wrapping_add(counters.freed_blocks)
+            })
+        };
+        let known = end.moment.exact && self.start.moment.exact;
+        let there = blocks(end).wrapping_sub(blocks(&self.start));
+        let missing = match known {
+            true => there.saturating_sub(self.summary.events),
+            false => u64::from(self.given_up),
+        };
+        self.lost().max(missing)
+    }
+
+    fn origin(&self, how: Ended) -> Origin {
+        match how {
+            Ended::Left => Origin::of(self.session.pid()),
+            Ended::Exited(_) => Origin::default(),
+        }
+    }
+}
+
+fn append_start(output: &mut Output<File>, start: &Snapshot, memory: Memory) -> io::Result<()> {
+    let mark = Mark {
+        snapshot: start.clone(),
+        memory,
+        bundle: None,
+    };
+    output.append(Kind::Start, &Of::default(), [&mark::encode(&mark), &[]])
+}
+
+impl Open {
+    fn from(ns: u64) -> Open {
+        Open {
+            encoder: Encoder::from(ns),
+            sums: Sums::default(),
+            of: Of {
+                from_ns: ns,
+                to_ns: ns,
+                ..Of::default()
+            },
+        }
+    }
+
+    fn add(&mut self, happening: &Happening) {
+        self.encoder.add(happening);
+        self.sums.add(happening);
+        let of = &mut self.of;
+        (of.to_ns, of.events) = (happening.ns, of.events + 1);
+        of.growth = of.growth.wrapping_add(happening.growth());
+        of.crest = of.crest.max(of.growth);
+    }
+}

@@ -1,0 +1,209 @@
+//! Events for a reader outside, while one is there: the producers' half of the rings (`heapshim_ledger::rings`).
+//!
+//! Each event asks one word whether anybody wants it, on a page of its own that is the control file's first: two instructions where nobody does.
+//! Where a ring is full the hook waits, for a bounded time once each time that the reader has stood still, then drops and counts; the account in the ledger
+//! is exact either way. A reader that asked for every event is waited for as long as its lease runs. Whose lease is over is not there
+//! any more: its request is ended here, by whichever event comes next.
+//!
+//! Nothing that the reader writes is believed beyond what it costs to be wrong: an address is masked, a wait is bounded.
+
+use crate::shadow::Live;
+use crate::sys::{self, Descriptor};
+use crate::{start, tracer};
+use core::ptr::NonNull;
+use heapshim_ledger::Region;
+use heapshim_ledger::layout::{Control, MAGIC, RINGS, RingFlag, SHARED_SLOT};
+use heapshim_ledger::rings::{self, Event, Operation, Rings};
+use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
+
+/// Ticks for which a full ring is waited for: one to four milliseconds. A reader looks a thousand times a second.
+const WAIT: u64 = 4_000_000;
+/// Ticks for which a reader that has yet to come is waited for: three to ten seconds.
+const FIRST_LEASE: u64 = 10_000_000_000;
+/// Looks at a full ring where there is no clock to tell the time: some milliseconds of them.
+const LOOKS: u32 = 1 << 14;
+/// Pauses of the processor between two looks.
+const PAUSES: u32 = 64;
+
+/// A page of its own: the control file's is mapped over it. Until then nobody wants anything.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+struct ControlPage {
+    words: [AtomicU64; 512],
+}
+
+static CONTROL: ControlPage = ControlPage {
+    words: [const { AtomicU64::new(0) }; 512],
+};
+/// Where the whole control file is mapped; 0 = nowhere.
+static BASE: AtomicU64 = AtomicU64::new(0);
+/// Events that a ring has room for; 0 = there are none.
+static CAPACITY: AtomicU32 = AtomicU32::new(0);
+/// By ring: one more than the cursor at which its reader was waited for in vain.
+static STUCK: [AtomicU64; RINGS] = [const { AtomicU64::new(0) }; RINGS];
+
+const _: () = assert!(size_of::<ControlPage>() == size_of::<Control>());
+
+/// The control page.
+#[inline(always)]
+fn control() -> &'static Control {
+    // SAFETY: as large as `Control`, which is made of atomics, and never unmapped.
+    unsafe { &*(&raw const CONTROL).cast::<Control>() }
+}
+
+/// True while a reader wants events: `Control::wants_events` in two instructions. (Of an atomic load the compiler makes three.)
+#[inline(always)]
+pub(crate) fn are_wanted() -> bool {
+    let mut wanted = false;
+    // SAFETY: reads one aligned word of a page that is never unmapped; the flags are all that changes.
+    unsafe {
+        core::arch::asm!("cmp dword ptr [rip + {page} + {rings}], 0", "jne {yes}", page = sym CONTROL,
+            rings = const core::mem::offset_of!(Control, rings), yes = label { wanted = true }, options(nostack, readonly));
+    }
+    wanted
+}
+
+/// Bytes of the control file that leaves most of `room` to the ledger.
+pub(crate) fn file_bytes(room: u64) -> u64 {
+    rings::file_bytes(rings::fit(room / 8))
+}
+
+/// Bytes of this process's control file; a forked child's is as large.
+pub(crate) fn own_bytes() -> u64 {
+    rings::file_bytes(CAPACITY.peek())
+}
+
+/// Maps a new control file of `bytes` and writes its head. With `wanted` the rings are on from the first event, for a reader that is on its way.
+/// None where there is no memory for it.
+pub(crate) fn install(file: Descriptor, bytes: u64, identity: u64, wanted: bool) -> Option<()> {
+    let len = usize::try_from(bytes).ok()?;
+    let page = NonNull::new((&raw const CONTROL).cast_mut().cast::<u8>())?;
+    match NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(
+        usize::try_from(BASE.peek()).ok()?,
+    )) {
+        // SAFETY: a forked child's, over its parent's: as long, and the same words lie at the same places.
+        Some(base) => unsafe { sys::map_over(base, file, len) }.ok()?,
+        None => {
+            let base = sys::map_shared(file, len, true).ok()?;
+            BASE.put(base.expose_provenance().get() as u64);
+            CAPACITY.put(rings::fit(bytes));
+        }
+    }
+    // SAFETY: a page of ours, made for this; the file's first page is a `Control`.
+    unsafe { sys::map_over(page, file, size_of::<Control>()) }.ok()?;
+    let control = control();
+    control.magic.put(MAGIC);
+    control.identity.put(identity);
+    control.ring_capacity.put(CAPACITY.peek());
+    if wanted {
+        want(control);
+    }
+    Some(())
+}
+
+fn want(control: &Control) {
+    let now = sys::ticks();
+    control.start_ticks.put(now);
+    control.lease.put(now.wrapping_add(FIRST_LEASE));
+    control.ring_flags.put(RingFlag::Lossless as u32);
+    control.ask(0);
+}
+
+/// The rings of this process's control file.
+pub(crate) fn open() -> Option<Rings<'static>> {
+    let base = usize::try_from(BASE.peek()).ok()?;
+    let memory = core::ptr::with_exposed_provenance::<u8>(base);
+    // SAFETY: mapped by `install`, readable and writable, page-aligned, never unmapped (a forked child maps its own over it), sealed against
+    // shrinking, and accessed through atomics alone.
+    let region = unsafe { Region::new(memory, rings::file_bytes(CAPACITY.peek())) };
+    Rings::open(&region, CAPACITY.peek()).ok()
+}
+
+/// Tells the reader of an event: `index` is the thread's, u32::MAX where it has none.
+#[cold]
+#[inline(never)]
+pub(crate) fn tell(operation: Operation, index: u32, address: usize, live: Live) {
+    let request = Request::now();
+    let (Some(tracer), true) = (tracer::get(), start::is_armed()) else {
+        return;
+    };
+    let Some(rings) = tracer.rings.as_ref().filter(|_| request.is_there()) else {
+        return;
+    };
+    let ring = index.min(SHARED_SLOT) as usize;
+    let event = Event {
+        operation,
+        thread: u16::try_from(index).unwrap_or(u16::MAX),
+        site: live.site.0,
+        ticks: request.now,
+        address: address as u64,
+        size: live.size,
+    };
+    if !rings.push(ring, &event) && !request.wait(rings, ring, &event) {
+        rings.drop_one(ring);
+    }
+}
+
+/// What a reader has asked for, as an event finds it.
+#[derive(Debug)]
+struct Request {
+    generation: u32,
+    now: u64,
+}
+
+impl Request {
+    fn now() -> Request {
+        Request {
+            generation: control().generation(),
+            now: sys::ticks(),
+        }
+    }
+
+    /// False where the reader is gone; its request is then ended. Without a clock it is believed.
+    fn is_there(&self) -> bool {
+        let left = control().lease.peek().wrapping_sub(self.now);
+        let over = self.now != 0 && left.cast_signed() < 0;
+        if over {
+            control().end(self.generation);
+        }
+        self.generation != 0 && !over
+    }
+
+    /// Waits for room; false where there comes none in time, or the reader has gone.
+    fn wait(&self, rings: &Rings<'_>, ring: usize, event: &Event) -> bool {
+        let (cursor, lossless) = (rings.cursor(ring), control().is_lossless());
+        let Some(stuck) = STUCK.get(ring) else {
+            return false;
+        };
+        if !lossless && stuck.peek() == cursor.wrapping_add(1) {
+            return false;
+        }
+        for look in 0u32.. {
+            give_way();
+            if rings.push(ring, event) {
+                return true;
+            }
+            let later = Request::now();
+            let waited = later.now.wrapping_sub(self.now);
+            let enough = match later.now {
+                0 => look >= LOOKS,
+                _ => waited >= WAIT && !lossless,
+            };
+            if enough {
+                stuck.put(cursor.wrapping_add(1));
+            }
+            // Another reader may have come; a child that was forked meanwhile has rings of its own.
+            if enough || !tracer::armed() || !later.is_there() {
+                break;
+            }
+        }
+        false
+    }
+}
+
+/// Lets the reader run: it may need this processor.
+fn give_way() {
+    if !sys::yield_now() {
+        (0..PAUSES).for_each(|_| core::hint::spin_loop());
+    }
+}

@@ -1,0 +1,135 @@
+//! A recording of a running target, by a command of its own: begun when `of` returns, ended when a test says so.
+
+use crate::command::{command, talk};
+use crate::diff::Diff;
+use crate::place::fresh_directory;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+/// `heapshim record`, while it runs.
+#[derive(Debug)]
+pub struct Recording {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    file: PathBuf,
+}
+
+/// A recording's file.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Where it is.
+    pub file: PathBuf,
+    /// What `record` said of it; empty where it was killed.
+    pub said: String,
+}
+
+impl Recording {
+    /// Begins to record a process, and waits until it does.
+    ///
+    /// # Panics
+    /// Where it does not begin.
+    #[must_use]
+    pub fn of(pid: u32, options: &[&str]) -> Recording {
+        let file = fresh_directory("recording").join("run.heaptrace");
+        let pid = pid.to_string();
+        let mut words = vec!["record", "-p", &pid, "-o", file.to_str().expect("UTF-8")];
+        words.extend(options);
+        let mut record: Command = command(&words);
+        record.stderr(Stdio::piped());
+        let mut child = record.spawn().expect("the command starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("a piped stderr"));
+        let mut line = String::new();
+        stderr.read_line(&mut line).expect("its stderr");
+        assert!(line.starts_with("recording "), "{line}");
+        Recording {
+            child,
+            stderr,
+            file,
+        }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: kill takes two numbers; the child was not waited for, so the pid is its own.
+        let sent = unsafe { libc::kill(self.child.id().cast_signed(), signal) };
+        assert_eq!(sent, 0, "the signal was sent");
+    }
+
+    /// The file while it grows.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Ends it as Ctrl-C does.
+    #[must_use]
+    pub fn end(self) -> Recorded {
+        self.signal(libc::SIGINT);
+        self.ended()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// Where it failed.
+    #[must_use]
+    pub fn ended(mut self) -> Recorded {
+        let mut said = String::new();
+        self.stderr.read_to_string(&mut said).expect("its stderr");
+        let status = self.child.wait().expect("its end");
+        assert!(status.success(), "{status}: {said}");
+        let file = self.file;
+        Recorded { file, said }
+    }
+
+    /// Kills it.
+    #[must_use]
+    pub fn kill(mut self) -> Recorded {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("its end");
+        let (file, said) = (self.file, String::new());
+        Recorded { file, said }
+    }
+}
+
+impl Recorded {
+    /// What `heapshim WORD FILE OPTIONS` answers, and what it says beside that.
+    #[must_use]
+    pub fn ask(&self, word: &str, options: &[&str]) -> (Diff, String) {
+        let file = self.file.to_str().expect("UTF-8");
+        let mut words = vec![word, file, "--format", "json"];
+        words.extend(options);
+        let output = talk(&words);
+        let answer = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (Diff::read(&answer), said)
+    }
+
+    /// Events in it, by what `record` said.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        number_before(&self.said, " events")
+    }
+
+    /// Events that are not, by what `record` said.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        match self.said.contains("none lost") {
+            true => 0,
+            false => number_before(&self.said, " LOST"),
+        }
+    }
+}
+
+fn number_before(text: &str, word: &str) -> u64 {
+    let before = text.split(word).next().unwrap_or_default();
+    let digits = before
+        .rsplit(' ')
+        .next()
+        .unwrap_or_default()
+        .replace(',', "");
+    digits
+        .parse()
+        .unwrap_or_else(|_| panic!("no number before {word:?} in {text:?}"))
+}

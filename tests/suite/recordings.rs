@@ -1,0 +1,267 @@
+//! Recordings: every event in a file, and what it answers, which is what the account says, to the byte.
+//!
+//! Readers are stopped and killed here by signals at moments that the target's own steps decide; nothing sleeps.
+
+use heapshim_tests::{Amount, Diff, Recorded, Recording, Run, Running, Target, found, needs};
+use std::collections::BTreeMap;
+
+/// Events of one more round of events.c: more than a ring has room for.
+const ROUND: u64 = 300_000;
+
+fn events() -> Running {
+    let running = Target::c("events.c").opt("-O0").spawn();
+    assert_eq!(running.said(), "warm");
+    running
+}
+
+/// Rows by place: growth, live, total. Those of nothing are left out.
+fn rows(diff: &Diff) -> BTreeMap<String, [Amount; 3]> {
+    let of = |row: heapshim_tests::Row| {
+        let place = format!(
+            "{} {} {}",
+            row.json["file"], row.json["line"], row.json["module"]
+        );
+        (place, [row.growth(), row.live(), row.total()])
+    };
+    let some = |(_, amounts): &(String, [Amount; 3])| *amounts != [Amount::default(); 3];
+    diff.rows().into_iter().map(of).filter(some).collect()
+}
+
+/// Asserts that two reports say the same of every line.
+fn assert_same(recorded: &Diff, marked: &Diff) {
+    assert_eq!(rows(recorded), rows(marked));
+    assert_eq!(recorded.growth(), marked.growth());
+    assert_eq!(recorded.live_at("to"), marked.live_at("to"));
+    recorded.assert_adds_up();
+}
+
+/// A round that ends with the word `done`, of as many events.
+fn round(running: &mut Running) {
+    assert_eq!(running.step(b"m"), "done");
+}
+
+/// Check that a recording of known events has them all: growth by line as the program's source says and as marks at the same moments say,
+/// the highest moment, and what was freed at once; and between instants, a mark of the program's own among them.
+#[test]
+fn known_events() {
+    let mut running = events();
+    running.mark("a");
+    let recording = Recording::of(running.pid(), &["--lossless"]);
+    running.step(b"go");
+    running.mark("b");
+    let recorded = recording.end();
+    // 50 + 100 + 100 + 200 × 2 + 10 + 10 × 2 events.
+    assert_eq!((recorded.events(), recorded.lost()), (680, 0));
+    let (diff, said) = recorded.ask("diff", &[]);
+    assert_eq!(said, "");
+    assert!(diff.exact());
+    let mut expected = running.expected();
+    expected.retain(|row| row.total.is_some());
+    diff.assert_rows(&expected);
+    assert_same(&diff, &running.diff(&["a", "b"]));
+    let peak = recorded.ask("peak", &[]).0;
+    let before = running.diff(&["start", "a"]).growth();
+    let (bytes, blocks) = (25_150 + 100_900, 150);
+    assert_eq!(
+        peak.growth(),
+        amount(before.bytes + bytes, before.blocks + blocks)
+    );
+    let temporary = recorded.ask("temporary", &[]).0;
+    // A block that is moved by realloc is freed by its thread's next operation.
+    assert_eq!(temporary.growth(), amount(200 * 77 + 10 * 11, 210));
+    let to_middle = recorded.ask("diff", &["--to", "middle"]).0;
+    assert_eq!(to_middle.growth(), amount(25_150, 50));
+    assert_eq!(to_middle.total(), amount(25_150 + 100_900, 150));
+    let from_middle = recorded.ask("diff", &["--from", "middle"]).0;
+    assert_eq!(from_middle.growth(), amount(2110, 10));
+    assert!(running.finish().0.success());
+}
+
+fn amount(bytes: i64, blocks: i64) -> Amount {
+    Amount { bytes, blocks }
+}
+
+/// Check that `run --record` has a command's events from the first to the last: what grew from its beginning is the account at its end.
+#[test]
+fn from_the_first_event() {
+    let file = heapshim_tests::fresh_directory("recording").join("run.heaptrace");
+    for program in [Target::c("events.c"), Target::cpp("containers.cpp")] {
+        let finished = Run::new(&program.words())
+            .option("--lossless")
+            .option("--record")
+            .option(&file)
+            .stdin(b"go\nm\n\n")
+            .finish();
+        let said = String::from_utf8_lossy(&finished.stderr).into_owned();
+        let recorded = Recorded {
+            file: file.clone(),
+            said,
+        };
+        assert_eq!(recorded.lost(), 0, "{}", recorded.said);
+        let (diff, said) = recorded.ask("diff", &[]);
+        assert_eq!(said, "");
+        assert_same(&diff, finished.report());
+    }
+}
+
+/// Check the same of Python: its objects are in the recording as well.
+#[test]
+fn python() {
+    if !needs(&["python3"]) {
+        return;
+    }
+    let file = heapshim_tests::fresh_directory("recording").join("run.heaptrace");
+    let python = found("python3").expect("needed");
+    let script = "import json; x = [json.dumps([i]) for i in range(20000)]";
+    let words = [python.into_os_string(), "-c".into(), script.into()];
+    let finished = Run::new(&words)
+        .option("--lossless")
+        .option("--record")
+        .option(&file)
+        .quiet()
+        .finish();
+    let said = String::from_utf8_lossy(&finished.stderr).into_owned();
+    let recorded = Recorded { file, said };
+    assert_eq!(recorded.lost(), 0, "{}", recorded.said);
+    assert!(recorded.events() > 40_000, "{}", recorded.said);
+    // Of its lines JSON has some 100 MB: each with a stack.
+    let mark = finished.marks[0].to_str().expect("UTF-8");
+    let words = ["diff", "start", mark, "--by", "module", "--format", "json"];
+    let marked = heapshim_tests::talk(&words).stdout;
+    let marked = Diff::read(&String::from_utf8(marked).expect("UTF-8"));
+    assert_same(&recorded.ask("diff", &["--by", "module"]).0, &marked);
+}
+
+/// Check that eight threads that free each other's blocks are recorded whole, by a reader that comes while they rest and one that is there from
+/// the beginning, and that the recording is what two marks say.
+#[test]
+fn threads() {
+    let mut running = Target::c("threads.c").opt("-O2").spawn();
+    running.mark("a");
+    let recording = Recording::of(running.pid(), &["--lossless"]);
+    running.step(b"go");
+    running.step(b"stop");
+    running.mark("b");
+    let recorded = recording.end();
+    assert_eq!(recorded.lost(), 0, "{}", recorded.said);
+    assert_same(&recorded.ask("diff", &[]).0, &running.diff(&["a", "b"]));
+}
+
+/// Check that a reader that does not run makes the target lose events and not time without end; that the loss is counted to the event, said by every
+/// answer, and in the account nowhere.
+#[test]
+fn dropped() {
+    let mut running = events();
+    running.step(b"go");
+    running.mark("a");
+    let recording = Recording::of(running.pid(), &[]);
+    recording.signal(libc::SIGSTOP);
+    round(&mut running);
+    recording.signal(libc::SIGCONT);
+    running.mark("b");
+    let recorded = recording.end();
+    assert!(recorded.lost() > ROUND / 2, "{}", recorded.said);
+    assert_eq!(recorded.events() + recorded.lost(), ROUND);
+    for question in ["diff", "peak", "temporary"] {
+        let (answer, said) = recorded.ask(question, &[]);
+        let lost = format!("{} events were lost", recorded.lost());
+        assert!(said.contains(&lost), "{question}: {said}");
+        assert_eq!(answer.json()["to"]["exact"], false, "{question}");
+    }
+    let diff = running.diff(&["a", "b"]);
+    assert_eq!(diff.growth(), Amount::default());
+    assert_eq!(diff.total(), amount(150_000 * 23, 150_000));
+    assert!(diff.exact());
+}
+
+/// Check that with `--lossless` the target waits for a reader that does not run, and nothing is lost.
+#[test]
+fn waited_for() {
+    let mut running = events();
+    running.step(b"go");
+    let recording = Recording::of(running.pid(), &["--lossless"]);
+    recording.signal(libc::SIGSTOP);
+    running.go_on(b"m");
+    recording.signal(libc::SIGCONT);
+    assert_eq!(running.listen(), "done");
+    let recorded = recording.end();
+    assert_eq!((recorded.events(), recorded.lost()), (ROUND, 0));
+}
+
+/// Check that one process has one reader, that it goes when it is killed, in the middle of a round, that the target then goes on, that the next reader finds
+/// everything as the first did, and that the first's file is readable up to where it came.
+#[test]
+fn killed_reader() {
+    let mut running = events();
+    running.step(b"go");
+    let first = Recording::of(running.pid(), &["--lossless"]);
+    let pid = running.pid().to_string();
+    let words = ["record", "-p", &pid, "-o", "second.heaptrace"];
+    let refused = std::process::Command::new(heapshim_tests::heapshim())
+        .args(words)
+        .output()
+        .expect("the command starts");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("somebody is recording it already"), "{said}");
+    running.go_on(b"m");
+    let killed = first.kill();
+    // Its file may have no whole chunk yet: it was killed as soon as that.
+    let (diff, said) = killed.ask("diff", &[]);
+    assert!(said.contains("was cut off"), "{said}");
+    diff.assert_adds_up();
+    assert_eq!(running.listen(), "done");
+    let second = Recording::of(running.pid(), &["--lossless"]);
+    round(&mut running);
+    let recorded = second.end();
+    assert_eq!((recorded.events(), recorded.lost()), (ROUND, 0));
+    assert!(running.finish().0.success());
+}
+
+/// Check that a recording ends with its target, also where that is killed, with an account that it adds up to.
+#[test]
+fn killed_target() {
+    let mut running = events();
+    running.step(b"go");
+    let recording = Recording::of(running.pid(), &["--lossless"]);
+    round(&mut running);
+    // SAFETY: kill takes two numbers; the child was not waited for, so the pid is its own.
+    unsafe { libc::kill(running.pid().cast_signed(), libc::SIGKILL) };
+    drop(running);
+    let recorded = recording.ended();
+    assert_eq!((recorded.events(), recorded.lost()), (ROUND, 0));
+    let (diff, said) = recorded.ask("diff", &[]);
+    assert_eq!((diff.growth(), said.as_str()), (Amount::default(), ""));
+}
+
+/// Check that a forked child has no reader because its parent has one, and that its events are nowhere in the parent's recording.
+#[test]
+fn forked_child() {
+    let mut running = Target::c("forks.c").spawn();
+    running.mark("a");
+    let recording = Recording::of(running.pid(), &["--lossless"]);
+    running.step(b"go");
+    running.mark("b");
+    let recorded = recording.end();
+    assert_eq!(recorded.lost(), 0, "{}", recorded.said);
+    assert_same(&recorded.ask("diff", &[]).0, &running.diff(&["a", "b"]));
+}
+
+/// Check that a recording that was bundled names lines on a machine that has none of the files.
+#[test]
+fn bundled() {
+    let file = heapshim_tests::fresh_directory("recording").join("run.heaptrace");
+    let program = heapshim_tests::fresh_directory("moved").join("events");
+    std::fs::copy(Target::c("events.c").opt("-O0").build(), &program).expect("copied");
+    let finished = Run::new(&[&program])
+        .option("--bundle")
+        .option("--lossless")
+        .option("--record")
+        .option(&file)
+        .stdin(b"go\n")
+        .finish();
+    std::fs::remove_file(&program).expect("removed");
+    let said = String::from_utf8_lossy(&finished.stderr).into_owned();
+    let diff = Recorded { file, said }.ask("diff", &[]).0;
+    let row = &diff.rows_in("events.c")[0];
+    assert_eq!(row.growth(), amount(25_150, 50));
+}
