@@ -18,8 +18,8 @@ use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
 
 /// Ticks for which a full ring is waited for: one to four milliseconds. A reader looks a thousand times a second.
 const WAIT: u64 = 4_000_000;
-/// Ticks for which a reader that has yet to come is waited for: three to ten seconds.
-const FIRST_LEASE: u64 = 10_000_000_000;
+/// Ticks for which a reader that has yet to come is waited for: ten to thirty seconds, since a loaded machine may start it late.
+const FIRST_LEASE: u64 = 30_000_000_000;
 /// Looks at a full ring where there is no clock to tell the time: some milliseconds of them.
 const LOOKS: u32 = 1 << 14;
 /// Pauses of the processor between two looks.

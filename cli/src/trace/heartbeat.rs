@@ -14,8 +14,9 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How long the target believes in us after our last word: longer than a loaded machine keeps a thread from running.
-const LEASE_NS: u64 = 5_000_000_000;
+/// How long the target believes in us after our last word: longer than a loaded machine keeps a thread from running. As long at most does a target
+/// that was to lose nothing wait for a reader that was killed.
+const LEASE_NS: u64 = 10_000_000_000;
 /// Between two words.
 const EVERY: Duration = Duration::from_millis(100);
 

@@ -9,7 +9,7 @@ use super::columns::Encoder;
 use super::control::{self, ControlFile};
 use super::drain::Drain;
 use super::file::{Kind, Of, Output};
-use super::sums::Sums;
+use super::sums::{Sums, add};
 use super::{Happening, tables};
 use crate::error::Error;
 use crate::mark::{self, Mark};
@@ -18,6 +18,7 @@ use crate::process::{self, Memory, Origin};
 use crate::session::Session;
 use crate::snapshot;
 use crate::subject::{self, Places};
+use heapshim_ledger::Reader;
 use heapshim_ledger::sync::Word;
 use std::fs::File;
 use std::io;
@@ -136,12 +137,16 @@ impl Recorder {
         }
         let written = |error| Error::io(path.display(), "not written", error);
         let mut output = File::create(path).and_then(Output::new).map_err(written)?;
-        append_start(&mut output, &start, memory).map_err(written)?;
         let dropped_before = match since_start {
             Some(_) => 0,
             None => control.with(|rings| rings.dropped()).unwrap_or(0),
         };
         let drain = Drain::new(control.ask(options.lossless, since_start.is_some())?);
+        if since_start.is_none() {
+            // What happened between the account and our request is in neither, or in both.
+            expect_quiet(&mut start, &reader);
+        }
+        append_start(&mut output, &start, memory).map_err(written)?;
         Ok(Recorder {
             written: tables::Lens::of(&start),
             session,
@@ -286,9 +291,14 @@ impl Recorder {
     /// # Errors
     /// What the system said of the file; `Damaged` where the account is.
     pub fn finish(mut self, how: Ended) -> Result<Summary, Error> {
+        let before = snapshot::totals(&self.session.reader()?);
         self.control.end();
         self.settle(how == Ended::Left)?;
         let mut mark = self.last_mark(how)?;
+        if how == Ended::Left && totals_of(&mark.snapshot) != before {
+            // It went on meanwhile: what it did after our request ended is in the account and not in the file.
+            inexact(&mut mark.snapshot);
+        }
         self.pass(true)?;
         self.lens = [0; 5]; // a last time
         if self.chunk.is_some() {
@@ -352,11 +362,8 @@ impl Recorder {
     /// Events that the account has and the file has not.
     fn missing(&self, end: &Snapshot) -> u64 {
         let blocks = |snapshot: &Snapshot| {
-            let each = snapshot.sites.iter().map(|site| site.counters);
-            each.fold(0u64, |sum, counters| {
-                sum.wrapping_add(counters.allocated_blocks)
-                    .wrapping_add(counters.freed_blocks)
-            })
+            let all = totals_of(snapshot);
+            all.allocated_blocks.wrapping_add(all.freed_blocks)
         };
         let known = end.moment.exact && self.start.moment.exact;
         let there = blocks(end).wrapping_sub(blocks(&self.start));
@@ -372,6 +379,26 @@ impl Recorder {
             Ended::Left => Origin::of(self.session.pid()),
             Ended::Exited(_) => Origin::default(),
         }
+    }
+}
+
+fn totals_of(snapshot: &Snapshot) -> Counters {
+    let mut all = Counters::default();
+    let each = snapshot.sites.iter().map(|site| &site.counters);
+    each.for_each(|counters| add(&mut all, counters));
+    all
+}
+
+/// Says that an account is not the one that the events begin or end with.
+fn inexact(snapshot: &mut Snapshot) {
+    let moment = &mut snapshot.moment;
+    (moment.exact, moment.in_flight) = (false, moment.in_flight.max(1));
+}
+
+/// Says so where the account has changed since.
+fn expect_quiet(snapshot: &mut Snapshot, reader: &Reader<'_>) {
+    if snapshot::totals(reader) != totals_of(snapshot) {
+        inexact(snapshot);
     }
 }
 
