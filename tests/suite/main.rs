@@ -10,6 +10,7 @@ mod behind;
 mod blame;
 mod bundles;
 mod by_thread;
+mod cgroups;
 mod checks;
 mod counts;
 mod damage;
