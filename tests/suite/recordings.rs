@@ -72,9 +72,41 @@ fn known_events() {
     let to_middle = recorded.ask("diff", &["--to", "middle"]).0;
     assert_eq!(to_middle.growth(), amount(25_150, 50));
     assert_eq!(to_middle.total(), amount(25_150 + 100_900, 150));
+    // The highest moment until then, which is the peak's.
+    assert_eq!(to_middle.json()["peak_bytes"], peak.live_at("to").bytes);
+    assert_steps(&recorded, &running.diff(&["start", "b"]), &peak);
     let from_middle = recorded.ask("diff", &["--from", "middle"]).0;
     assert_eq!(from_middle.growth(), amount(2110, 10));
     assert!(running.finish().0.success());
+}
+
+/// Asserts of the steps of `known_events`, however many, that nothing is missing or there twice: they come to all events, begin with the
+/// account at the beginning and end with that at the end, and one of them has the highest moment.
+fn assert_steps(recorded: &Recorded, end: &Diff, peak: &Diff) {
+    for count in ["1", "7", "1000"] {
+        let file = recorded.file.to_str().expect("UTF-8");
+        let words = ["timeline", file, "--steps", count, "--format", "json"];
+        let text = heapshim_tests::talk(&words).stdout;
+        let json: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        let steps = json["steps"].as_array().expect("steps");
+        assert_eq!(steps.len().to_string(), count);
+        let all = |key: &'static str| {
+            steps
+                .iter()
+                .map(move |step| step[key].as_i64().expect("a number"))
+        };
+        let blocks = (all("allocated_blocks").sum(), all("freed_blocks").sum());
+        assert_eq!(blocks, (370i64, 310i64));
+        let bytes = (all("allocated_bytes").sum(), all("freed_bytes").sum());
+        assert_eq!(bytes, (143_670i64, 116_410i64));
+        assert_eq!(all("highest_bytes").max(), Some(peak.live_at("to").bytes));
+        let last = (
+            all("live_bytes").next_back(),
+            all("live_blocks").next_back(),
+        );
+        let end = end.live_at("to");
+        assert_eq!(last, (Some(end.bytes), Some(end.blocks)));
+    }
 }
 
 fn amount(bytes: i64, blocks: i64) -> Amount {

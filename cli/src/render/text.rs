@@ -69,7 +69,8 @@ pub fn grouped(count: i64) -> String {
 }
 
 /// The time between two moments: `350 ms`, `60.0 s`, `15.0 min`, `3.2 h`, `2.0 d`.
-pub(super) fn duration(from_ns: u64, to_ns: u64) -> String {
+#[must_use]
+pub fn duration(from_ns: u64, to_ns: u64) -> String {
     let sign = if to_ns < from_ns { "-" } else { "" };
     let ms = from_ns.abs_diff(to_ns) / 1_000_000;
     let in_tenths =

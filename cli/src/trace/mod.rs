@@ -1,7 +1,7 @@
 //! Traces: every event of a process while somebody records, in a file, and the questions that it answers.
 //!
-//! `record` and `run --record` write one (`recorder`, over `control`, `drain` and `file`); `diff`, `peak` and `temporary` read it (`read`,
-//! `questions`). docs/TRACE.md is the format's description.
+//! `record` and `run --record` write one (`recorder`, over `control`, `drain` and `file`); `diff`, `peak`, `temporary` and `timeline` read it (`read`,
+//! `questions`, `timeline`). docs/TRACE.md is the format's description.
 //!
 //! Invariants: what was written is never changed, so that a file is readable up to its last whole chunk, however it ended; no question needs more
 //! memory than the sites, one chunk, and what is told apart by address: the live blocks.
@@ -18,12 +18,14 @@ mod read;
 mod recorder;
 mod sums;
 mod tables;
+mod timeline;
 mod varint;
 
 pub use background::Background;
 pub use questions::{Moment, peak, state, temporary};
 pub use read::Trace;
 pub use recorder::{Ended, Options, Recorder, Summary};
+pub use timeline::{Step, timeline};
 
 use crate::mark::bytes::Short;
 use heapshim_ledger::rings::Operation;

@@ -10,6 +10,7 @@ use super::{Happening, Map};
 use crate::error::Error;
 use crate::mark::Mark;
 use crate::model::Counters;
+use crate::peak::Peak;
 use crate::process::Memory;
 use heapshim_ledger::header::LARGEST;
 use heapshim_ledger::layout::OVERFLOW_SITE;
@@ -34,20 +35,32 @@ pub struct Moment {
 pub fn state(trace: &mut Trace, moment: &Moment) -> Result<Mark, Error> {
     let mut account = Account::of(trace)?;
     let chunks: Vec<Chunk> = trace.events().copied().collect();
+    let mut live = account.live_bytes();
+    let mut highest = live;
     for chunk in chunks {
         if chunk.head.to_ns <= moment.ns {
             account.add_chunk(trace, &chunk)?;
+            highest = highest.max(live.wrapping_add(chunk.head.crest));
+            live = live.wrapping_add(chunk.head.growth);
         } else if chunk.head.from_ns <= moment.ns {
             trace.visit(&chunk, |happening| {
                 let before = happening.ns <= moment.ns;
                 if before {
                     account.add(happening);
+                    live = live.wrapping_add(happening.growth());
+                    highest = highest.max(live);
                 }
                 before
             })?;
         }
     }
-    account.mark(trace, moment)
+    let mut mark = account.mark(trace, moment)?;
+    mark.snapshot.peak = Some(Peak {
+        moment: mark.snapshot.moment.clone(),
+        highest_bytes: highest,
+        counters: Vec::new(),
+    });
+    Ok(mark)
 }
 
 /// The account when the most bytes were alive, the first time.
@@ -156,6 +169,11 @@ impl Account {
         Ok(account)
     }
 
+    fn live_bytes(&self) -> i64 {
+        let each = self.counters.iter().map(Counters::live_bytes);
+        each.fold(0, i64::wrapping_add)
+    }
+
     fn at(&mut self, site: u32) -> &mut Counters {
         // A trace names no site that no ledger has.
         let index = match site < LARGEST.sites * ROOM {
@@ -212,6 +230,7 @@ impl Account {
         (now.rss_bytes, now.resident) = (0, None);
         (now.exact, now.in_flight) = (self.exact, trace.lost());
         mark.memory = Memory::default();
+        mark.snapshot.peak = None; // what the target kept is that of another moment
         Ok(mark)
     }
 }

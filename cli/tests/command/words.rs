@@ -202,6 +202,7 @@ fn examples_in_help() {
         "record",
         "peak",
         "temporary",
+        "timeline",
         "export",
         "doctor",
         "completions",

@@ -60,6 +60,9 @@ pub(crate) enum Command {
     /// Print which lines' blocks were freed at once, in a recording
     #[command(after_help = help::TEMPORARY)]
     Temporary(Question),
+    /// Print how much was alive, step by step of a recording
+    #[command(after_help = help::TIMELINE)]
+    Timeline(Timeline),
     /// Say which lines keep growing, by many snapshots
     #[command(after_help = help::WATCH)]
     Watch(Watch),
@@ -244,6 +247,23 @@ pub(crate) struct Question {
     /// How the report looks.
     #[command(flatten)]
     pub(crate) report: Report,
+}
+
+/// Options of `timeline`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Timeline {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub(crate) trace: PathBuf,
+    /// How many steps, all as long
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) steps: u32,
+    /// How the answer looks
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub(crate) format: ListFormat,
+    /// Write it to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Options of `doctor`.

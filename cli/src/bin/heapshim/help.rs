@@ -126,6 +126,14 @@ Examples:
 Growth is what was freed by its thread's next operation; total is all that the
 line allocated.";
 
+/// `heapshim timeline --help`
+pub(crate) const TIMELINE: &str = "\
+Examples:
+  heapshim timeline run.heaptrace
+  heapshim timeline run.heaptrace --steps 1000 --format json
+Live is at the end of a step, highest within it; then the blocks that were
+allocated and freed in it.";
+
 /// `heapshim watch --help`
 pub(crate) const WATCH: &str = "\
 Examples:

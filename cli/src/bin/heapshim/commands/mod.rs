@@ -20,6 +20,7 @@ pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod timeline;
 pub(crate) mod top;
 pub(crate) mod watch;
 pub(crate) mod words;

@@ -67,7 +67,8 @@ fn ask(args: &Args, answer: impl FnOnce(&mut Trace) -> Result<Mark, Error>) -> R
     report::print(&pair.subject(), &args.report)
 }
 
-fn open(path: &Path) -> Result<Trace, Error> {
+/// The recording; what it lacks is said.
+pub(super) fn open(path: &Path) -> Result<Trace, Error> {
     let trace = Trace::open(path)?;
     if trace.lost() > 0 {
         let lost = trace.lost();

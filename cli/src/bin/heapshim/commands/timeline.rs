@@ -1,0 +1,93 @@
+//! `heapshim timeline`: how much was alive, step by step of a recording.
+
+use super::{output, question};
+use crate::args::{ListFormat, Timeline as Args};
+use heapshim_cli::error::Error;
+use heapshim_cli::render::{duration, grouped, size};
+use heapshim_cli::trace::{self, Step, Trace};
+use std::fmt::Write as _;
+
+/// Columns of the longest bar: what 80 leave.
+const BAR: i128 = 18;
+
+/// Prints the steps to stdout, or to `-o FILE`.
+pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    let mut trace = question::open(&args.trace)?;
+    let steps = trace::timeline(&mut trace, args.steps)?;
+    let text = match args.format {
+        ListFormat::Table => table(&steps),
+        ListFormat::Json => json(&steps, &trace),
+    };
+    output::write(text.as_bytes(), args.output.as_deref())
+}
+
+fn table(steps: &[Step]) -> String {
+    let mut text = String::from("     from        live     highest   allocated       freed\n");
+    let most = steps.iter().map(|step| step.highest_bytes).max();
+    for step in steps {
+        let bar = bar(step.highest_bytes, most.unwrap_or(0));
+        let line = format!(
+            "{:>9}  {:>10}  {:>10}  {:>10}  {:>10}  {bar}",
+            duration(0, step.from_ns),
+            size(step.live_bytes),
+            size(step.highest_bytes),
+            count(step.moved.allocated_blocks),
+            count(step.moved.freed_blocks),
+        );
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+fn count(blocks: u64) -> String {
+    let text = grouped(i64::try_from(blocks).unwrap_or(i64::MAX));
+    text.trim_start_matches('+').to_owned()
+}
+
+/// As long as this part of the most; nothing where a forked child has freed more than it has.
+fn bar(bytes: i64, most: i64) -> String {
+    let columns = i128::from(bytes.max(0)) * BAR / i128::from(most.max(1));
+    "#".repeat(usize::try_from(columns).unwrap_or(0))
+}
+
+/// One step a line, every number as it is.
+fn json(steps: &[Step], trace: &Trace) -> String {
+    let mut text = format!(
+        "{{\"schema\": 1,\n \"length_ns\": {}, \"lost_events\": {}, \"cut\": {},\n \"steps\": [",
+        trace.length_ns(),
+        trace.lost(),
+        trace.is_cut()
+    );
+    for (at, step) in steps.iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        let moved = step.moved;
+        let _ = write!(
+            text,
+            "{comma}\n  {{\"from_ns\": {}, \"to_ns\": {}, \"live_bytes\": {}, \"live_blocks\": {}, \"highest_bytes\": {}, \
+             \"allocated_bytes\": {}, \"allocated_blocks\": {}, \"freed_bytes\": {}, \"freed_blocks\": {}}}",
+            step.from_ns,
+            step.to_ns,
+            step.live_bytes,
+            step.live_blocks,
+            step.highest_bytes,
+            moved.allocated_bytes,
+            moved.allocated_blocks,
+            moved.freed_bytes,
+            moved.freed_blocks,
+        );
+    }
+    text + "\n ]}\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that the longest bar is the highest step's, and that no amount makes another.
+    #[test]
+    fn bars() {
+        let lengths = [0, 50, 100, -7, i64::MAX].map(|bytes| bar(bytes, 100.max(bytes)).len());
+        assert_eq!(lengths, [0, 9, 18, 0, 18]);
+        assert_eq!(bar(0, 0), "");
+    }
+}
