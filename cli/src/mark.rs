@@ -19,6 +19,7 @@ use crate::process::Memory;
 use std::fmt;
 
 pub(crate) mod bytes;
+pub(crate) mod lists;
 pub(crate) mod sections;
 
 use bytes::{Reader, Short, Writer};

@@ -130,23 +130,21 @@ fn assemble(
         .zip(totals)
         .map(|(id, total)| site(reader, id, *total))
         .collect();
-    let ids = (0..reader.frames.len()).map(FrameId);
-    let mut copied = Vec::with_capacity(ids.len());
-    for id in ids {
-        copied.push(reader.frames.get(id).map_err(&damaged)?);
-    }
+    // How many there are is asked before the modules are read: what these nodes name is there by then.
+    let nodes = (0..reader.frames.len()).map(FrameId);
     let ids = (0..reader.modules.len()).map(ModuleId);
     let modules: Vec<Module> = ids.map(|id| module(reader, id)).collect();
     let ids = (0..reader.codes.len()).map(CodeId);
     let codes: Vec<Code> = ids.map(|id| code(reader, id)).collect();
     let mut threads = Vec::new();
-    let frames: Vec<Frame> = copied
-        .iter()
-        .map(|node| match node.kind {
-            Kinds::Thread => label(reader, node, &mut threads),
-            _ => frame(node, modules.len(), codes.len()),
-        })
-        .collect();
+    let mut frames = Vec::with_capacity(nodes.len());
+    for id in nodes {
+        let node = reader.frames.get(id).map_err(&damaged)?;
+        frames.push(match node.kind {
+            Kinds::Thread => label(reader, &node, &mut threads),
+            _ => frame(&node, modules.len(), codes.len()),
+        });
+    }
     if let Some(site) = sites
         .iter()
         .find(|site| site.frame as usize >= frames.len())

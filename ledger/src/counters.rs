@@ -64,18 +64,18 @@ impl<'a> Counters<'a> {
     #[must_use]
     pub fn total(&self, site: SiteId, slots: impl Fn() -> u32) -> Total {
         let mut total = Total::default();
-        for cell in self.cells_of(site, slots()) {
+        self.cells_of(site, slots()).for_each(|cell| {
             total.freed_bytes = total.freed_bytes.wrapping_add(cell.freed_bytes.observe());
             total.freed_blocks = total.freed_blocks.wrapping_add(cell.freed_blocks.observe());
-        }
-        for cell in self.cells_of(site, slots()) {
+        });
+        self.cells_of(site, slots()).for_each(|cell| {
             total.allocated_bytes = total
                 .allocated_bytes
                 .wrapping_add(cell.allocated_bytes.observe());
             total.allocated_blocks = total
                 .allocated_blocks
                 .wrapping_add(cell.allocated_blocks.observe());
-        }
+        });
         total
     }
 

@@ -36,6 +36,25 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(bytes))
     }
 
+    /// A number in as few bytes as it needs: seven bits a byte, the lowest first (unsigned LEB128, DWARF 5 §7.6).
+    pub(crate) fn number(&mut self) -> Result<u64, Short> {
+        let mut value = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let (&byte, rest) = self.0.split_first().ok_or(Short)?;
+            self.0 = rest;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(Short)
+    }
+
+    /// A number that is an index.
+    pub(crate) fn index(&mut self) -> Result<u32, Short> {
+        u32::try_from(self.number()?).map_err(|_| Short)
+    }
+
     /// A count of entries of at least `entry_bytes` each: never more than the bytes that are left can hold.
     pub(crate) fn count(&mut self, entry_bytes: usize) -> Result<usize, Short> {
         let count = usize::try_from(self.u32()?).map_err(|_| Short)?;
@@ -84,6 +103,16 @@ impl Writer {
         self.bytes(&value.to_le_bytes());
     }
 
+    /// A number in as few bytes as it needs, as [`Reader::number`] reads it.
+    #[inline]
+    pub(crate) fn number(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value.to_le_bytes()[0] | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value.to_le_bytes()[0]);
+    }
+
     /// A count; all that is counted here is indexed by u32 in the ledger, or is a text of a few KiB.
     pub(crate) fn len(&mut self, len: usize) {
         self.u32(u32::try_from(len).unwrap_or(u32::MAX));
@@ -115,6 +144,22 @@ mod tests {
         assert_eq!(Reader::new(&bytes).count(2), Err(Short));
         assert_eq!(Reader::new(&[255; 8]).count(usize::MAX), Err(Short));
         assert_eq!(Reader::new(&bytes).blob(), Ok(&[7, 7][..]));
+    }
+
+    /// Check that numbers take as few bytes as they need and come back, and that one without an end is refused.
+    #[test]
+    fn numbers() {
+        let expected = [(0, 1), (127, 1), (128, 2), (1 << 14, 3), (u64::MAX, 10)];
+        for (value, bytes) in expected {
+            let mut writer = Writer::default();
+            writer.number(value);
+            assert_eq!(writer.as_slice().len(), bytes, "{value}");
+            assert_eq!(Reader::new(writer.as_slice()).number(), Ok(value));
+        }
+        assert_eq!(Reader::new(&[0xff; 11]).number(), Err(Short));
+        assert_eq!(Reader::new(&[0x80]).number(), Err(Short));
+        let large = [0x80, 0x80, 0x80, 0x80, 0x10];
+        assert_eq!(Reader::new(&large).index(), Err(Short));
     }
 
     /// Check that numbers and texts come back as they went.

@@ -4,11 +4,10 @@
 //! number that the value cannot have, which stands beside each.
 
 use super::bytes::{Reader, Writer};
+use super::lists::{self, Known};
 use super::{Damage, Mark};
 use crate::bundle::{Bundle, SourceLine};
-use crate::model::{
-    Code, Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
-};
+use crate::model::{Code, Exit, Losses, Module, Moment, Process, Snapshot};
 use crate::peak::Peak;
 use crate::process::Memory;
 use crate::resident::Resident;
@@ -19,8 +18,9 @@ const PROCESS: u32 = 1;
 const MOMENT: u32 = 2;
 const LOSSES: u32 = 3;
 const MODULES: u32 = 4;
-const FRAMES: u32 = 5;
-const SITES: u32 = 6;
+/// Frames and sites at full width: read where a mark has them, no longer written.
+const WIDE_FRAMES: u32 = 5;
+const WIDE_SITES: u32 = 6;
 const MEMORY: u32 = 7;
 /// Marks from before there were Python frames do not have it.
 const CODES: u32 = 8;
@@ -32,33 +32,15 @@ const RESIDENT: u32 = 10;
 const JIT: u32 = 11;
 /// The highest moment; only marks that know it have it.
 const PEAK: u32 = 12;
+const FRAMES: u32 = 13;
+const SITES: u32 = 14;
 /// Only marks taken with `--bundle` have these two.
 const SYMBOLS: u32 = 16;
 const SOURCES: u32 = 17;
 
-/// What `write_frame` and `write_site` write: the two lists that may have hundreds of thousands of entries.
-const FRAME_BYTES: usize = 20;
-const SITE_BYTES: usize = 36;
-
 /// Entries that room is taken for before they are read: as many as the largest usual account has frames. A hostile count is not believed
 /// any further.
 const MOST_AT_ONCE: usize = 1 << 20;
-
-/// `Frame::module`: none.
-const NO_MODULE: u32 = u32::MAX;
-
-/// The number of each kind of frame is its place here.
-const KINDS: [FrameKind; 9] = [
-    FrameKind::Root,
-    FrameKind::Native,
-    FrameKind::NativeExact,
-    FrameKind::Unknown,
-    FrameKind::Truncated,
-    FrameKind::Full,
-    FrameKind::Nested,
-    FrameKind::Python,
-    FrameKind::Thread,
-];
 
 /// Every section of a mark, in the order in which they are written.
 pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
@@ -95,16 +77,8 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
             out.len(modules.len());
             modules.iter().for_each(|module| write_module(out, module));
         }),
-        section(FRAMES, &|out| {
-            out.room(frames.len() * FRAME_BYTES);
-            out.len(frames.len());
-            frames.iter().for_each(|frame| write_frame(out, frame));
-        }),
-        section(SITES, &|out| {
-            out.room(sites.len() * SITE_BYTES);
-            out.len(sites.len());
-            sites.iter().for_each(|site| write_site(out, site));
-        }),
+        section(FRAMES, &|out| lists::write_frames(out, frames)),
+        section(SITES, &|out| lists::write_sites(out, sites)),
         section(MEMORY, &|out| write_memory(out, &mark.memory)),
         section(CODES, &|out| {
             out.blob(process.directory.as_bytes());
@@ -170,18 +144,22 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
     };
     let sample_bytes = Some(moment_bytes.u64()?).filter(|&bytes| bytes != 0);
     let modules = read_list(find(MODULES)?, 32, |bytes, _| read_module(bytes))?;
-    let labels = threads.as_ref().map_or(0, Vec::len) as u64;
-    let frames = read_list(find(FRAMES)?, FRAME_BYTES, |bytes, id| {
-        let frame = read_frame(bytes, id, modules.len(), codes.len())?;
-        let named = frame.kind != FrameKind::Thread || frame.value < labels;
-        named
-            .then_some(frame)
-            .ok_or(Damage::Value("a thread's label is not there"))
-    })?;
+    let known = Known {
+        modules: modules.len(),
+        codes: codes.len(),
+        threads: threads.as_ref().map_or(0, Vec::len),
+    };
+    let frames = match find(WIDE_FRAMES) {
+        Ok(bytes) => lists::read_wide_frames(bytes, known)?,
+        Err(_) => lists::read_frames(find(FRAMES)?, known)?,
+    };
     if frames.is_empty() {
         return Err(Damage::Value("it has no root frame"));
     }
-    let sites = read_sites(find(SITES)?, frames.len())?;
+    let sites = match find(WIDE_SITES) {
+        Ok(bytes) => lists::read_wide_sites(bytes, frames.len())?,
+        Err(_) => lists::read_sites(find(SITES)?, frames.len())?,
+    };
     let peak = optional(find(PEAK), |bytes| read_peak(bytes, sites.len()))?;
     let mut losses_bytes = find(LOSSES)?;
     let losses = read_losses(&mut losses_bytes)?;
@@ -228,7 +206,7 @@ fn optional<'b, T>(
 }
 
 /// A count, then as many entries of at least `entry_bytes`, then nothing.
-fn read_list<T>(
+pub(super) fn read_list<T>(
     mut bytes: Reader<'_>,
     entry_bytes: usize,
     mut read: impl FnMut(&mut Reader<'_>, usize) -> Result<T, Damage>,
@@ -317,16 +295,13 @@ fn read_moment(bytes: &mut Reader<'_>) -> Result<Moment, Damage> {
 fn write_peak(out: &mut Writer, peak: &Peak) {
     write_moment(out, &peak.moment);
     out.u64(peak.highest_bytes.cast_unsigned());
-    out.len(peak.counters.len());
-    peak.counters
-        .iter()
-        .for_each(|counters| write_counters(out, counters));
+    lists::write_counters(out, &peak.counters);
 }
 
 fn read_peak(mut bytes: Reader<'_>, sites: usize) -> Result<Peak, Damage> {
     let moment = read_moment(&mut bytes)?;
     let highest_bytes = bytes.u64()?.cast_signed();
-    let counters = read_list(bytes, 32, |bytes, _| read_counters(bytes))?;
+    let counters = lists::read_counters(bytes)?;
     match counters.len() <= sites {
         true => Ok(Peak {
             moment,
@@ -387,83 +362,6 @@ pub(crate) fn read_code(bytes: &mut Reader<'_>) -> Result<Code, Damage> {
         file: bytes.text()?,
         name: bytes.text()?,
     })
-}
-
-pub(crate) fn write_frame(out: &mut Writer, frame: &Frame) {
-    let kind = KINDS.iter().position(|&kind| kind == frame.kind);
-    out.u32(frame.parent);
-    out.len(kind.unwrap_or(KINDS.len()));
-    out.u32(frame.module.unwrap_or(NO_MODULE));
-    out.u64(frame.value);
-}
-
-pub(crate) fn read_frame(
-    bytes: &mut Reader<'_>,
-    id: usize,
-    modules: usize,
-    codes: usize,
-) -> Result<Frame, Damage> {
-    let (parent, kind) = (bytes.u32()?, bytes.u32()? as usize);
-    let (module, value) = (bytes.u32()?, bytes.u64()?);
-    let kind = *KINDS
-        .get(kind)
-        .ok_or(Damage::Value("a frame of no known kind"))?;
-    if parent as usize >= id && id > 0 || parent > 0 && id == 0 {
-        return Err(Damage::Value("a frame's caller is not an older frame"));
-    }
-    let module = Some(module).filter(|&module| module != NO_MODULE);
-    if module.is_some_and(|module| module as usize >= modules) {
-        return Err(Damage::Value("a frame's module is not there"));
-    }
-    if matches!(kind, FrameKind::Native | FrameKind::NativeExact) != module.is_some() {
-        return Err(Damage::Value("a frame's kind and its module disagree"));
-    }
-    let frame = Frame {
-        parent,
-        kind,
-        module,
-        value,
-    };
-    match frame.python() {
-        Some((code, _)) if code as usize >= codes => {
-            Err(Damage::Value("a frame's code is not there"))
-        }
-        _ => Ok(frame),
-    }
-}
-
-fn write_site(out: &mut Writer, site: &Site) {
-    out.u32(site.frame);
-    write_counters(out, &site.counters);
-}
-
-fn write_counters(out: &mut Writer, counters: &Counters) {
-    out.u64(counters.allocated_bytes);
-    out.u64(counters.allocated_blocks);
-    out.u64(counters.freed_bytes);
-    out.u64(counters.freed_blocks);
-}
-
-fn read_counters(bytes: &mut Reader<'_>) -> Result<Counters, Damage> {
-    Ok(Counters {
-        allocated_bytes: bytes.u64()?,
-        allocated_blocks: bytes.u64()?,
-        freed_bytes: bytes.u64()?,
-        freed_blocks: bytes.u64()?,
-    })
-}
-
-fn read_sites(bytes: Reader<'_>, frames: usize) -> Result<Vec<Site>, Damage> {
-    read_list(bytes, SITE_BYTES, |bytes, _| read_site(bytes, frames))
-}
-
-fn read_site(bytes: &mut Reader<'_>, frames: usize) -> Result<Site, Damage> {
-    let frame = bytes.u32()?;
-    let counters = read_counters(bytes)?;
-    if frame as usize >= frames {
-        return Err(Damage::Value("a site's frame is not there"));
-    }
-    Ok(Site { frame, counters })
 }
 
 fn read_records(bytes: Reader<'_>, modules: usize) -> Result<Vec<Record>, Damage> {

@@ -6,6 +6,7 @@
 
 use super::Damage;
 use crate::mark::bytes::{Reader, Writer};
+use crate::mark::lists::{Known, WIDE_FRAME, read_wide_frame, write_wide_frame};
 use crate::mark::sections as entries;
 use crate::model::{Counters, Frame, FrameKind, Site, Snapshot};
 
@@ -57,12 +58,7 @@ pub(super) fn encode(snapshot: &Snapshot, before: &Lens) -> Vec<u8> {
     new(&mut out, &snapshot.threads, before.threads, |out, name| {
         out.blob(name.as_bytes());
     });
-    new(
-        &mut out,
-        &snapshot.frames,
-        before.frames,
-        entries::write_frame,
-    );
+    new(&mut out, &snapshot.frames, before.frames, write_wide_frame);
     new(&mut out, &snapshot.sites, before.sites, |out, site| {
         out.u32(site.frame)
     });
@@ -89,17 +85,13 @@ pub(super) fn decode(bytes: &[u8], into: &mut Snapshot) -> Result<(), Damage> {
     read(&mut bytes, &mut into.threads, 4, |bytes, _| {
         Ok(bytes.text()?)
     })?;
-    let (modules, codes, labels) = (
-        into.modules.len(),
-        into.codes.len(),
-        into.threads.len() as u64,
-    );
-    read(&mut bytes, &mut into.frames, 20, |bytes, id| {
-        let frame = entries::read_frame(bytes, id, modules, codes).map_err(wrong)?;
-        let named = frame.kind != FrameKind::Thread || frame.value < labels;
-        named
-            .then_some(frame)
-            .ok_or(Damage::Value("a thread's label is not there"))
+    let known = Known {
+        modules: into.modules.len(),
+        codes: into.codes.len(),
+        threads: into.threads.len(),
+    };
+    read(&mut bytes, &mut into.frames, WIDE_FRAME, |bytes, id| {
+        read_wide_frame(bytes, id, known).map_err(wrong)
     })?;
     let frames = into.frames.len();
     read(&mut bytes, &mut into.sites, 4, |bytes, _| {
