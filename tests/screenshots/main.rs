@@ -16,17 +16,22 @@ const TERMINAL: (u32, u32) = (96, 26);
 const DESK: (u32, u32) = (1100, 900);
 const HAND: (u32, u32) = (390, 800);
 
+/// Rounds of customers before the mark, and while `top` looks on.
+const WARM: usize = 2;
+const WATCHED: usize = 12;
+
 fn main() -> ExitCode {
-    let mut running = Target::python("inside.py").spawn();
+    let mut running = Target::python("shop.py").spawn();
+    (0..WARM).for_each(|_| drop(running.step(b"go")));
     running.mark("warm");
-    if [top(&running), page(&mut running)].contains(&None) {
+    if [top(&mut running), page(&running)].contains(&None) {
         eprintln!("screenshots: tmux, chromium and chromedriver are needed");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
 
-fn top(running: &Running) -> Option<()> {
+fn top(running: &mut Running) -> Option<()> {
     let tmux = Tmux::open(TERMINAL.0, TERMINAL.1)?;
     tmux.line(&format!(
         "exec {} top -p {}",
@@ -34,11 +39,15 @@ fn top(running: &Running) -> Option<()> {
         running.pid()
     ));
     tmux.wait_for("since warm");
-    tmux.keys(&["0"]);
-    tmux.wait_for("since start");
+    for _ in 0..WATCHED {
+        let before = heap(&tmux.wait_for("heap "));
+        running.step(b"go");
+        tmux.wait(|screen| heap(screen) != before);
+    }
     tmux.keys(&["Enter"]);
     tmux.wait_for("heaviest stack");
-    tmux.keys(&["Down"]);
+    // Down to the line that is charged.
+    tmux.keys(&["]", "]", "]", "]"]);
     tmux.wait(|screen| {
         screen.iter().any(|line| line.contains("> ")) && screen[25].starts_with("? help")
     });
@@ -50,11 +59,18 @@ fn top(running: &Running) -> Option<()> {
     Some(())
 }
 
-fn page(running: &mut Running) -> Option<()> {
+/// The line of the screen that says how large the heap is.
+fn heap(screen: &[String]) -> Option<String> {
+    screen
+        .iter()
+        .find(|line| line.starts_with("heap "))
+        .cloned()
+}
+
+fn page(running: &Running) -> Option<()> {
     let file = fresh_directory("screenshots").join("report.html");
     let (pid, output) = (running.pid().to_string(), file.display().to_string());
-    running.step(b"go");
-    talk(&["report", "-p", &pid, "start", "-o", &output]);
+    talk(&["report", "-p", &pid, "warm", "-o", &output]);
     for (name, size, dark) in [
         ("report", DESK, false),
         ("report-dark", DESK, true),
@@ -84,21 +100,37 @@ fn terminal(colored: &str) -> String {
         "<!doctype html><meta charset=utf-8><style>body{margin:8px;background:#1d1f21;color:#d8d8d8}\
          pre{font:14px/18px 'DejaVu Sans Mono',monospace;margin:0}</style><pre>",
     );
+    let mut active = Vec::new();
     for (at, part) in colored.split("\x1b[").enumerate() {
         let (codes, text) = match at {
             0 => ("", part),
             _ => part.split_once('m').unwrap_or(("", part)),
         };
+        codes.split(';').for_each(|code| switch(&mut active, code));
         if at > 0 {
-            page.push_str(&format!("</span><span style=\"{}\">", style(codes)));
+            page.push_str(&format!("</span><span style=\"{}\">", style(&active)));
         }
         page.push_str(&text.replace('&', "&amp;").replace('<', "&lt;"));
     }
     page
 }
 
-fn style(codes: &str) -> String {
-    let one = |code: &str| match code {
+/// What a code changes of the ways of writing that hold from here on (ECMA-48, SGR).
+fn switch<'c>(active: &mut Vec<&'c str>, code: &'c str) {
+    let ends: &[&str] = match code {
+        "" | "0" => &["1", "2", "4", "7", "31", "32"],
+        "22" => &["1", "2"],
+        "24" => &["4"],
+        "27" => &["7"],
+        "39" => &["31", "32"],
+        _ => &[],
+    };
+    active.retain(|one| !ends.contains(one));
+    active.push(code);
+}
+
+fn style(active: &[&str]) -> String {
+    let one = |code: &&str| match *code {
         "1" => "font-weight:bold;",
         "2" => "opacity:.7;",
         "4" => "text-decoration:underline;",
@@ -107,5 +139,5 @@ fn style(codes: &str) -> String {
         "32" => "color:#8fc07a;",
         _ => "",
     };
-    codes.split(';').map(one).collect()
+    active.iter().map(one).collect()
 }

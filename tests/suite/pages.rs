@@ -33,6 +33,11 @@ fn open(browser: &Browser, page: &Path) {
     browser.wait_until_ready();
 }
 
+/// Lets the page show the lines after the first ten.
+fn show_more(browser: &Browser) {
+    let _ = browser.run("document.getElementById('more').click();");
+}
+
 /// The page's rows: growth in bytes, and the line.
 fn rows(browser: &Browser) -> Vec<(i64, String)> {
     let script = "return Array.from(document.querySelectorAll('#lines tbody tr.line'), row => \
@@ -76,6 +81,8 @@ fn report_page() {
     };
     let (page, diff) = written(Target::c("leak.c").opt("-O0"), &["report"]);
     open(&browser, &page);
+    assert_eq!(rows(&browser).len(), 10);
+    show_more(&browser);
     let shown = rows(&browser);
     let mut expected: Vec<i64> = diff.rows().iter().map(|row| row.growth().bytes).collect();
     expected.sort_by_key(|bytes| std::cmp::Reverse(*bytes));
@@ -90,6 +97,7 @@ fn report_page() {
 
     let _ = browser.run("document.querySelector('[data-sort=growth]').click();");
     expected.reverse();
+    show_more(&browser);
     let bytes: Vec<i64> = rows(&browser).iter().map(|(bytes, _)| *bytes).collect();
     assert_eq!(bytes, expected);
     let sorted = "return document.querySelector('[aria-sort]').getAttribute('aria-sort');";

@@ -1,5 +1,7 @@
 // The table of lines: sorted by a click on a heading, cut to what is looked for, each line opening to its heaviest stacks.
 
+// Lines at first, so that the stacks are not far below, and with each "more".
+const FIRST = 10;
 const ROWS = 100;
 const STACKS = 3;
 
@@ -9,7 +11,7 @@ class Table {
     this.lines = model.lineSums();
     this.by = "growth";
     this.down = true;
-    this.shown = ROWS;
+    this.shown = FIRST;
     this.wanted = "";
     this.opened = new Set();
     this.element = document.getElementById("lines");
@@ -36,7 +38,7 @@ class Table {
 
   search(wanted) {
     this.wanted = wanted;
-    this.shown = ROWS;
+    this.shown = FIRST;
     this.draw();
   }
 

@@ -1,6 +1,7 @@
 //! What is looked at, and how: everything that the screen is drawn from.
 //!
-//! Invariant: `selected` is a line of `lines`, or 0 where there is none. A line stays selected by its name while the list moves under it.
+//! Invariant: `selected` is a line of `lines`, or 0 where there is none. A line that was chosen
+//! stays selected by its name while the list moves under it; until one is, the first is selected, whichever it is.
 
 use super::history::{History, Points};
 use super::lines::{self, Line, Order};
@@ -64,6 +65,8 @@ pub struct State {
     pub(super) order: Order,
     pub(super) filter: String,
     pub(super) selected: usize,
+    /// A line was chosen: the selection is that line's, not the first place's.
+    chosen: bool,
     pub(super) expanded: bool,
     /// The heaviest stack of the line that is expanded, as text.
     pub(super) stack: Vec<String>,
@@ -91,6 +94,7 @@ impl State {
             order: Order::Growth,
             filter: String::new(),
             selected: 0,
+            chosen: false,
             expanded: false,
             stack: Vec::new(),
             scroll: 0,
@@ -172,12 +176,15 @@ impl State {
 
     pub(super) fn select(&mut self, at: usize) {
         self.selected = at.min(self.lines.len().saturating_sub(1));
+        self.chosen = self.selected > 0;
         self.scroll = 0;
     }
 
     /// Makes the list anew.
     fn list(&mut self) {
-        let name = self.lines.get(self.selected).map(|line| line.name.clone());
+        let chosen = self.lines.get(self.selected);
+        let chosen = chosen.filter(|_| self.chosen || self.expanded);
+        let name = chosen.map(|line| line.name.clone());
         let Some(reading) = &self.reading else { return };
         let (report, seconds) = (&reading.report, reading.seconds);
         self.lines = lines::lines(report, &self.history, seconds, self.order, &self.filter);

@@ -12,6 +12,8 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph};
 
+/// Cells of a rate: `-1023.9 MiB/s`, and one between.
+const RATE: usize = 14;
 /// Cells of a line's sparkline.
 const TREND: usize = 8;
 /// Cells of the process's.
@@ -55,7 +57,7 @@ pub fn draw(state: &State, frame: &mut Frame<'_>) {
     let [head, heading, list, stack, foot] = Layout::vertical(parts).areas(frame.area());
     frame.render_widget(Paragraph::new(header(state)), head);
     let words = format!(
-        "{:>12}{:>11}{:>11}  {:<TREND$}  {} (by {})",
+        "{:>12}{:>11}{:>RATE$}  {:<TREND$}  {} (by {})",
         "growth",
         "live",
         "rate",
@@ -88,7 +90,7 @@ fn header(state: &State) -> Vec<Line<'static>> {
     let rss_rate = rate(state.rss.rate(reading.seconds));
     let total = |name: &str, now: i64, grown: String, rate: String, bars: String| {
         Line::raw(format!(
-            "{name} {:>11} {grown:>12} {rate:>11}  {bars}",
+            "{name} {:>11} {grown:>12} {rate:>RATE$}  {bars}",
             size(now)
         ))
     };
@@ -152,16 +154,20 @@ fn sums(state: &State, report: &Report) -> String {
         false => {
             let words = escape(&state.filter);
             format!(
-                " · without \"{words}\": {} lines, {}",
-                hidden.len(),
+                " · without \"{words}\": {}, {}",
+                lines_of(hidden.len()),
                 signed_size(bytes)
             )
         }
     };
     format!(
-        "{} lines{filtered} · not attributed: {none}",
-        state.lines.len()
+        "{}{filtered} · not attributed: {none}",
+        lines_of(state.lines.len())
     )
+}
+
+fn lines_of(count: usize) -> String {
+    format!("{count} line{}", if count == 1 { "" } else { "s" })
 }
 
 fn rows(state: &State, frame: &mut Frame<'_>, area: Rect) {
@@ -189,7 +195,7 @@ fn row<'a>(state: &State, line: &'a Listed, selected: bool) -> Line<'a> {
     let row = Line::from(vec![
         Span::styled(format!("{:>12}", signed_size(line.growth.bytes)), growth),
         Span::raw(format!("{:>11}", size(line.live))),
-        Span::raw(format!("{:>11}  ", rate(line.rate))),
+        Span::raw(format!("{:>RATE$}  ", rate(line.rate))),
         Span::raw(format!("{}  ", points.bars(TREND))),
         Span::raw(line.shown.as_str()),
     ]);
@@ -324,13 +330,13 @@ mod tests {
         let shown = screen(&looked_at(), 80, 24);
         let expected = [
             "server (pid 4242)   since warm, 60 s",
-            "heap   240.4 MiB   +109.2 MiB  +1.0 KiB/s                        ▁█",
-            "RSS    318.0 MiB   +118.0 MiB       0 B/s                        ▁▁",
+            "heap   240.4 MiB   +109.2 MiB     +1.0 KiB/s                        ▁█",
+            "RSS    318.0 MiB   +118.0 MiB          0 B/s                        ▁▁",
             "11 lines · not attributed: 0 B",
-            "      growth       live       rate  trend     line (by growth)",
-            "  +111.1 MiB  111.1 MiB +1.0 KiB/s        ▁█  aiohttp/web_response.py:56  __init",
-            "   +64.0 KiB   64.0 KiB      0 B/s        ▁▁  src/conn.c:88  conn_new  (via xmal",
-            "      +410 B      410 B      0 B/s        ▁▁  src/small.c:1  small",
+            "      growth       live          rate  trend     line (by growth)",
+            "  +111.1 MiB  111.1 MiB    +1.0 KiB/s        ▁█  aiohttp/web_response.py:56  __i",
+            "   +64.0 KiB   64.0 KiB         0 B/s        ▁▁  src/conn.c:88  conn_new  (via x",
+            "      +410 B      410 B         0 B/s        ▁▁  src/small.c:1  small",
         ];
         assert_eq!(shown[..expected.len()], expected);
         assert!(shown[8].ends_with("src/small.c:2  small"), "{shown:#?}");
@@ -348,7 +354,7 @@ mod tests {
         let shown = screen(&state, 80, 24);
         assert_eq!(
             shown[3],
-            "1 lines · without \"conn\": 10 lines, +109.1 MiB · not attributed: 0 B"
+            "1 line · without \"conn\": 10 lines, +109.1 MiB · not attributed: 0 B"
         );
         assert!(
             shown[5].contains("src/conn.c:88") && shown[6].is_empty(),
@@ -393,6 +399,24 @@ mod tests {
                 .iter()
                 .any(|line| line.contains("heaviest"))
         );
+    }
+
+    /// Check that until a line is chosen the first is selected, whichever comes first, and that Home goes back to that.
+    #[test]
+    fn first_line_or_a_chosen_one() {
+        let mut state = looked_at();
+        let second = state.lines[1].name.clone();
+        let alone_and_back = |state: &mut State| {
+            state.filter_by("conn.c".into());
+            assert_eq!((state.selected, &state.lines[0].name), (0, &second));
+            state.filter_by(String::new());
+            state.selected
+        };
+        assert_eq!(alone_and_back(&mut state), 0);
+        press(&mut state, "↓");
+        assert_eq!(alone_and_back(&mut state), 1);
+        state.select(0);
+        assert_eq!(alone_and_back(&mut state), 0);
     }
 
     /// Check help, the list of processes and what it asks for, and the keys that ask for something.
