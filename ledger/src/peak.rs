@@ -3,13 +3,15 @@
 //! Writer: an allocation adds its bytes to one word of its thread's own, a free to another ([`Thread::risen`], [`Thread::fallen`]), by one instruction
 //! whose sign says when either has had its part of a step; then the thread looks at how far it has moved in all, and passes that on to the sum of all
 //! if it is as much as that. (One word for both needs a comparison on each side: 16 instructions a pair, where this takes 4.)
-//! Where the sum is higher than at the last copy by a hundredth, or by a step where that is more, the thread copies the account.
-//! So copies come at geometric distances: about 900 while a heap grows to 16 GiB. There are two entries, so that the last whole copy
+//! While the sum rises the account itself is the highest moment, and nothing is copied. A thread whose sum falls copies the account, before it charges the
+//! block that goes, where the highest sum was above that of the last copy by a hundredth, or by a step where that is more.
+//! So copies come at geometric distances, at most: about 900 while a heap that rises and falls grows to 16 GiB. (A copy at each hundredth of the rise cost a Python
+//! program that parses 4 MB of JSON 39 % more instructions.) There are two entries, so that the last whole copy
 //! stands while the next is made; a thread that finds another at it goes on. One that is killed in the middle leaves
-//! the last copy. Reader: the newest entry that is whole, read as inside marks are.
+//! the last copy. Reader: the newest entry that is whole, read as inside marks are, or the account, where that is higher.
 //!
-//! What is not in the sum yet is less than a step a thread. So the copy is lower than the true peak by less than a step and a hundredth, and a step for
-//! each thread; heaps that never held a step have none.
+//! What is not in the sum yet is less than a step a thread. So the higher of the two is lower than the true peak by less than a step and a hundredth, and a step for
+//! each thread; heaps that never held a step have no copy.
 
 use crate::counters::{Counters, Total};
 use crate::layout::{Mark, PEAKS, PeakHead, Thread};
@@ -21,7 +23,7 @@ use crate::sync::{AtomicU64, Ordering, Word};
 pub const STEP: i64 = 64 << 10;
 /// A thread looks each time that it has allocated or freed so much, and passes on no less: what it keeps and has not looked at is less than a step.
 const PART_OF_STEP: i64 = STEP / 2;
-/// A heap is copied again when it is larger by this part.
+/// A heap is copied again when it was larger by this part.
 const PART: i64 = 100;
 
 /// The highest moment.
@@ -40,7 +42,7 @@ impl<'a> Peak<'a> {
     }
 
     /// Passes on what a thread holds, if it is enough, and says whether the account is to be copied now. To be called when `risen` or `fallen` is not below
-    /// zero. What a signal handler, or another thread at the same entry, adds or passes on meanwhile is neither lost nor doubled: as much goes as comes.
+    /// zero: after a block that came was charged, before one that goes is. What a signal handler, or another thread at the same entry, adds or passes on meanwhile is neither lost nor doubled: as much goes as comes.
     pub fn pass_on(&self, thread: &Thread) -> bool {
         let risen = begin_again(&thread.risen);
         let fallen = begin_again(&thread.fallen);
@@ -57,21 +59,19 @@ impl<'a> Peak<'a> {
             .wrapping_add(held)
             .cast_signed();
         // Forked children free what they never allocated: below zero is no peak.
-        if live <= 0 {
-            return false;
-        }
-        self.head
-            .highest
-            .fetch_max(live.cast_unsigned(), Ordering::Relaxed);
+        let reached = live.max(0).cast_unsigned();
+        self.head.highest.fetch_max(reached, Ordering::Relaxed);
+        let highest = self.head.highest.peek().cast_signed();
         let copied = self.head.copied.peek().cast_signed();
-        live >= copied.saturating_add(STEP.max(copied / PART))
+        let falls = held.cast_signed() < 0;
+        falls && highest >= copied.saturating_add(STEP.max(copied / PART))
     }
 
     /// Copies the account, unless another thread does. The caller promises that no signal handler runs meanwhile: one that left by longjmp would
     /// leave it busy for good.
     pub fn copy(&self, info: &MarkInfo, totals: impl Fn(SiteId) -> Total) {
         if self.head.busy.claim(0, 1).is_ok() {
-            self.head.copied.put(self.head.live.peek());
+            self.head.copied.put(self.head.highest.peek());
             self.copies.write(info, totals);
             self.head.busy.publish(0);
         }
@@ -211,6 +211,7 @@ mod tests {
         entries: [Mark; PEAKS as usize],
         cells: [Cell; PEAKS as usize],
         thread: Thread,
+        account: core::cell::Cell<i64>,
     }
 
     impl Memory {
@@ -218,21 +219,22 @@ mod tests {
             Peak::new(&self.head, &self.entries, Counters::new(&self.cells, 1))
         }
 
-        /// Moves the account by so many bytes; whether it was copied.
+        /// Moves the account by so many bytes, up before it is said and down after; whether it was copied.
         fn go(&self, bytes: i64) -> bool {
-            let word = match bytes {
-                ..0 => &self.thread.fallen,
-                _ => &self.thread.risen,
+            let (word, before) = match bytes {
+                ..0 => (&self.thread.fallen, 0),
+                _ => (&self.thread.risen, bytes),
             };
+            self.account.set(self.account.get() + before);
             let reaches = add_owned_reaches(word, bytes.unsigned_abs());
             let copies = reaches && self.peak().pass_on(&self.thread);
             if copies {
-                let live = self.head.live.peek();
                 self.peak().copy(&info(1), |_| Total {
-                    allocated_bytes: live,
+                    allocated_bytes: self.account.get().cast_unsigned(),
                     ..Total::default()
                 });
             }
+            self.account.set(self.account.get() + bytes - before);
             copies
         }
 
@@ -266,12 +268,24 @@ mod tests {
         assert_eq!((live(), kept()), (0, 1 - PART_OF_STEP));
         memory.go(-PART_OF_STEP);
         assert_eq!((live(), kept()), (1 - STEP, 0));
-        assert!(memory.go(2 * STEP) && memory.read() == Some(65537));
+        assert!(!memory.go(2 * STEP));
         assert_eq!((memory.peak().highest(), kept()), (65537, 0));
+        assert!(memory.go(-STEP) && memory.read() == Some(65537));
+        assert_eq!((memory.peak().highest(), live()), (65537, 1));
     }
 
-    /// Check that copies come at each step while a heap is small, at each hundredth when it is large, and not for what rises again to where it was; and
-    /// that the copy is never lower than the peak by more than is promised.
+    /// Check that a heap which only rises is never copied, however far.
+    #[test]
+    fn rising() {
+        let memory = Memory::default();
+        assert!((0..100_000).all(|_| !memory.go(PART_OF_STEP) && !memory.go(-1)));
+        assert_eq!(memory.read(), None);
+        assert!((0..2).any(|_| memory.go(-PART_OF_STEP)));
+        assert!(memory.read().is_some());
+    }
+
+    /// Check that copies come at most at each step while a heap is small, at each hundredth when it is large, and not for what rises again to where it
+    /// was; and that the higher of the copy and the account is never lower than the peak by more than is promised.
     #[test]
     fn geometric() {
         let memory = Memory::default();
@@ -285,12 +299,12 @@ mod tests {
             let copied = i64::try_from(memory.read().unwrap_or(0)).expect("small");
             assert!(copied <= highest);
             assert!(
-                highest - copied <= 2 * STEP + highest / PART,
-                "{highest} {copied}"
+                highest - copied.max(live) <= 2 * STEP + highest / PART,
+                "{highest} {copied} {live}"
             );
         }
         // To 2 GB at most a hundred steps to 6.4 MB, and then ln(312) / ln(1.01).
-        assert!((500..700).contains(&copies), "{copies} to {highest}");
+        assert!((300..700).contains(&copies), "{copies} to {highest}");
     }
 
     /// Check that a copy that was never finished leaves the one before it.
@@ -298,14 +312,15 @@ mod tests {
     fn left_in_the_middle() {
         let memory = Memory::default();
         assert_eq!(memory.read(), None);
-        assert!(memory.go(100_000) && memory.go(100_000));
+        let tooth = |bytes: i64| !memory.go(bytes) && memory.go(-bytes);
+        assert!(tooth(100_000) && tooth(200_000));
         assert_eq!(memory.read(), Some(200_000));
         memory.entries[0].sequence.put(7);
         assert_eq!(memory.read(), Some(200_000), "the second is not concerned");
         memory.head.copies.put(3);
         assert_eq!(memory.read(), Some(200_000));
         memory.head.busy.put(1);
-        assert!(memory.go(1_000_000));
+        assert!(tooth(1_000_000));
         assert_eq!(memory.read(), Some(200_000), "left to the other");
     }
 }

@@ -1,6 +1,6 @@
-//! The copy of the account that is made where more is live than ever before: `record` says when a thread has enough to pass on, `ledger::peak` decides.
+//! The copy of the account that is made where less is live again than ever before: `record` says when a thread has enough to pass on, `ledger::peak` decides.
 //!
-//! It is made in the event that went past the mark, by its thread, with signals blocked: the account is then as this event leaves it. How many copies
+//! It is made in the event with which the heap falls, by its thread, with signals blocked: the account is then as this event finds it. How many copies
 //! a program can cause is bounded by how its heap grows, and a copy by the sites and slots there are.
 
 use crate::sys;

@@ -272,8 +272,9 @@ impl<'e, G: Guard> Event<'e, G> {
 
     #[inline(always)]
     fn charge(&self, operation: Operation, block: Block, live: Live) {
-        self.guard.slot().freed(live.site, live.size);
+        // First, since the account may be copied here: as it is while the block is still there.
         self.moved(&self.guard.thread().fallen, live.size);
+        self.guard.slot().freed(live.site, live.size);
         self.tell(operation, block, live);
     }
 
