@@ -9,13 +9,14 @@ use heapshim_ledger::layout::Complaint;
 use std::fmt;
 
 /// Every kind, gravest first: a report begins with what makes its numbers mean least.
-const ALL: [Complaint; 7] = [
+const ALL: [Complaint; 8] = [
     Complaint::Bypassed,
     Complaint::Seal,
     Complaint::Socket,
     Complaint::Python,
     Complaint::Child,
     Complaint::Directory,
+    Complaint::Sample,
     Complaint::Depth,
 ];
 
@@ -33,6 +34,12 @@ impl fmt::Display for Note {
         write!(f, "{}; {}", self.what, self.next)
     }
 }
+
+/// Of an account that was switched off at some time (`model::Sampling`).
+pub const OFF: Note = Note {
+    what: "recording was off for some time: what was allocated then is in no number",
+    next: "compare marks that were taken since it is on",
+};
 
 /// What these bits say, gravest first. Bits of a newer library are one note of their own: never silently left out.
 #[must_use]
@@ -72,6 +79,10 @@ fn note(kind: Complaint) -> Note {
         Complaint::Directory => (
             "its account could not be kept in HEAPSHIM_DIR: it is in memory, and gone when the process ends",
             "name an absolute directory that it may write, on a disk with room",
+        ),
+        Complaint::Sample => (
+            "HEAPSHIM_SAMPLE is no size from 1 to 64M, nor `off`: every event is recorded",
+            "start it with another value, such as 512K, or switch it with `heapshim mode`",
         ),
         Complaint::Depth => (
             "HEAPSHIM_DEPTH is no number from 1 to 512: stacks are kept to the default depth",

@@ -6,23 +6,26 @@
 //! Invariant: Σ rows + unattributed = growth = live at the end − live at the start, exactly: each site's change goes to one
 //! row or to `unattributed`, and nothing else does.
 //!
-//! Not here: which rows are shown (`render`), by thread, the error bars of sampling.
+//! Not here: which rows are shown (`render`).
 
 mod change;
 mod filter;
 mod program;
 mod rows;
+mod spread;
 
 pub(crate) use filter::Pattern;
 
 use crate::blame::{Mode, Table};
 use crate::complaint::{self, Note};
 use crate::model::{Moment, Snapshot};
-use crate::report::{Amount, By, End, Report, Sort, Unattributed};
+use crate::report::{Amount, By, End, Partly, Report, Sort, Unattributed};
 use crate::rss::Rss;
 use crate::symbolize::Symbolizer;
 use crate::symptom;
 use heapshim_ledger::layout::Complaint;
+use heapshim_ledger::sampling;
+use spread::{Units, Variances};
 
 /// The moment that growth is counted from.
 #[derive(Clone, Copy, Debug)]
@@ -70,8 +73,13 @@ pub fn diff<'a>(
         table: options.table.clone().of(program::program(to, symbolizer)),
         ..options.clone()
     };
-    let mut rows = rows::Rows::new(options);
+    let units = Units::of(from, to);
+    let mut rows = rows::Rows::new(options, units);
+    let mut variances = Variances::default();
+    let mut total = Amount::default();
     for change in change::changes(from, to) {
+        variances += change.variances;
+        total += change.total;
         rows.add(change, symbolizer);
     }
     let (from_end, to_end) = (start_end(from, to), end(to));
@@ -79,6 +87,7 @@ pub fn diff<'a>(
         bytes: to_end.live.bytes.wrapping_sub(from_end.live.bytes),
         blocks: to_end.live.blocks.wrapping_sub(from_end.live.blocks),
     };
+    let to_live = to_end.live;
     let (rows, unattributed) = rows.finish(symbolizer);
     Report {
         target: to.process.clone(),
@@ -89,7 +98,9 @@ pub fn diff<'a>(
         from: from_end,
         to: to_end,
         growth,
-        sample_bytes: to.sample_bytes,
+        sample_bytes: units.map(|units| units.largest()),
+        partly: partly(from, to),
+        errors: units.map(|units| units.errors(&variances, growth, to_live, total)),
         notes: notes(from, to),
         unattributed: with_losses(unattributed, from, to),
         by: options.by,
@@ -99,6 +110,21 @@ pub fn diff<'a>(
         sort: options.sort,
         rows,
     }
+}
+
+/// What of all that happened was recorded.
+fn partly(from: From<'_>, to: &Snapshot) -> Option<Partly> {
+    let before = match from {
+        From::Start => 0,
+        From::Mark(from) => from.sampling.changes,
+    };
+    let now = &to.sampling;
+    let all = now.mode == sampling::Mode::Exact && now.changes == 0;
+    (!all).then_some(Partly {
+        mode: now.mode,
+        switched: now.changes != before,
+        was_off: now.was_off,
+    })
 }
 
 fn same_process(one: &Snapshot, other: &Snapshot) -> bool {
@@ -140,7 +166,14 @@ fn notes(from: From<'_>, to: &Snapshot) -> Vec<Note> {
     let bits = complaints(from) | to.complaints;
     let is_named = bits & Complaint::Bypassed as u32 != 0;
     let supposed = symptom::note(to).filter(|_| !is_named);
-    complaint::notes(bits).into_iter().chain(supposed).collect()
+    let gap = partly(from, to)
+        .filter(|partly| partly.was_off && (partly.switched || partly.mode == sampling::Mode::Off));
+    let gap = gap.map(|_| complaint::OFF);
+    complaint::notes(bits)
+        .into_iter()
+        .chain(gap)
+        .chain(supposed)
+        .collect()
 }
 
 /// What holds of either end holds of the growth between them.

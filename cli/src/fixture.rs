@@ -120,6 +120,7 @@ fn row(stack: Vec<SymbolFrame>, growth: (i64, i64), live: i64, via: Option<&str>
         growth: amount(growth.0, growth.1),
         live: amount(live, growth.1.max(0)),
         total: amount(growth.0.max(0) + 4096, growth.1.max(0) + 1),
+        errors: None,
         blamed: stack.len() - 1,
         stack: stack.into(),
     }
@@ -207,6 +208,8 @@ pub(crate) fn report() -> Report {
         to: end("now", 60, after, 318 << 20),
         growth,
         sample_bytes: None,
+        partly: None,
+        errors: None,
         notes: Vec::new(),
         unattributed: Unattributed::default(),
         by: By::Line,
@@ -259,7 +262,7 @@ pub(crate) fn snapshot(identity: u64) -> Snapshot {
         peak: None,
         losses: Losses::default(),
         complaints: 0,
-        sample_bytes: None,
+        sampling: crate::model::Sampling::default(),
     }
 }
 

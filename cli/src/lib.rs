@@ -21,6 +21,7 @@ pub mod mapping;
 pub mod mark;
 pub mod merged;
 pub mod metrics;
+pub mod mode;
 pub mod model;
 pub mod nearest;
 pub mod overview;

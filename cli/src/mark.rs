@@ -150,10 +150,13 @@ mod tests {
     use super::*;
     use crate::bundle::SourceLine;
     use crate::model::{
-        Code, Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Site,
+        Code, Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Sampling, Site,
     };
     use crate::peak::Peak;
     use crate::resident::Resident;
+    use heapshim_ledger::estimates::Spread;
+    use heapshim_ledger::sampling::Mode;
+    use std::collections::BTreeMap;
 
     const RESIDENT: Resident = Resident {
         allocator: 1,
@@ -202,6 +205,15 @@ mod tests {
             allocated_blocks: n,
             freed_bytes: 7,
             freed_blocks: 1,
+        }
+    }
+
+    fn spread(n: u64) -> Spread {
+        Spread {
+            allocated_bytes: n,
+            allocated_blocks: n / 2,
+            freed_bytes: n / 3,
+            freed_blocks: n / 4,
         }
     }
 
@@ -266,7 +278,7 @@ mod tests {
                 walks: 5,
             },
             complaints: 9,
-            sample_bytes: None,
+            sampling: Sampling::default(),
         };
         Mark {
             snapshot,
@@ -293,7 +305,13 @@ mod tests {
     fn round_trip() {
         let mut mark = mark();
         assert_eq!(decode(&encode(&mark), "x").expect("sound"), mark);
-        mark.snapshot.sample_bytes = Some(524_288);
+        mark.snapshot.sampling = Sampling {
+            mode: Mode::Sample(524_288),
+            changes: 3,
+            largest: 1 << 20,
+            was_off: true,
+            spreads: Some(BTreeMap::from([(1, spread(7)), (2, spread(u64::MAX))])),
+        };
         mark.snapshot.process.exit = Some(Exit::Code(-1));
         mark.bundle = None;
         assert_eq!(decode(&encode(&mark), "x").expect("sound"), mark);

@@ -13,9 +13,10 @@
 //! keeps `model`'s invariants.
 
 use crate::model::{
-    Code, Counters, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
+    Code, Counters, Frame, FrameKind, Losses, Module, Moment, Process, Sampling, Site, Snapshot,
 };
 use crate::peak::Peak;
+use heapshim_ledger::estimates::Spread;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
@@ -56,6 +57,7 @@ impl Merged {
         let mut whole = self.snapshot.take().unwrap_or_else(|| empty(one));
         whole.peak = Some(sum_of_peaks(whole.peak.take(), one));
         self.add_stacks(&mut whole, one);
+        add_sampling(&mut whole.sampling, &one.sampling);
         whole.losses = sum_of_losses(whole.losses, one.losses);
         whole.complaints |= one.complaints;
         let start = &mut whole.process.start_unix_ns;
@@ -91,7 +93,8 @@ impl Merged {
             of: one,
             frames: HashMap::new(),
         };
-        for site in one.sites.iter().filter(|site| says_something(site)) {
+        let sites = (0..).zip(&one.sites);
+        for (id, site) in sites.filter(|(_, site)| says_something(site)) {
             let frame = self.frame(whole, &mut ids, site.frame);
             let sites = &mut whole.sites;
             let index = *self.sites.entry(frame).or_insert_with(|| {
@@ -104,6 +107,7 @@ impl Merged {
             if let Some(into) = whole.sites.get_mut(index) {
                 into.counters = sum(into.counters, own(site.counters));
             }
+            add_spread(&mut whole.sampling, index, &one.sampling, id);
         }
     }
 
@@ -233,7 +237,49 @@ fn empty(one: &Snapshot) -> Snapshot {
             ..one.moment.clone()
         },
         process: one.process.clone(),
-        sample_bytes: one.sample_bytes,
+        sampling: Sampling {
+            mode: one.sampling.mode,
+            ..Sampling::default()
+        },
+    }
+}
+
+/// How far the sum may be off: by what each part may.
+fn add_spread(into: &mut Sampling, index: usize, from: &Sampling, id: u32) {
+    let (Some(all), Some(one)) = (&mut into.spreads, &from.spreads) else {
+        return;
+    };
+    let (Ok(index), Some(one)) = (u32::try_from(index), one.get(&id)) else {
+        return;
+    };
+    let sum = all.entry(index).or_default();
+    let own = own_spread(*one);
+    sum.allocated_bytes = sum.allocated_bytes.wrapping_add(own.allocated_bytes);
+    sum.allocated_blocks = sum.allocated_blocks.wrapping_add(own.allocated_blocks);
+    sum.freed_bytes = sum.freed_bytes.wrapping_add(own.freed_bytes);
+    sum.freed_blocks = sum.freed_blocks.wrapping_add(own.freed_blocks);
+}
+
+/// As `own`: copies that a child has freed are left out.
+fn own_spread(one: Spread) -> Spread {
+    let own = |came: u64, went: u64| match came.wrapping_sub(went).cast_signed() {
+        ..0 => came,
+        _ => went,
+    };
+    Spread {
+        freed_bytes: own(one.allocated_bytes, one.freed_bytes),
+        freed_blocks: own(one.allocated_blocks, one.freed_blocks),
+        ..one
+    }
+}
+
+/// Two processes in two modes are as one that was switched.
+fn add_sampling(whole: &mut Sampling, one: &Sampling) {
+    whole.changes += one.changes + u32::from(whole.mode != one.mode);
+    whole.largest = whole.largest.max(one.largest);
+    whole.was_off |= one.was_off;
+    if one.spreads.is_none() {
+        whole.spreads = None;
     }
 }
 
@@ -352,7 +398,7 @@ mod tests {
                 ..Losses::default()
             },
             complaints: pid,
-            sample_bytes: None,
+            sampling: Sampling::default(),
         }
     }
 

@@ -12,6 +12,8 @@
 use crate::peak::Peak;
 use crate::resident::Resident;
 use heapshim_ledger::codes::PythonFrame;
+use heapshim_ledger::estimates::Spread;
+use heapshim_ledger::sampling::Mode;
 use std::collections::BTreeMap;
 
 /// A point in time as the user named it, and how the process stood there.
@@ -217,8 +219,36 @@ pub struct Snapshot {
     pub losses: Losses,
     /// What the shim says of it: bits of `heapshim_ledger::layout::Complaint`, read by `complaint`.
     pub complaints: u32,
-    /// Mean bytes between samples; None: every event counted.
-    pub sample_bytes: Option<u64>,
+    /// How much of what happened is in it.
+    pub sampling: Sampling,
+}
+
+/// How much of what happened is in an account, and how far what it says for the rest may be off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// What was recorded at the moment.
+    pub mode: Mode,
+    /// How often that was switched before.
+    pub changes: u32,
+    /// The largest mean between samples that was ever in effect; 0: none was.
+    pub largest: u32,
+    /// True where nothing was recorded at any time.
+    pub was_off: bool,
+    /// By site id, for those that have sampled blocks; None: not kept with this moment.
+    pub spreads: Option<BTreeMap<u32, Spread>>,
+}
+
+impl Default for Sampling {
+    /// Every event was recorded.
+    fn default() -> Sampling {
+        Sampling {
+            mode: Mode::Exact,
+            changes: 0,
+            largest: 0,
+            was_off: false,
+            spreads: Some(BTreeMap::new()),
+        }
+    }
 }
 
 impl Snapshot {

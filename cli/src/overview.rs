@@ -9,7 +9,7 @@ use crate::model::{Counters, Process};
 use crate::process::now_unix_ns;
 use crate::session::Session;
 use crate::snapshot;
-use heapshim_ledger::sync::Word;
+use heapshim_ledger::sampling::Mode;
 use heapshim_ledger::threads::Losses;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,8 +28,8 @@ pub struct Overview {
     pub counters: Counters,
     /// Allocations per second just now.
     pub allocations_per_second: f64,
-    /// Mean bytes between samples; None: every event counted.
-    pub sample_bytes: Option<u64>,
+    /// What is recorded.
+    pub mode: Mode,
     /// What it could not account for, and how its walks went.
     pub losses: Losses,
     /// The most bytes that were live at once.
@@ -67,7 +67,7 @@ fn one(session: &Session, before: u64, begun: Instant) -> Result<Overview, Error
     Ok(Overview {
         age_ns: now_unix_ns().saturating_sub(process.start_unix_ns),
         allocations_per_second: rate(before, counters.allocated_blocks, begun.elapsed()),
-        sample_bytes: Some(reader.header.sample_bytes.peek()).filter(|&bytes| bytes != 0),
+        mode: snapshot::sampling(&reader, None).mode,
         losses: reader.threads.losses(),
         peak_bytes: i64::try_from(reader.peak.highest())
             .unwrap_or(i64::MAX)

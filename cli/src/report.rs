@@ -10,6 +10,7 @@ use crate::complaint::Note;
 use crate::model::{Moment, Process};
 use crate::rss::Rss;
 use crate::symbolize::{Language, Stack, SymbolFrame};
+use heapshim_ledger::sampling;
 
 /// What a row stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -129,6 +130,28 @@ pub struct Unattributed {
     pub untracked_blocks: i64,
 }
 
+/// By how much numbers may be off, either way, in 95 of 100 runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Errors {
+    /// Of what grew.
+    pub growth: Amount,
+    /// Of what is alive.
+    pub live: Amount,
+    /// Of what was allocated.
+    pub total: Amount,
+}
+
+/// What was recorded between the two marks, where that was not each event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partly {
+    /// What is recorded at the second mark.
+    pub mode: sampling::Mode,
+    /// True where that was another at some time between the two.
+    pub switched: bool,
+    /// True where nothing was recorded at any time before the second mark.
+    pub was_off: bool,
+}
+
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -152,6 +175,8 @@ pub struct Row {
     pub live: Amount,
     /// Allocated between the two marks, freed since or not.
     pub total: Amount,
+    /// How far these three may be off; None where they are exact.
+    pub errors: Option<Errors>,
     /// The heaviest stack, innermost frame first.
     pub stack: Stack,
     /// The place in `stack` of the frame that is charged.
@@ -205,8 +230,12 @@ pub struct Report {
     pub to: End,
     /// Grown in all.
     pub growth: Amount,
-    /// Mean bytes between samples; None: every event counted.
+    /// Mean bytes between samples, the largest where there were several; None: what was recorded was counted.
     pub sample_bytes: Option<u64>,
+    /// What was recorded; None: each event.
+    pub partly: Option<Partly>,
+    /// How far what grew, what lives and what was allocated in all may be off; None where they are exact.
+    pub errors: Option<Errors>,
     /// What to know before the numbers are believed, gravest first.
     pub notes: Vec<Note>,
     /// What is in no row.

@@ -6,17 +6,19 @@
 
 use crate::error::{Error, Kind};
 use crate::model::{
-    Code, Counters, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
+    Code, Counters, Frame, FrameKind, Losses, Module, Moment, Process, Sampling, Site, Snapshot,
 };
 use crate::peak::Peak;
 use crate::process::{Memory, now_unix_ns};
 use heapshim_ledger::codes::{CodeId, CodeInfo, PythonFrame};
 use heapshim_ledger::counters::Total;
+use heapshim_ledger::estimates::Spread;
 use heapshim_ledger::frames::FrameId;
 use heapshim_ledger::header::LARGEST;
-use heapshim_ledger::layout::{FrameKind as Kinds, INSIDE_MARKS, MARK_NAME};
+use heapshim_ledger::layout::{FrameKind as Kinds, INSIDE_MARKS, MARK_NAME, Was};
 use heapshim_ledger::marks::MarkInfo;
 use heapshim_ledger::modules::{MAX_TEXT, ModuleId};
+use heapshim_ledger::sampling::{LARGEST_MEAN, Mode};
 use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::Word;
 use heapshim_ledger::{Error as LedgerError, Reader};
@@ -59,7 +61,30 @@ pub fn take(
         exact: exactness.in_flight == 0,
         in_flight: exactness.in_flight,
     };
-    assemble(reader, process, moment, &totals)
+    let sampling = sampling(reader, Some(spreads(reader)));
+    assemble(reader, process, moment, &totals, sampling)
+}
+
+/// How much is in the account.
+pub(crate) fn sampling(reader: &Reader<'_>, spreads: Option<BTreeMap<u32, Spread>>) -> Sampling {
+    let said = &reader.header.sampling;
+    Sampling {
+        mode: Mode::from_word(said.mode.peek()).unwrap_or(Mode::Exact),
+        changes: said.changes.peek(),
+        largest: said.largest.peek().min(LARGEST_MEAN),
+        was_off: said.modes.peek() & Was::Off as u32 != 0,
+        spreads,
+    }
+}
+
+fn spreads(reader: &Reader<'_>) -> BTreeMap<u32, Spread> {
+    if reader.header.sampling.largest.peek() == 0 {
+        return BTreeMap::new();
+    }
+    (0..reader.sites.len())
+        .map(|site| (site, reader.estimates.spread(SiteId(site))))
+        .filter(|(_, spread)| *spread != Spread::default())
+        .collect()
 }
 
 /// The names of the marks that the target took itself and that are still there, oldest first, by number.
@@ -85,7 +110,8 @@ pub fn inside(
     let Some(info) = reader.marks.read(number, |_, total| totals.push(total)) else {
         return Ok(None);
     };
-    assemble(reader, process, moment(&info), &totals).map(Some)
+    let sampling = sampling(reader, None);
+    assemble(reader, process, moment(&info), &totals, sampling).map(Some)
 }
 
 /// The whole account's bytes and blocks now, without its stacks.
@@ -123,6 +149,7 @@ fn assemble(
     process: Process,
     moment: Moment,
     totals: &[Total],
+    sampling: Sampling,
 ) -> Result<Snapshot, Error> {
     let damaged = damaged(&process);
     let ids = (0..reader.sites.len()).map(SiteId);
@@ -157,7 +184,6 @@ fn assemble(
         }));
     }
     let losses = losses(reader);
-    let sample_bytes = Some(reader.header.sample_bytes.peek()).filter(|&bytes| bytes != 0);
     Ok(Snapshot {
         process,
         moment,
@@ -170,7 +196,7 @@ fn assemble(
         peak: Peak::of(reader),
         losses,
         complaints: reader.header.complaints.peek(),
-        sample_bytes,
+        sampling,
     })
 }
 
@@ -389,7 +415,7 @@ pub(crate) mod tests {
         for bytes in [33, 44] {
             writer.counters.slot(16).allocated(site, bytes);
         }
-        writer.counters.slot(16).freed(site, 44);
+        assert!(writer.counters.slot(16).freed(site, 44));
         let mut name = [0; MARK_NAME];
         name[..4].copy_from_slice(b"warm");
         let info = MarkInfo {

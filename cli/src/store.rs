@@ -265,7 +265,7 @@ mod tests {
             peak: None,
             losses: Losses::default(),
             complaints: 0,
-            sample_bytes: None,
+            sampling: crate::model::Sampling::default(),
         };
         Mark {
             snapshot,

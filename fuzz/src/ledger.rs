@@ -129,7 +129,7 @@ fn fill(writer: &Writer<'_>) {
     for bytes in [33, 44] {
         writer.counters.slot(16).allocated(site, bytes);
     }
-    writer.counters.slot(16).freed(site, 44);
+    assert!(writer.counters.slot(16).freed(site, 44));
     let mut name = [0; MARK_NAME];
     name[..4].copy_from_slice(b"warm");
     let info = MarkInfo {

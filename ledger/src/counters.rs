@@ -102,13 +102,24 @@ impl Slot<'_> {
         }
     }
 
-    /// Takes a block off its site's account.
+    /// Takes a block off its site's account. False where there is no such site: a number past them all stands for a sampled block.
     #[inline(always)]
-    pub fn freed(&self, site: SiteId, bytes: u64) {
-        if let Some(cell) = self.cells.get(site.0 as usize) {
-            self.add(&cell.freed_bytes, bytes);
-            self.add(&cell.freed_blocks, 1);
-        }
+    #[must_use]
+    pub fn freed(&self, site: SiteId, bytes: u64) -> bool {
+        self.freed_after(site, bytes, || ())
+    }
+
+    /// As [`Slot::freed`], after something that must find the block still there.
+    #[inline(always)]
+    #[must_use]
+    pub fn freed_after(&self, site: SiteId, bytes: u64, before: impl FnOnce()) -> bool {
+        let Some(cell) = self.cells.get(site.0 as usize) else {
+            return false;
+        };
+        before();
+        self.add(&cell.freed_bytes, bytes);
+        self.add(&cell.freed_blocks, 1);
+        true
     }
 
     #[inline(always)]
@@ -175,7 +186,7 @@ mod models {
         });
         let takes = thread::spawn(move || {
             if taker.handed.observe() == 1 {
-                taker.counters().slot(to).freed(SITE, 24);
+                assert!(taker.counters().slot(to).freed(SITE, 24));
             }
         });
         let total = account.total();
@@ -256,7 +267,7 @@ mod tests {
         let counters = Counters::new(&cells, 3);
         counters.slot(0).allocated(SiteId(2), 100);
         counters.slot(1).allocated(SiteId(2), 10);
-        counters.slot(1).freed(SiteId(2), 100);
+        assert!(counters.slot(1).freed(SiteId(2), 100));
         counters.slot(SHARED_SLOT).allocated(SiteId(2), 1);
         counters.slot(9).allocated(SiteId(2), 1000);
         counters.slot(0).allocated(SiteId(1), 5);
@@ -278,7 +289,7 @@ mod tests {
         let counters = Counters::new(&cells, 2);
         counters.slot(u32::MAX).allocated(SiteId(1), 7);
         counters.slot(0).allocated(SiteId(2), 9);
-        counters.slot(0).freed(SiteId(u32::MAX), 9);
+        assert!(!counters.slot(0).freed(SiteId(u32::MAX), 9));
         assert_eq!(counters.total(SiteId(1), || 0).allocated_bytes, 7);
         let sum = |site| counters.total(SiteId(site), || SLOTS).allocated_bytes;
         assert_eq!(

@@ -6,8 +6,8 @@
 use crate::error::Error;
 use crate::extent::Region;
 use crate::layout::{
-    ByteWord, Cell, Code, Header, INSIDE_MARKS, MAGIC, Mark, Module, Node, PAGE, PEAKS, READY,
-    SECTIONS, SLOTS, SectionKind, Shared, Site, Thread, VERSION,
+    ByteWord, Cell, Code, Estimate, Header, INSIDE_MARKS, MAGIC, Mark, Module, Node, PAGE, PEAKS,
+    READY, SECTIONS, SLOTS, SectionKind, Shared, Site, Thread, VERSION,
 };
 use crate::sync::Word;
 use core::mem::size_of;
@@ -29,7 +29,7 @@ pub struct Geometry {
     pub codes: u32,
 }
 
-/// The largest: 2^18 sites of about eight frames of their own each. 255 MiB of addresses, resident only where written.
+/// The largest: 2^18 sites of about eight frames of their own each. 271 MiB of addresses, resident only where written.
 /// The reader refuses more, so that its work is bounded however large the file is: raising this raises [`VERSION`].
 pub const LARGEST: Geometry = Geometry {
     modules: 4096,
@@ -64,7 +64,7 @@ impl Geometry {
 
     /// Each section's kind, bytes of an entry, and entries; those that are reserved have none.
     #[must_use]
-    pub fn sections(&self) -> [(SectionKind, u64, u64); 15] {
+    pub fn sections(&self) -> [(SectionKind, u64, u64); 16] {
         use SectionKind as Kind;
         let table = |kind, bytes: usize, entries: u32| (kind, bytes as u64, u64::from(entries));
         let cells = |kind, rows: u32| {
@@ -84,6 +84,7 @@ impl Geometry {
             reserved(Kind::Cohorts),
             table(Kind::Peak, size_of::<Mark>(), PEAKS),
             cells(Kind::PeakCounters, PEAKS),
+            table(Kind::Estimates, size_of::<Estimate>(), self.sites),
             reserved(Kind::Temporaries),
             reserved(Kind::Rings),
             table(Kind::Python, size_of::<Code>(), self.codes),
@@ -215,7 +216,7 @@ mod tests {
     #[test]
     fn fit() {
         assert_eq!(Geometry::fit(u64::MAX), Some(LARGEST));
-        assert_eq!(LARGEST.total_bytes() >> 20, 255);
+        assert_eq!(LARGEST.total_bytes() >> 20, 271);
         let small = Geometry::fit(2 << 20).expect("2 MiB is enough for the smallest");
         assert!(small.total_bytes() <= 2 << 20 && small.sites >= 512);
         assert_eq!(Geometry::fit(1000), None);

@@ -3,12 +3,14 @@
 //! Every field is an atomic in native byte order: the ledger never leaves its machine as it is (mark files are little-endian copies).
 //! A change here changes [`VERSION`] and docs/LEDGER.md in the same commit.
 
+pub use crate::reasons::{Complaint, TruncatedReason, Was};
+use crate::sampling::INTERVALS;
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// "HEAPSHIM" read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"HEAPSHIM");
 /// The layout's version: what this code writes and the only one that it reads.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// `Header::state`: everything in the header is written.
 pub const READY: u32 = 1;
 /// Slots of counters that one thread leases alone. 16: a few more than the cores of a usual server process that allocates
@@ -82,6 +84,8 @@ pub enum SectionKind {
     Jit = 14,
     /// [`Cell`] entries: `copy * sites + site`.
     PeakCounters = 15,
+    /// [`Estimate`] entries, one a site: what sampled blocks stand for.
+    Estimates = 16,
 }
 
 /// What a trie node stands for: the high 8 bits of [`Node::kind_module`].
@@ -134,42 +138,6 @@ impl FrameKind {
     }
 }
 
-/// Why a walk stopped before the outermost frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum TruncatedReason {
-    /// Deeper than the depth that was asked for.
-    Depth = 1,
-    /// Code without unwind information (JIT code, hand-written assembly).
-    NoRule = 2,
-    /// The next frame lies outside the mapped stack.
-    Unreadable = 3,
-    /// The frames do not form a stack.
-    Corrupt = 4,
-    /// Unwind information of a form that the walk does not know.
-    Unsupported = 5,
-}
-
-/// What a reader should tell its user of an account: a bit of `Header::complaints` each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Complaint {
-    /// HEAPSHIM_DEPTH is no number from 1 to 512: the default was taken.
-    Depth = 1,
-    /// The `run` that started the program could not be reached: it does not hold this account.
-    Socket = 2,
-    /// The ledger could not be sealed.
-    Seal = 4,
-    /// The program defines malloc itself, in front of the shim: its own allocations are not seen.
-    Bypassed = 8,
-    /// The program runs a Python whose build is not known: native stacks only.
-    Python = 16,
-    /// A child that it forked is not traced: a seccomp filter or a limit leaves no room for an account.
-    Child = 32,
-    /// HEAPSHIM_DIR could not take the ledger: it lies in memory, and is gone with the process.
-    Directory = 64,
-}
-
 /// A structure that lives in the ledger.
 ///
 /// # Safety
@@ -192,6 +160,7 @@ shared! {
     Node = 16, align 8;
     Site = 8, align 4;
     Cell = 32, align 8;
+    Estimate = 64, align 8;
     Thread = 128, align 8;
     Mark = 128, align 8;
     Code = 32, align 8;
@@ -239,8 +208,7 @@ pub struct Header {
     pub depth: AtomicU32,
     /// Bits of [`Complaint`].
     pub complaints: AtomicU32,
-    /// Mean bytes between samples, 0 = exact.
-    pub sample_bytes: AtomicU64,
+    reserved_sample: AtomicU64,
     /// st_ino of the control page's memfd.
     pub control_inode: AtomicU64,
     /// Resident bytes at the start.
@@ -251,7 +219,8 @@ pub struct Header {
     pub lens: Lens,
     /// The highest moment.
     pub peak: PeakHead,
-    reserved_lens: [AtomicU64; 8],
+    /// How much is recorded, and was.
+    pub sampling: Sampling,
     /// Where everything is.
     pub sections: [Section; SECTIONS],
     reserved_end: [AtomicU64; HEADER_REST],
@@ -294,6 +263,25 @@ pub struct PeakHead {
     pub copies: AtomicU32,
     /// 1 while a thread makes a copy: another that wants one goes on without.
     pub busy: AtomicU32,
+}
+
+/// How much of what happens is recorded. Written by one thread at a time; a word each, so that a reader may find two of them from either side of a switch.
+#[derive(Debug)]
+#[cfg_attr(any(test, loom), derive(Default))]
+#[repr(C)]
+pub struct Sampling {
+    /// The mode in effect, as [`crate::sampling::Mode::word`] has it.
+    pub mode: AtomicU32,
+    /// How often it was switched.
+    pub changes: AtomicU32,
+    /// The largest mean that was ever in effect.
+    pub largest: AtomicU32,
+    /// Bits of [`Was`]: the modes that were in effect at any time.
+    pub modes: AtomicU32,
+    /// The means that were ever in effect, in the order of their first use; 0 = none.
+    pub intervals: [AtomicU32; INTERVALS],
+    reserved_word: AtomicU32,
+    reserved: [AtomicU64; 2],
 }
 
 /// One line of the section table.
@@ -374,6 +362,29 @@ pub struct Cell {
     pub freed_bytes: AtomicU64,
     /// Blocks ever freed.
     pub freed_blocks: AtomicU64,
+}
+
+/// What the sampled blocks of one site stand for, in all slots; monotonic. The points are those of [`crate::sampling`].
+#[derive(Debug)]
+#[cfg_attr(any(test, loom), derive(Default))]
+#[repr(C)]
+pub struct Estimate {
+    /// Bytes ever allocated.
+    pub allocated_bytes: AtomicU64,
+    /// Blocks ever allocated.
+    pub allocated_blocks: AtomicU64,
+    /// Bytes ever freed.
+    pub freed_bytes: AtomicU64,
+    /// Blocks ever freed.
+    pub freed_blocks: AtomicU64,
+    /// Variance of `allocated_bytes`. These four go round past 2^64: only differences mean something.
+    pub allocated_bytes_spread: AtomicU64,
+    /// Variance of `allocated_blocks`.
+    pub allocated_blocks_spread: AtomicU64,
+    /// What of `allocated_bytes_spread` belongs to blocks that were freed.
+    pub freed_bytes_spread: AtomicU64,
+    /// What of `allocated_blocks_spread` belongs to blocks that were freed.
+    pub freed_blocks_spread: AtomicU64,
 }
 
 /// One thread's entry: what it is in the middle of, and what it could not account for as it should.
@@ -465,13 +476,12 @@ pub struct Control {
     pub magic: AtomicU64,
     /// Identity of the ledger that it belongs to.
     pub identity: AtomicU64,
-    /// Reserved: exact, sampling, off.
+    /// What is wanted, as [`crate::sampling::Mode::word`] has it: one word, so that nobody reads half of it.
     pub mode: AtomicU32,
     /// Not 0 while events go into the rings: the generation of the reader that asked for them. Written by that reader, and by the shim alone
     /// from an expired generation to 0.
     pub rings: AtomicU32,
-    /// Reserved: mean bytes between samples.
-    pub sample_bytes: AtomicU64,
+    reserved_sample: AtomicU64,
     /// Reserved: the cohort that blocks are born into.
     pub cohort: AtomicU64,
     /// Until when the reader answers for its request, in ticks of the processor's clock; it keeps moving it on while it lives.
@@ -551,8 +561,8 @@ offsets! {
     Header {
         magic: 0, version: 8, state: 12, total_bytes: 16, identity: 24, pid: 32, parent_pid: 36, start_unix_ns: 40,
         start_boot_ns: 48, forked_from: 56, sections_len: 64, granule_shift: 68, exe: 72, cmdline: 80, depth: 88,
-        complaints: 92, sample_bytes: 96, control_inode: 104, start_rss_bytes: 112, directory: 120, lens: 128,
-        peak: 160, reserved_lens: 192, sections: 256, reserved_end: 1280,
+        complaints: 92, reserved_sample: 96, control_inode: 104, start_rss_bytes: 112, directory: 120, lens: 128,
+        peak: 160, sampling: 192, sections: 256, reserved_end: 1280,
     }
     Lens { frames: 0, sites: 4, modules: 8, strings: 12, threads: 16, marks: 20, codes: 24, reserved: 28, }
     PeakHead { live: 0, highest: 8, copied: 16, copies: 24, busy: 28, }
@@ -564,6 +574,11 @@ offsets! {
     Node { parent: 0, kind_module: 4, value: 8, }
     Site { frame: 0, reserved: 4, }
     Cell { allocated_bytes: 0, allocated_blocks: 8, freed_bytes: 16, freed_blocks: 24, }
+    Sampling { mode: 0, changes: 4, largest: 8, modes: 12, intervals: 16, reserved_word: 44, reserved: 48, }
+    Estimate {
+        allocated_bytes: 0, allocated_blocks: 8, freed_bytes: 16, freed_blocks: 24, allocated_bytes_spread: 32,
+        allocated_blocks_spread: 40, freed_bytes_spread: 48, freed_blocks_spread: 56,
+    }
     Thread {
         in_hook: 0, tid: 8, reserved_tid: 12, nested: 16, truncated: 24, overflow: 32, foreign_frees: 40, walks: 48,
         memo_hits: 56, memo_misses: 64, untracked: 72, pending: 80, risen: 88, fallen: 96, frame_pointers: 104,
@@ -572,7 +587,7 @@ offsets! {
     Mark { sequence: 0, sites_len: 4, unix_ns: 8, rss_bytes: 16, in_flight: 24, name: 32, reserved: 96, }
     Code { state: 0, first_line: 4, file: 8, name: 16, reserved: 24, }
     Control {
-        magic: 0, identity: 8, mode: 16, rings: 20, sample_bytes: 24, cohort: 32, lease: 40, ring_flags: 48, ring_capacity: 52,
+        magic: 0, identity: 8, mode: 16, rings: 20, reserved_sample: 24, cohort: 32, lease: 40, ring_flags: 48, ring_capacity: 52,
         start_ticks: 56, reserved: 64, cursors: 1024, reserved_end: 2112,
     }
     Cursor { next: 0, reserved: 8, }

@@ -15,6 +15,7 @@
 //! | frames         | any thread, append-only                   | the index slot or site that names it |
 //! | sites          | any thread, append-only                   | `Site::frame` non-zero (Release)   |
 //! | counters       | slot s: the thread that leases it; the last slot: everybody, atomically | each add |
+//! | estimates      | everybody, atomically                     | each add                           |
 //! | threads        | entry t: the thread that leases it; the last entry: everybody, atomically | each store |
 //! | marks          | the thread that claimed it                | `Mark::sequence` even (Release)    |
 //! | rings          | any thread, the reader their cursors      | `RingEvent::stamp` (Release)       |
@@ -31,6 +32,7 @@ pub mod children;
 pub mod codes;
 pub mod counters;
 pub mod error;
+pub mod estimates;
 mod extent;
 pub mod frames;
 pub mod header;
@@ -40,7 +42,9 @@ pub mod marks;
 pub mod modules;
 pub mod peak;
 pub mod reader;
+mod reasons;
 pub mod rings;
+pub mod sampling;
 pub mod sites;
 pub mod sync;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::codes::{CodeId, Codes};
 use crate::counters::{Counters, Total};
 use crate::error::Error;
+use crate::estimates::Estimates;
 use crate::extent::Region;
 use crate::frames::{Frame, FrameId, Frames};
 use crate::header::{Geometry, section};
@@ -37,6 +38,8 @@ pub struct Tables<'a> {
     pub marks: Marks<'a>,
     /// The highest moment.
     pub peak: Peak<'a>,
+    /// What sampled blocks stand for.
+    pub estimates: Estimates<'a>,
 }
 
 impl<'a> Tables<'a> {
@@ -80,14 +83,23 @@ impl<'a> Tables<'a> {
                 section(region, header, SectionKind::Peak)?,
                 cells(SectionKind::PeakCounters, PEAKS)?,
             ),
+            estimates: Estimates::new(section(region, header, SectionKind::Estimates)?),
         })
     }
 
-    /// One site's account now.
+    /// One site's account now: what was counted, and what sampled blocks stand for.
     #[must_use]
     pub fn total(&self, site: SiteId) -> Total {
         let slots = || self.threads.used().min(SHARED_SLOT);
-        self.counters.total(site, slots)
+        let (gone, gone_blocks) = self.estimates.freed(site);
+        let counted = self.counters.total(site, slots);
+        let (made, made_blocks) = self.estimates.allocated(site);
+        Total {
+            allocated_bytes: counted.allocated_bytes.wrapping_add(made),
+            allocated_blocks: counted.allocated_blocks.wrapping_add(made_blocks),
+            freed_bytes: counted.freed_bytes.wrapping_add(gone),
+            freed_blocks: counted.freed_blocks.wrapping_add(gone_blocks),
+        }
     }
 }
 
@@ -467,7 +479,7 @@ mod tests {
             Some(5)
         );
         assert_eq!(child.total(SiteId(2)), Total::default());
-        child.counters.slot(0).freed(SiteId(2), 48);
+        assert!(child.counters.slot(0).freed(SiteId(2), 48));
         assert_eq!(child.frames.append(node), Some(FrameId(5)));
         assert_eq!(
             (parent.total(SiteId(2)).freed_bytes, parent.frames.len()),

@@ -8,10 +8,19 @@
 use crate::real::Next;
 use crate::{start, sys, thread};
 use core::ffi::c_int;
+use heapshim_ledger::sync::{AtomicU64, Word};
 
 static FORK: Next = Next::new(c"fork");
 /// As fork, without the handlers of pthread_atfork (glibc 2.34).
 static BARE_FORK: Next = Next::new(c"_Fork");
+
+/// Children that were asked for, by these two.
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
+/// How many children there were up to this one, in a child.
+pub(crate) fn before() -> u64 {
+    ASKED.peek()
+}
 
 /// Looks both up: at start-up, since a look-up takes the loader's lock.
 pub(crate) fn prepare() {
@@ -38,6 +47,7 @@ fn fork_by(next: &Next) -> c_int {
     };
     // SAFETY: libc's fork and _Fork have this type.
     let next: extern "C" fn() -> c_int = unsafe { core::mem::transmute(address) };
+    ASKED.add_shared(1);
     let pid = next();
     if pid == 0 && thread::leased().is_some_and(|state| state.guard() != 0) {
         let _begun = start::is_armed();

@@ -9,7 +9,7 @@
 use crate::entry::Entry;
 use crate::real::{self, Block};
 use crate::sys::set_errno;
-use crate::{own, record};
+use crate::{own, record, sampling, shadow};
 use core::ffi::c_int;
 
 pub(crate) extern "C" fn on_malloc(size: usize, entry: &Entry) -> Block {
@@ -144,6 +144,9 @@ fn allocate(entry: &Entry, size: usize, real: impl FnOnce() -> Block) -> Block {
 #[cold]
 #[inline(never)]
 fn allocate_otherwise(entry: &Entry, size: usize, real: impl FnOnce() -> Block) -> Block {
+    if let Some(light) = sampling::enter(entry) {
+        return light.allocate(size, real);
+    }
     let hook = record::enter(entry);
     let block = real();
     if let Some(hook) = &hook {
@@ -164,6 +167,9 @@ fn release(entry: &Entry, block: Block, real: impl FnOnce()) {
 #[cold]
 #[inline(never)]
 fn release_otherwise(entry: &Entry, block: Block, real: impl FnOnce()) {
+    if sampling::is_nothing(entry, || shadow::holds(block.addr())) {
+        return real();
+    }
     let hook = record::enter(entry);
     if let Some(hook) = &hook {
         hook.freed(block);

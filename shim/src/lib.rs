@@ -52,6 +52,7 @@ mod record;
 mod return_address;
 mod rings;
 mod rules;
+mod sampling;
 mod shadow;
 mod stack;
 mod start;

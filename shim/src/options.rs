@@ -5,6 +5,7 @@
 use crate::stack::MAX_DEPTH;
 use core::ffi::{CStr, c_char};
 use heapshim_ledger::layout::Complaint;
+use heapshim_ledger::sampling::Mode;
 
 /// Frames kept of a stack, unless told otherwise. 512: stacks that are whole share their outer frames in the trie, and those that are cut share
 /// none: at 128, the imports of an aiohttp server on CPython 3.7, each some 15 frames inside of the next, filled the ledger.
@@ -19,6 +20,10 @@ pub(crate) struct Options {
     pub(crate) depth: usize,
     /// False for HEAPSHIM_PYTHON=off: stacks are native, and the interpreter's allocators are left alone.
     pub(crate) python: bool,
+    /// How much is recorded at first.
+    pub(crate) mode: Mode,
+    /// What the draws of samples begin with, so that they are the same in each run.
+    pub(crate) sample_seed: Option<u64>,
     /// Abstract socket of the `run` that waits for ledgers.
     pub(crate) socket: Kept<108>,
     /// The file where it listens as well, for processes in another network namespace.
@@ -138,6 +143,18 @@ pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
         };
         depth.unwrap_or(DEPTH)
     });
+    let mode = stack
+        .variable(b"HEAPSHIM_SAMPLE")
+        .map_or(Mode::Exact, |text| {
+            let mode = mode(text.to_bytes());
+            complaints |= if mode.is_none() {
+                Complaint::Sample as u32
+            } else {
+                0
+            };
+            mode.unwrap_or(Mode::Exact)
+        });
+    let seed = stack.variable(b"HEAPSHIM_SAMPLE_SEED");
     let off = stack
         .variable(b"HEAPSHIM")
         .is_some_and(|text| text.to_bytes() == b"0");
@@ -158,6 +175,10 @@ pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
         enabled: named && !off,
         depth,
         python: !without_python,
+        mode,
+        sample_seed: seed
+            .and_then(|text| number(text.to_bytes()))
+            .map(|seed| seed as u64),
         socket: Kept::new(stack.variable(b"HEAPSHIM_SOCKET")),
         socket_file: Kept::new(stack.variable(b"HEAPSHIM_SOCKET_FILE")),
         log: Kept::new(stack.variable(b"HEAPSHIM_LOG")),
@@ -171,6 +192,25 @@ pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
 fn recorder(stack: &InitialStack) -> Option<u32> {
     let digits = stack.variable(b"HEAPSHIM_RECORD")?;
     u32::try_from(number(digits.to_bytes())?).ok()
+}
+
+/// `512K`, `1M`, `1MiB`, `65536`, `off`. Empty: exact, as if it were not there.
+fn mode(text: &[u8]) -> Option<Mode> {
+    match text {
+        b"" => return Some(Mode::Exact),
+        b"off" => return Some(Mode::Off),
+        _ => (),
+    }
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, unit) = text.split_at_checked(digits)?;
+    let scale = match unit {
+        b"" | b"B" => 1,
+        b"K" | b"k" | b"KiB" => 1 << 10,
+        b"M" | b"m" | b"MiB" => 1 << 20,
+        _ => return None,
+    };
+    let mean = u32::try_from(number(digits)?.checked_mul(scale)?).ok()?;
+    Mode::from_word(mean).filter(|mode| matches!(mode, Mode::Sample(_)))
 }
 
 fn is_named(names: &[u8], program: &[u8]) -> bool {
@@ -213,6 +253,30 @@ mod tests {
             ],
             [None; 4]
         );
+    }
+
+    /// Check what can be sampled by, and that anything else is none.
+    #[test]
+    fn modes() {
+        assert_eq!(mode(b"512K"), Some(Mode::Sample(524_288)));
+        assert_eq!(mode(b"64MiB"), Some(Mode::Sample(64 << 20)));
+        assert_eq!(mode(b"1"), Some(Mode::Sample(1)));
+        assert_eq!(
+            (mode(b"off"), mode(b"")),
+            (Some(Mode::Off), Some(Mode::Exact))
+        );
+        for wrong in [
+            "0",
+            "65M",
+            "K",
+            "512 K",
+            "1.5M",
+            "-1",
+            "on",
+            "9999999999999999999K",
+        ] {
+            assert_eq!(mode(wrong.as_bytes()), None, "{wrong}");
+        }
     }
 
     /// Check that HEAPSHIM_ONLY names base names, whole.

@@ -1,13 +1,14 @@
-//! The guard of the usual event: this process is traced, the thread has a state, and is in no hook. Few instructions begin and end it.
+//! The guard of the usual event: each event of this process is recorded, the thread has a state, and is in no hook. Few instructions begin and end it.
 //!
 //! `hooks` asks [`enter`] first, and `record` where it gives nothing; what the event then does is `record`'s. The loader's events, nested ones, and
 //! those of threads without a state go through `record` from the beginning.
 
 use crate::entry::Entry;
 use crate::record::{self, Event, Guard};
+use crate::sampling::Pick;
 use crate::thread::{self, State};
 use crate::tracer;
-use crate::{loader, start};
+use crate::{loader, sampling, start};
 use heapshim_ledger::counters::Slot;
 use heapshim_ledger::layout::Thread;
 use heapshim_ledger::sites::SiteId;
@@ -17,10 +18,17 @@ use heapshim_ledger::sync::{AtomicU64, add_owned, add_owned_reaches};
 #[derive(Debug)]
 pub(crate) struct Usual(&'static State);
 
+impl Usual {
+    /// The guard is held already.
+    pub(crate) fn of(state: &'static State) -> Usual {
+        Usual(state)
+    }
+}
+
 /// Begins an event, if it is a usual one.
 #[inline(always)]
 pub(crate) fn enter(entry: &Entry) -> Option<Event<'_, Usual>> {
-    if !tracer::armed() || loader::is_loader(entry.return_address) {
+    if tracer::word() != sampling::EXACT || loader::is_loader(entry.return_address) {
         return None;
     }
     let state = thread::leased()?;
@@ -45,6 +53,11 @@ impl Guard for Usual {
     #[inline(always)]
     fn index(&self) -> u32 {
         self.0.index()
+    }
+
+    #[inline(always)]
+    fn pick(&self, _: usize) -> Pick {
+        Pick::All
     }
 
     #[inline(always)]

@@ -8,6 +8,7 @@
 
 use crate::entry::Entry;
 use crate::real::{self, Block};
+use crate::sampling::{self, Pick};
 use crate::shadow::{self, Live, Put};
 use crate::stack;
 use crate::thread::{self, Attached, State};
@@ -16,6 +17,7 @@ use crate::{highest, loader, python, rings, start};
 use heapshim_ledger::counters::Slot;
 use heapshim_ledger::layout::{OVERFLOW_SITE, Thread};
 use heapshim_ledger::rings::Operation;
+use heapshim_ledger::sampling::BYTES_POINT;
 use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::{AtomicU64, Word, add_owned, add_owned_reaches, add_shared_reaches};
 
@@ -31,6 +33,8 @@ pub(crate) trait Guard {
     fn slot(&self) -> &Slot<'static>;
     /// Its place among the threads' states; u32::MAX where it has none.
     fn index(&self) -> u32;
+    /// What is to be done with a new block.
+    fn pick(&self, size: usize) -> Pick;
     /// Adds one to a word of the thread's entry.
     fn count(&self, word: &AtomicU64);
     /// Adds to a word of the thread's entry; whether it is then not below zero.
@@ -83,6 +87,13 @@ pub(crate) fn enter(entry: &Entry) -> Option<Event<'_, Any>> {
         nested,
     };
     Some(Event::new(guard, entry))
+}
+
+/// As `hold`, without telling anybody outside: nothing is written for them as long.
+#[inline(always)]
+pub(crate) fn hold_quietly(state: &State, entry: &Entry) {
+    entry.witness.put(WITNESS ^ entry.caller_sp());
+    state.set_guard(entry.caller_sp(), false);
 }
 
 /// Takes the thread's guard.
@@ -171,18 +182,33 @@ impl<'e, G: Guard> Event<'e, G> {
     #[inline(never)]
     fn block_allocated(&self, block: Block, size: usize) {
         python::allocators::check(self.entry.return_address);
-        if let Some(live) = self.live(size) {
-            let put = shadow::put(block.addr(), live);
-            self.charge_new(ALLOCATED, block, live, put);
+        let pick = self.guard.pick(size);
+        if pick == Pick::All {
+            if let Some(live) = self.live(size) {
+                let put = shadow::put(block.addr(), live);
+                self.charge_new(ALLOCATED, block, live, put);
+            }
+            return;
+        }
+        sampling::note_last(block);
+        match pick {
+            Pick::One(class) => self.sampled(block, size, class),
+            _ => self.passed(block),
         }
     }
 
     /// The same for an object that Python's allocator has given.
     #[inline(never)]
     pub(crate) fn object_allocated(&self, object: Block, size: usize) {
-        if let Some(live) = self.live(size) {
-            let put = python::shadow::put(object.addr(), live);
-            self.charge_new(OBJECTS, object, live, put);
+        match self.guard.pick(size) {
+            Pick::All => {
+                if let Some(live) = self.live(size) {
+                    let put = python::shadow::put(object.addr(), live);
+                    self.charge_new(OBJECTS, object, live, put);
+                }
+            }
+            Pick::One(class) => self.sampled_object(object, size, class),
+            Pick::Pass => self.passed_object(object),
         }
     }
 
@@ -219,6 +245,69 @@ impl<'e, G: Guard> Event<'e, G> {
         }
     }
 
+    /// Charges a block that is a sample to its site's estimate.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn sampled(&self, block: Block, size: usize, class: u32) {
+        if let Some(live) = self.live(size) {
+            let tagged = tagged(live, class);
+            let put = shadow::put(block.addr(), tagged);
+            self.charge_sample(ALLOCATED, block, (live, class), put);
+        }
+    }
+
+    /// The same for an object of Python's.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn sampled_object(&self, object: Block, size: usize, class: u32) {
+        if let Some(live) = self.live(size) {
+            let tagged = tagged(live, class);
+            let put = python::shadow::put(object.addr(), tagged);
+            self.charge_sample(OBJECTS, object, (live, class), put);
+        }
+    }
+
+    fn charge_sample(
+        &self,
+        (allocated, freed): (Operation, Operation),
+        block: Block,
+        (live, class): (Live, u32),
+        put: Put,
+    ) {
+        let Some(tracer) = tracer::get().filter(|_| start::is_armed()) else {
+            return;
+        };
+        match put {
+            Put::New => (),
+            Put::Replaced(before) => self.charge(freed, block, before),
+            Put::NoRoom => return self.guard.count(&self.guard.thread().untracked),
+        }
+        let weight = sampling::weight_of(class, live.size);
+        tracer.writer.estimates.add(live.site, &weight);
+        self.moved(&self.guard.thread().risen, weight.bytes >> BYTES_POINT);
+        self.tell(allocated, block, live);
+        if live.site == SiteId(OVERFLOW_SITE) {
+            self.guard.count(&self.guard.thread().overflow);
+        }
+    }
+
+    /// A new block is not recorded: what still stands there was not seen to go.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn passed(&self, block: Block) {
+        let stale = self.take(block).filter(|_| start::is_armed());
+        if let Some(before) = stale {
+            self.charge(Operation::Freed, block, before);
+        }
+    }
+
+    /// The same for an object of Python's.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn passed_object(&self, object: Block) {
+        self.charge_object(object, self.take_object(object));
+    }
+
     /// Takes a block off its site's account, before the allocator has it back.
     #[inline(always)]
     pub(crate) fn freed(&self, block: Block) {
@@ -247,7 +336,7 @@ impl<'e, G: Guard> Event<'e, G> {
         match taken {
             Some(live) => self.charge(Operation::Freed, block, live),
             None if block.is_null() => (),
-            None => self.guard.count(&self.guard.thread().foreign_frees),
+            None => self.unknown_freed(),
         }
     }
 
@@ -270,12 +359,35 @@ impl<'e, G: Guard> Event<'e, G> {
         }
     }
 
+    /// A block that was never seen; unless blocks are passed over.
+    #[cold]
+    fn unknown_freed(&self) {
+        if sampling::was_always_exact() {
+            self.guard.count(&self.guard.thread().foreign_frees);
+        }
+    }
+
     #[inline(always)]
     fn charge(&self, operation: Operation, block: Block, live: Live) {
-        // First, since the account may be copied here: as it is while the block is still there.
-        self.moved(&self.guard.thread().fallen, live.size);
-        self.guard.slot().freed(live.site, live.size);
+        // Passed on first, since the account may be copied then: as it is while the block is still there.
+        let before = || self.moved(&self.guard.thread().fallen, live.size);
+        if !self.guard.slot().freed_after(live.site, live.size, before) {
+            return self.sample_gone(operation, block, live);
+        }
         self.tell(operation, block, live);
+    }
+
+    /// Takes a sampled block off its site's estimate.
+    #[cold]
+    #[inline(never)]
+    fn sample_gone(&self, operation: Operation, block: Block, live: Live) {
+        let (site, class) = sampling::untagged(live);
+        let weight = sampling::weight_of(class, live.size);
+        self.moved(&self.guard.thread().fallen, weight.bytes >> BYTES_POINT);
+        if let Some(tracer) = tracer::get() {
+            tracer.writer.estimates.take_off(site, &weight);
+        }
+        self.tell(operation, block, Live { site, ..live });
     }
 
     /// Adds to what the thread has allocated or freed, for the highest moment.
@@ -299,6 +411,13 @@ impl<G: Guard> Drop for Event<'_, G> {
     #[inline(always)]
     fn drop(&mut self) {
         self.guard.leave();
+    }
+}
+
+fn tagged(live: Live, class: u32) -> Live {
+    Live {
+        site: sampling::tagged(live.site, class),
+        ..live
     }
 }
 
@@ -330,6 +449,10 @@ impl Any {
 }
 
 impl Guard for Any {
+    fn pick(&self, size: usize) -> Pick {
+        sampling::pick(self.thread.state, size)
+    }
+
     fn thread(&self) -> &'static Thread {
         self.thread.entry
     }

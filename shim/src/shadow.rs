@@ -4,17 +4,25 @@
 //! one would charge the wrong site later. Objects that Python's own allocator hands out have a shadow of their own (`python::shadow`).
 //!
 //! ```text
-//! entry: size (32) | present (1) | watched (1) | cohort of birth (6, reserved) | site (24)        0 = no live block
+//! entry: size (32) | present (1) | watched (1) | cohort of birth (6, reserved) | reserved (3) | class (3) | site (18)        0 = no live block
+//! class: of a sampled block, the interval that it was sampled at (`sampling`); 0 = it is counted as it is
 //! size 2^32 − 1: the size stands in the next granule's entry (a block of 4 GiB has many granules of its own)
 //! ```
 
 use crate::python;
 use crate::radix::Radix;
+use heapshim_ledger::header::LARGEST;
 use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::{AtomicU64, Word};
 
 const ESCAPE: u64 = u32::MAX as u64;
-const SITE_MASK: u64 = 0x00ff_ffff;
+/// A site and a class are one number above this table: the site's, where the class is 0.
+const SITE_MASK: u64 = (1 << (SITE_BITS + CLASS_BITS)) - 1;
+/// Bits of a site.
+pub(crate) const SITE_BITS: u32 = 18;
+/// Bits of a class, above those of the site.
+pub(crate) const CLASS_BITS: u32 = 3;
+const _: () = assert!(LARGEST.sites <= 1 << SITE_BITS);
 /// Set in every entry, so that a block of no bytes at site 0 would not look like none.
 const PRESENT: u64 = 1 << 31;
 /// Somebody wants to know when the block goes.
@@ -25,7 +33,7 @@ static BLOCKS: Radix<AtomicU64> = Radix::new(5);
 /// What the shadow knows of a live block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Live {
-    /// Who allocated it.
+    /// Who allocated it; of a sampled block in a table, `sampling::tagged`.
     pub(crate) site: SiteId,
     /// Bytes asked for.
     pub(crate) size: u64,

@@ -14,7 +14,7 @@ use crate::sys::{self, Descriptor};
 use crate::tracer::{self, Tracer};
 use crate::{
     descriptors, filters, forks, interpose, jumps, label, loader, locking, objects, options,
-    python, real, rings, shadow, thread, thread_word,
+    python, real, rings, sampling, shadow, thread, thread_word,
 };
 use core::ffi::CStr;
 use heapshim_ledger::layout::{Complaint, Header};
@@ -68,7 +68,7 @@ fn start() -> bool {
     };
     STATE.publish(if started { RUNNING } else { OFF });
     if started {
-        tracer::arm();
+        tracer::arm(sampling::word());
     }
     drop(blocked);
     started
@@ -167,6 +167,7 @@ fn begin() -> bool {
         return complain(&options, b"no memory for the shadow");
     }
     python::interpreter::find();
+    sampling::begin(&options, identity.identity);
     describe(&file, &stack, program);
     if real::is_bypassed() {
         note(&file, Complaint::Bypassed);
@@ -230,6 +231,7 @@ fn describe(file: &LedgerFile, stack: &InitialStack, program: &[u8]) {
 
 /// Lets readers see the ledger, and hands it to the `run` that waits for it.
 fn publish(file: &LedgerFile, options: &Options) -> bool {
+    sampling::describe(file.writer.header);
     file.writer.ready();
     if !file.sealed {
         note(file, Complaint::Seal);
@@ -292,6 +294,7 @@ fn begin_again() -> bool {
         untracked_child(header);
         return complain(options, b"no ledger for a forked child");
     };
+    sampling::after_fork(options, identity.identity, forks::before());
     thread::after_fork(tracer);
     publish(&file, options)
 }

@@ -12,6 +12,7 @@
 //! ```
 
 use crate::memory::Table;
+use crate::sampling::Countdown;
 use crate::stack::Scratch;
 use crate::tracer::Tracer;
 use crate::{sys, thread_word};
@@ -42,6 +43,8 @@ pub(crate) struct State {
     /// The guard: stack pointer at the entry of the hook that this thread is in, 0 = in none. In private memory, so that a forked child
     /// knows whether the fork interrupted a hook; the ledger's entry has a copy for readers.
     guard: AtomicU64,
+    /// How far its thread is from its next sample.
+    pub(crate) countdown: Countdown,
     /// The scratch memory: used by the lease holder alone, and only in a hook that is not nested.
     pub(crate) scratch: UnsafeCell<Scratch>,
 }

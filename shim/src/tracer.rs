@@ -44,18 +44,23 @@ static ARMED: ArmedPage = ArmedPage {
     word: AtomicU64::new(0),
     rest: [0; 511],
 };
-const YES: u64 = 0x6865_6170_7368_696d;
 static TRACER: OnceRef<'static, Tracer> = OnceRef::new();
 
 /// True where events of this process go into its own ledger.
 #[inline(always)]
 pub(crate) fn armed() -> bool {
-    ARMED.word.observe() == YES
+    word() != 0
 }
 
-/// Lets the hooks record: after everything is in place (Release; pairs with `armed`).
-pub(crate) fn arm() {
-    ARMED.word.publish(YES);
+/// What is recorded (`sampling`), 0 where nothing may be: not before the start, and not in a forked child before its first event.
+#[inline(always)]
+pub(crate) fn word() -> u64 {
+    ARMED.word.observe()
+}
+
+/// Lets the hooks record: after everything is in place (Release; pairs with `word`).
+pub(crate) fn arm(word: u64) {
+    ARMED.word.publish(word);
 }
 
 /// Has the page wiped in forked children. False where the kernel cannot (before 4.14): then nothing may be traced.

@@ -45,6 +45,7 @@ mod python_leak;
 mod python_objects;
 mod recordings;
 mod rss;
+mod sampled;
 mod serves;
 mod shortage;
 mod soak;

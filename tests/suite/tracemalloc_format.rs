@@ -121,6 +121,7 @@ fn row(random: &mut Random, source: &str) -> Row {
         growth: amount(random.signed(bits), random.signed(bits.min(20))),
         live: amount(random.number(bits), random.number(bits.min(20))),
         total: Amount::default(),
+        errors: None,
         stack: stack.into(),
         blamed: 0,
     }
@@ -162,6 +163,8 @@ fn report(by: By, rows: Vec<Row>) -> Report {
         to: end(rows.iter().map(|row| row.live).sum()),
         growth: Amount::default(),
         sample_bytes: None,
+        partly: None,
+        errors: None,
         notes: Vec::new(),
         unattributed: Unattributed::default(),
         by,

@@ -4,8 +4,9 @@
 //! marks). Sites of two processes are paired where their stacks are the same addresses of the same modules; what finds no
 //! partner is a change of its own, and meets its counterpart in a row.
 
+use super::spread::{self, Side, Variances};
 use super::{From, same_process};
-use crate::model::{Counters, FrameKind, Module, Snapshot};
+use crate::model::{FrameKind, Module, Snapshot};
 use crate::report::Amount;
 use std::collections::HashMap;
 
@@ -19,16 +20,15 @@ pub(super) struct Change<'a> {
     pub(super) growth: Amount,
     pub(super) live: Amount,
     pub(super) total: Amount,
+    /// How far these may be off.
+    pub(super) variances: Variances,
 }
 
 /// All sites that are anything at either moment.
 pub(super) fn changes<'a>(from: From<'a>, to: &'a Snapshot) -> Vec<Change<'a>> {
-    let none = Counters::default();
     let all = match from {
-        From::Start => to
-            .sites
-            .iter()
-            .map(|s| change(to, s.frame, &none, &s.counters))
+        From::Start => (0..to.sites.len())
+            .map(|id| change((to, id), &Side::NOTHING, &Side::of(to, id)))
             .collect(),
         From::Mark(from) if same_process(from, to) => by_id(from, to),
         From::Mark(from) => by_stack(from, to),
@@ -40,36 +40,33 @@ pub(super) fn changes<'a>(from: From<'a>, to: &'a Snapshot) -> Vec<Change<'a>> {
 }
 
 fn by_id<'a>(from: &'a Snapshot, to: &'a Snapshot) -> Vec<Change<'a>> {
-    let none = Counters::default();
     let count = from.sites.len().max(to.sites.len());
-    let pair = |id: usize| match (from.sites.get(id), to.sites.get(id)) {
-        (before, Some(after)) => {
-            let before = before.map_or(&none, |site| &site.counters);
-            Some(change(to, after.frame, before, &after.counters))
-        }
-        (Some(before), None) => Some(change(from, before.frame, &before.counters, &none)),
-        (None, None) => None,
+    let before = |id: usize| match id < from.sites.len() {
+        true => Side::of(from, id),
+        false => Side::NOTHING,
     };
-    (0..count).filter_map(pair).collect()
+    let pair = |id: usize| match id < to.sites.len() {
+        true => change((to, id), &before(id), &Side::of(to, id)),
+        false => change((from, id), &before(id), &Side::NOTHING),
+    };
+    (0..count).map(pair).collect()
 }
 
 fn by_stack<'a>(from: &'a Snapshot, to: &'a Snapshot) -> Vec<Change<'a>> {
-    let none = Counters::default();
     let mut before: HashMap<Stack<'a>, Vec<usize>> = HashMap::new();
     for (id, site) in from.sites.iter().enumerate() {
         before.entry(stack(from, site.frame)).or_default().push(id);
     }
     let mut all = Vec::new();
-    for site in &to.sites {
+    for (id, site) in to.sites.iter().enumerate() {
         let partner = before.get_mut(&stack(to, site.frame)).and_then(Vec::pop);
-        let counters = partner.map_or(&none, |id| &from.sites[id].counters);
-        all.push(change(to, site.frame, counters, &site.counters));
+        let partner = partner.map_or(Side::NOTHING, |id| Side::of(from, id));
+        all.push(change((to, id), &partner, &Side::of(to, id)));
     }
     let mut left: Vec<usize> = before.into_values().flatten().collect();
     left.sort_unstable();
     for id in left {
-        let site = &from.sites[id];
-        all.push(change(from, site.frame, &site.counters, &none));
+        all.push(change((from, id), &Side::of(from, id), &Side::NOTHING));
     }
     all
 }
@@ -102,25 +99,24 @@ fn stack(snapshot: &Snapshot, frame: u32) -> Stack<'_> {
     (snapshot.thread(frame), steps)
 }
 
-fn change<'a>(
-    snapshot: &'a Snapshot,
-    frame: u32,
-    before: &Counters,
-    after: &Counters,
-) -> Change<'a> {
-    let live = amount(after.live_bytes(), after.live_blocks());
+/// `site` is where the stack is known.
+fn change<'a>(site: (&'a Snapshot, usize), before: &Side<'_>, after: &Side<'_>) -> Change<'a> {
+    let (then, now) = (&before.counters, &after.counters);
+    let live = amount(now.live_bytes(), now.live_blocks());
+    let total = amount(
+        since(now.allocated_bytes, then.allocated_bytes),
+        since(now.allocated_blocks, then.allocated_blocks),
+    );
     Change {
-        snapshot,
-        frame,
+        snapshot: site.0,
+        frame: site.0.sites[site.1].frame,
         growth: amount(
-            live.bytes.wrapping_sub(before.live_bytes()),
-            live.blocks.wrapping_sub(before.live_blocks()),
+            live.bytes.wrapping_sub(then.live_bytes()),
+            live.blocks.wrapping_sub(then.live_blocks()),
         ),
         live,
-        total: amount(
-            since(after.allocated_bytes, before.allocated_bytes),
-            since(after.allocated_blocks, before.allocated_blocks),
-        ),
+        total,
+        variances: spread::between(before, after, total),
     }
 }
 

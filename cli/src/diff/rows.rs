@@ -6,6 +6,7 @@
 use super::Options;
 use super::change::Change;
 use super::filter::Filter;
+use super::spread::{Units, Variances};
 use crate::blame::{self, Blamed, FrameAt, Judged, Mode};
 use crate::report::{Amount, By, Row, Sort, Unattributed};
 use crate::symbolize::{Language, MeaningId, SymbolFrame, Symbolizer};
@@ -33,6 +34,7 @@ struct Gathered<'a> {
     growth: Amount,
     live: Amount,
     total: Amount,
+    variances: Variances,
     /// The heaviest change so far among those that grew, and among those that did not.
     heaviest: [Option<(Change<'a>, Blamed)>; 2],
 }
@@ -41,6 +43,8 @@ struct Gathered<'a> {
 #[derive(Debug)]
 pub(super) struct Rows<'a> {
     options: &'a Options,
+    /// None where nothing is estimated.
+    units: Option<Units>,
     filter: Filter,
     nodes: Nodes,
     by_key: HashMap<Key, usize>,
@@ -96,9 +100,10 @@ impl Nodes {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(options: &'a Options) -> Rows<'a> {
+    pub(super) fn new(options: &'a Options, units: Option<Units>) -> Rows<'a> {
         Rows {
             options,
+            units,
             filter: Filter::new(options),
             nodes: Nodes::default(),
             by_key: HashMap::new(),
@@ -239,6 +244,9 @@ impl<'a> Rows<'a> {
     fn finished(&mut self, row: Gathered<'_>, symbolizer: &mut Symbolizer) -> Option<Row> {
         let by = self.options.by;
         let (growth, live, total) = (row.growth, row.live, row.total);
+        let errors = self
+            .units
+            .map(|units| units.errors(&row.variances, growth, live, total));
         let (change, blamed) = row.explained()?;
         let nodes: Vec<Rc<Judged>> = self.nodes.of(&change, symbolizer).collect();
         let stack = || nodes.iter().flat_map(Judged::each);
@@ -263,6 +271,7 @@ impl<'a> Rows<'a> {
             growth,
             live,
             total,
+            errors,
             stack: nodes.iter().map(|node| Rc::clone(node.frames())).collect(),
             blamed: at,
         })
@@ -275,6 +284,7 @@ impl<'a> Gathered<'a> {
             growth: Amount::default(),
             live: Amount::default(),
             total: Amount::default(),
+            variances: Variances::default(),
             heaviest: [None, None],
         }
     }
@@ -283,6 +293,7 @@ impl<'a> Gathered<'a> {
         self.growth += change.growth;
         self.live += change.live;
         self.total += change.total;
+        self.variances += change.variances;
         let slot = &mut self.heaviest[usize::from(change.growth.bytes < 0)];
         let is_heavier = slot
             .as_ref()

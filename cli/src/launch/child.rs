@@ -63,15 +63,15 @@ pub struct Ended {
 pub fn run(
     words: &[OsString],
     library: Option<&Path>,
-    depth: Option<u32>,
+    settings: &Settings,
     arrived: Option<Arrived>,
     finished: impl FnMut(Held),
 ) -> Result<Result<Ended, Refusal>, Error> {
     let mut child = Child::prepare()?;
     let settings = Settings {
         socket: Some(child.socket().clone()),
-        depth,
         record: arrived.is_some(),
+        ..settings.clone()
     };
     child.arrived = arrived;
     let mut command = command::command(words, library, &settings, Some(child.mask()));

@@ -5,6 +5,8 @@
 
 use super::listener::Place;
 use super::signals::{self, Mask};
+use crate::mode;
+use heapshim_ledger::sampling::Mode;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
@@ -20,6 +22,8 @@ pub struct Settings {
     pub depth: Option<u32>,
     /// The command keeps its events from the first on, for us to record.
     pub record: bool,
+    /// How much is recorded; None: each event, or what HEAPSHIM_SAMPLE says.
+    pub mode: Option<Mode>,
 }
 
 /// The command, to be spawned under the library at `library`; None: as it is, untraced.
@@ -48,11 +52,23 @@ pub fn command(
         if let Some(depth) = settings.depth {
             command.env("HEAPSHIM_DEPTH", depth.to_string());
         }
+        if let Some(mode) = settings.mode {
+            command.env("HEAPSHIM_SAMPLE", variable(mode));
+        }
     }
     let restore = move || signals::restore(mask);
     // SAFETY: between fork and exec `restore` makes two system calls and touches no lock and no heap.
     unsafe { command.pre_exec(restore) };
     command
+}
+
+/// What HEAPSHIM_SAMPLE is for a mode.
+fn variable(mode: Mode) -> String {
+    match mode {
+        Mode::Exact => String::new(),
+        Mode::Sample(mean) => mode::size(mean),
+        Mode::Off => mode::word(mode),
+    }
 }
 
 /// Ours first: an allocator that is preloaded too is then the one behind us.

@@ -7,11 +7,13 @@ use super::bytes::{Reader, Writer};
 use super::lists::{self, Known};
 use super::{Damage, Mark};
 use crate::bundle::{Bundle, SourceLine};
-use crate::model::{Code, Exit, Losses, Module, Moment, Process, Snapshot};
+use crate::model::{Code, Exit, Losses, Module, Moment, Process, Sampling, Snapshot};
 use crate::peak::Peak;
 use crate::process::Memory;
 use crate::resident::Resident;
 use crate::symbolize::records::{self, Record, write as write_records};
+use heapshim_ledger::estimates::Spread;
+use heapshim_ledger::sampling::{LARGEST_MEAN, Mode};
 use std::collections::BTreeMap;
 
 const PROCESS: u32 = 1;
@@ -34,9 +36,14 @@ const JIT: u32 = 11;
 const PEAK: u32 = 12;
 const FRAMES: u32 = 13;
 const SITES: u32 = 14;
+/// How much was recorded, where that was not each event.
+const SAMPLING: u32 = 15;
 /// Only marks taken with `--bundle` have these two.
 const SYMBOLS: u32 = 16;
 const SOURCES: u32 = 17;
+
+/// A site's part of `write_sampling`.
+const SPREAD_BYTES: usize = 36;
 
 /// Entries that room is taken for before they are read: as many as the largest usual account has frames. A hostile count is not believed
 /// any further.
@@ -56,7 +63,7 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
         peak,
         losses,
         complaints,
-        sample_bytes,
+        sampling,
     } = &mark.snapshot;
     let section = |kind, write: &dyn Fn(&mut Writer)| {
         let mut out = Writer::default();
@@ -67,7 +74,7 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
         section(PROCESS, &|out| write_process(out, process)),
         section(MOMENT, &|out| {
             write_moment(out, moment);
-            out.u64(sample_bytes.unwrap_or(0)); // 0: every event counted
+            out.u64(0); // the mean between samples of marks that had nothing else to say of it
         }),
         section(LOSSES, &|out| {
             write_losses(out, losses);
@@ -95,6 +102,9 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
     }
     if let Some(peak) = peak {
         sections.push(section(PEAK, &|out| write_peak(out, peak)));
+    }
+    if *sampling != Sampling::default() {
+        sections.push(section(SAMPLING, &|out| write_sampling(out, sampling)));
     }
     if !jit.is_empty() {
         sections.push(section(JIT, &|out| write_jit(out, jit)));
@@ -142,7 +152,7 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         resident: resident.transpose()?,
         ..read_moment(&mut moment_bytes)?
     };
-    let sample_bytes = Some(moment_bytes.u64()?).filter(|&bytes| bytes != 0);
+    let sampling = read_sampling(find(SAMPLING).ok())?;
     let modules = read_list(find(MODULES)?, 32, |bytes, _| read_module(bytes))?;
     let known = Known {
         modules: modules.len(),
@@ -188,7 +198,7 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         peak,
         losses,
         complaints,
-        sample_bytes,
+        sampling,
     };
     Ok(Mark {
         snapshot,
@@ -220,6 +230,51 @@ pub(super) fn read_list<T>(
         0 => Ok(entries),
         _ => Err(Damage::Length),
     }
+}
+
+fn write_sampling(out: &mut Writer, sampling: &Sampling) {
+    out.u32(sampling.mode.word());
+    out.u32(sampling.changes);
+    out.u32(sampling.largest);
+    out.u32(sampling.was_off.into());
+    out.u32(sampling.spreads.is_some().into());
+    let spreads = sampling.spreads.iter().flatten();
+    out.len(spreads.clone().count());
+    for (site, spread) in spreads {
+        out.u32(*site);
+        out.u64(spread.allocated_bytes);
+        out.u64(spread.allocated_blocks);
+        out.u64(spread.freed_bytes);
+        out.u64(spread.freed_blocks);
+    }
+}
+
+fn read_sampling(bytes: Option<Reader<'_>>) -> Result<Sampling, Damage> {
+    let Some(mut bytes) = bytes else {
+        return Ok(Sampling::default());
+    };
+    let mode = Mode::from_word(bytes.u32()?).ok_or(Damage::Value("a mode that there is not"))?;
+    let (changes, largest, was_off) = (bytes.u32()?, bytes.u32()?, bytes.u32()? != 0);
+    let is_kept = bytes.u32()? != 0;
+    let count = bytes.count(SPREAD_BYTES)?;
+    let mut spreads = BTreeMap::new();
+    for _ in 0..count {
+        let site = bytes.u32()?;
+        let spread = Spread {
+            allocated_bytes: bytes.u64()?,
+            allocated_blocks: bytes.u64()?,
+            freed_bytes: bytes.u64()?,
+            freed_blocks: bytes.u64()?,
+        };
+        spreads.insert(site, spread);
+    }
+    Ok(Sampling {
+        mode,
+        changes,
+        largest: largest.min(LARGEST_MEAN),
+        was_off,
+        spreads: is_kept.then_some(spreads),
+    })
 }
 
 fn write_jit(out: &mut Writer, jit: &BTreeMap<u64, String>) {

@@ -7,8 +7,9 @@
 use super::text::is_unsafe;
 use super::{Render, Stacks, View};
 use crate::iso_time::iso_utc;
+use crate::mode;
 use crate::model::Exit;
-use crate::report::{End, Report, Row};
+use crate::report::{End, Errors, Report, Row};
 use crate::rss::Rss;
 use crate::symbolize::SymbolFrame;
 use std::fmt::Write as _;
@@ -30,6 +31,16 @@ impl Render for Json {
             " \"growth_bytes\": {}, \"growth_blocks\": {}, \"peak_bytes\": {}, \"sample_bytes\": {sample},",
             report.growth.bytes, report.growth.blocks, report.peak_bytes
         )?;
+        if let Some(partly) = report.partly {
+            writeln!(
+                out,
+                " \"mode\": {}, \"switched\": {}, \"was_off\": {},{}",
+                string(&mode::word(partly.mode)),
+                partly.switched,
+                partly.was_off,
+                errors(report.errors)
+            )?;
+        }
         writeln!(out, " \"rss_growth\": {},", rss(report.rss_growth()))?;
         writeln!(out, " \"unattributed\": {},", unattributed(report))?;
         writeln!(out, " \"notes\": [{}],", notes(report))?;
@@ -52,6 +63,22 @@ impl Render for Json {
         };
         writeln!(out, "{close}")
     }
+}
+
+/// Nothing where the numbers are exact: these keys come with sampling alone.
+fn errors(errors: Option<Errors>) -> String {
+    errors.map_or_else(String::new, |errors| {
+        format!(
+            " \"growth_bytes_error\": {}, \"growth_blocks_error\": {}, \"live_bytes_error\": {}, \"live_blocks_error\": {}, \
+             \"total_bytes_error\": {}, \"total_blocks_error\": {},",
+            errors.growth.bytes,
+            errors.growth.blocks,
+            errors.live.bytes,
+            errors.live.blocks,
+            errors.total.bytes,
+            errors.total.blocks,
+        )
+    })
 }
 
 fn target(report: &Report) -> String {
@@ -146,7 +173,7 @@ fn row(row: &Row, stacks: Stacks) -> String {
     format!(
         "{{\"file\": {}, \"line\": {}, \"function\": {}, \"module\": {}, \"language\": {}, \"via\": {}, \"thread\": {}, \
          \"growth_bytes\": {}, \"growth_blocks\": {}, \"live_bytes\": {}, \"live_blocks\": {}, \
-         \"total_bytes\": {}, \"total_blocks\": {}, \"stack\": [{}]}}",
+         \"total_bytes\": {}, \"total_blocks\": {},{} \"stack\": [{}]}}",
         string_or_null(row.file.as_deref()),
         number_or_null(row.line),
         string_or_null(row.function.as_deref()),
@@ -160,6 +187,7 @@ fn row(row: &Row, stacks: Stacks) -> String {
         row.live.blocks,
         row.total.bytes,
         row.total.blocks,
+        errors(row.errors),
         stack.join(", "),
     )
 }

@@ -107,14 +107,11 @@ impl<'a> Layout<'a> {
             report,
             view,
             files,
-            widths: vec![12, 12, 11],
+            widths: columns(report).map(|(_, width)| width).collect(),
             indent: 0,
         };
-        if report.sort == Sort::Total || report.sort == Sort::Allocations {
-            layout.widths.push(13);
-        }
         for row in shown {
-            for (width, text) in layout.widths.iter_mut().zip(numbers(report.sort, row)) {
+            for (width, text) in layout.widths.iter_mut().zip(numbers(report, row)) {
                 *width = (*width).max(text.chars().count() + 2);
             }
         }
@@ -124,18 +121,14 @@ impl<'a> Layout<'a> {
 
     /// `      growth      blocks       live   line`
     fn heading(&self, out: &mut dyn Write) -> io::Result<()> {
-        let last = match self.report.sort {
-            Sort::Allocations => "allocations",
-            _ => "total",
-        };
-        for (width, name) in self.widths.iter().zip(["growth", "blocks", "live", last]) {
+        for (width, (name, _)) in self.widths.iter().zip(columns(self.report)) {
             write!(out, "{name:>width$}")?;
         }
         writeln!(out, "   {}", self.report.by.as_str())
     }
 
     fn row(&self, row: &Row, out: &mut dyn Write) -> io::Result<()> {
-        let numbers = numbers(self.report.sort, row);
+        let numbers = numbers(self.report, row);
         for (at, (width, text)) in self.widths.iter().zip(numbers).enumerate() {
             let color = match at {
                 0 if row.shrank() => GREEN,
@@ -290,18 +283,43 @@ fn shows_stacks(report: &Report, view: &View<'_>) -> bool {
     }
 }
 
-fn numbers(sort: Sort, row: &Row) -> Vec<String> {
-    let mut numbers = vec![
-        signed_size(row.growth.bytes),
-        grouped(row.growth.blocks),
-        size(row.live.bytes),
+/// The columns of numbers, and how wide they are at least. Where numbers are estimates, what each may be off stands beside it.
+fn columns(report: &Report) -> impl Iterator<Item = (&'static str, usize)> + use<> {
+    let busy = match report.sort {
+        Sort::Total => Some(("total", 13)),
+        Sort::Allocations => Some(("allocations", 13)),
+        Sort::Growth | Sort::Blocks | Sort::Live => None,
+    };
+    let error = report.errors.map(|_| ("±", 10));
+    let counted = [("growth", 12), ("blocks", 12), ("live", 11)].into_iter();
+    counted
+        .chain(busy)
+        .flat_map(move |column| [Some(column), error])
+        .flatten()
+}
+
+fn numbers(report: &Report, row: &Row) -> Vec<String> {
+    let errors = row.errors.unwrap_or_default();
+    let busy = match report.sort {
+        Sort::Total => Some((size(row.total.bytes), size(errors.total.bytes))),
+        Sort::Allocations => Some((grouped(row.total.blocks), count(errors.total.blocks))),
+        Sort::Growth | Sort::Blocks | Sort::Live => None,
+    };
+    let counted = [
+        (signed_size(row.growth.bytes), size(errors.growth.bytes)),
+        (grouped(row.growth.blocks), count(errors.growth.blocks)),
+        (size(row.live.bytes), size(errors.live.bytes)),
     ];
-    match sort {
-        Sort::Total => numbers.push(size(row.total.bytes)),
-        Sort::Allocations => numbers.push(grouped(row.total.blocks)),
-        Sort::Growth | Sort::Blocks | Sort::Live => {}
-    }
-    numbers
+    let error = |text: String| report.errors.map(|_| format!("±{text}"));
+    let all = counted.into_iter().chain(busy);
+    all.flat_map(|(number, off)| [Some(number), error(off)])
+        .flatten()
+        .collect()
+}
+
+/// A number that is no difference.
+fn count(number: i64) -> String {
+    grouped(number).trim_start_matches('+').to_owned()
 }
 
 /// `[libfoo.so.3+0x8f1c2]`, or `[0x7f…]` where the address lies in no module.

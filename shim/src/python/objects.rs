@@ -13,6 +13,7 @@ use crate::entry::{Entry, enter};
 use crate::own;
 use crate::real::Block;
 use crate::record::{self, Event, Guard, Walks};
+use crate::sampling;
 use crate::shadow::{self, Live};
 
 /// The addresses of our malloc, calloc, realloc and free.
@@ -92,6 +93,9 @@ fn ended<G: Guard>(hook: &Event<'_, G>, block: Block) {
 #[cold]
 #[inline(never)]
 fn ended_otherwise(entry: &Entry, block: Block) {
+    if sampling::is_nothing(entry, || super::shadow::holds(block.addr())) {
+        return;
+    }
     if let Some(hook) = record::enter(entry) {
         ended(&hook, block);
     }
@@ -114,6 +118,13 @@ fn note(entry: &Entry, block: Block, size: usize, before: Option<Walks>) {
 #[cold]
 #[inline(never)]
 fn note_otherwise(entry: &Entry, block: Block, size: usize) {
+    // What malloc has passed over stands in no shadow, and was counted down already.
+    if sampling::is_on() && is_mallocs(block) {
+        return;
+    }
+    if let Some(light) = sampling::enter(entry) {
+        return light.note_object(block, size);
+    }
     if let Some(hook) = record::enter(entry) {
         hook.object_allocated(block, size);
     }
@@ -126,7 +137,7 @@ fn is_mallocs(block: Block) -> bool {
     let mut blocks = OFFSETS
         .map(|offset| block.addr().wrapping_sub(offset))
         .into_iter();
-    blocks.any(shadow::holds)
+    blocks.any(|block| shadow::holds(block) || sampling::is_on() && sampling::was_last(block))
 }
 
 #[inline(always)]
@@ -140,6 +151,9 @@ fn take(entry: &Entry, block: Block) -> Option<Live> {
 #[cold]
 #[inline(never)]
 fn take_otherwise(entry: &Entry, block: Block) -> Option<Live> {
+    if sampling::is_nothing(entry, || super::shadow::holds(block.addr())) {
+        return None;
+    }
     record::enter(entry)?.take_object(block)
 }
 

@@ -4,23 +4,23 @@
 //! 8-byte entry would cost half as much as they do. Nothing is mapped in a process that runs no Python.
 //!
 //! ```text
-//! entry: size + 1 (10) | watched (1) | cohort of birth (3, reserved) | site (18)        0 = no live object
+//! entry: size + 1 (10) | watched (1) | class (3) | site (18)        0 = no live object
 //! size + 1 = 1023: the size stands in the next two entries (an object of 1 KiB has many granules of its own)
 //! ```
 
 use crate::radix::Radix;
-use crate::shadow::{Live, Put};
+use crate::shadow::{CLASS_BITS, Live, Put, SITE_BITS};
 use heapshim_ledger::header::LARGEST;
 use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::{AtomicU32, Word};
 
-const SITE_BITS: u32 = 18;
-const SITE_MASK: u32 = (1 << SITE_BITS) - 1;
+/// With the class, as in `shadow`.
+const SITE_MASK: u32 = (1 << (SITE_BITS + CLASS_BITS)) - 1;
 const WATCHED: u32 = 1 << 21;
 const SIZE_SHIFT: u32 = 22;
 /// Sizes from here on stand in the next two entries.
 const ESCAPE: u32 = 1022;
-const _: () = assert!(LARGEST.sites <= 1 << SITE_BITS);
+const _: () = assert!(LARGEST.sites <= 1 << SITE_BITS && SITE_MASK < WATCHED);
 
 static OBJECTS: Radix<AtomicU32> = Radix::new(4);
 
@@ -99,6 +99,12 @@ fn take_large(address: usize) -> u64 {
         }
     }
     u64::from_ne_bytes(size)
+}
+
+/// True where a live object begins at this address.
+#[inline(always)]
+pub(crate) fn holds(address: usize) -> bool {
+    OBJECTS.find(address).is_some_and(|entry| entry.peek() != 0)
 }
 
 /// Has `take` tell when the live object at this address goes. False where none begins there. The caller keeps the object alive meanwhile.

@@ -7,6 +7,7 @@ use crate::values::{address, duration, mapping, per, size};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use heapshim_cli::catalog::Word;
 use heapshim_cli::series::Per;
+use heapshim_ledger::sampling::Mode;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -107,6 +108,9 @@ pub(crate) struct Run {
     /// Frames kept of a stack [default: 512]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
     pub(crate) depth: Option<u32>,
+    /// Record a sample, one in so many bytes on average, as 512K; `off`: nothing until `heapshim mode` switches it on
+    #[arg(long, value_name = "SIZE", value_parser = heapshim_cli::mode::parse_sample)]
+    pub(crate) sample: Option<Mode>,
     /// One report for the whole tree: the accounts of all its processes, added up
     #[arg(long)]
     pub(crate) merge: bool,

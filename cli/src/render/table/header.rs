@@ -1,7 +1,8 @@
 //! The two lines above the table: whose growth, between which moments, and how much in all.
 
+use crate::mode;
 use crate::render::text::{duration, escape, grouped, in_unit, signed_size, size, unit_of};
-use crate::report::{End, Report};
+use crate::report::{End, Errors, Report};
 use crate::rss::Rss;
 use heapshim_ledger::peak::STEP;
 use std::cmp::Reverse;
@@ -15,6 +16,11 @@ pub(super) fn headline(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         (true, _) => "exact".to_string(),
         (false, 0) => "not exact".to_string(),
         (false, in_flight) => format!("within {in_flight} events in flight"),
+    };
+    let exactness = match partly(report) {
+        Some(partly) if from.exact && to.exact => partly,
+        Some(partly) => format!("{partly}, {exactness}"),
+        None => exactness,
     };
     let runs = if report.two_processes {
         "   two processes"
@@ -37,6 +43,17 @@ pub(super) fn headline(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
+/// `sample=512K, ± in 95 of 100 runs`: where not each event was recorded.
+fn partly(report: &Report) -> Option<String> {
+    let partly = report.partly?;
+    let now = match partly.switched {
+        true => format!("switched, now {}", mode::word(partly.mode)),
+        false => mode::word(partly.mode),
+    };
+    let errors = report.errors.map(|_| ", ± in 95 of 100 runs");
+    Some(format!("{now}{}", errors.unwrap_or_default()))
+}
+
 /// A line each, before any number: what is so, and what to do about it.
 pub(super) fn notes(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     report
@@ -50,10 +67,14 @@ pub(super) fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let growth = report.growth;
     write!(
         out,
-        "heap {} ({}), {} blocks",
+        "heap {}{} ({}), {}{} blocks",
         signed_size(growth.bytes),
+        off(report, |errors| size(errors.growth.bytes)),
         from_to(growth.bytes, report.from.live.bytes, report.to.live.bytes),
         grouped(growth.blocks),
+        off(report, |errors| grouped(errors.growth.blocks)
+            .trim_start_matches('+')
+            .to_owned()),
     )?;
     write!(out, "{}", peak(report).unwrap_or_default())?;
     write!(out, "{}", rss(report).unwrap_or_default())?;
@@ -70,6 +91,12 @@ fn peak(report: &Report) -> Option<String> {
         _ => "",
     };
     Some(format!(" · peak {}{together}", size(highest)))
+}
+
+/// ` ± 3.1 MiB`, where numbers are estimates.
+fn off(report: &Report, text: impl Fn(&Errors) -> String) -> String {
+    let errors = report.errors.as_ref();
+    errors.map_or_else(String::new, |errors| format!(" ± {}", text(errors)))
 }
 
 /// ` · RSS +118.0 MiB`, and what explains it. Of a growth since the start, of which no mark is kept, what it is now: ` · RSS 24.3 MiB: …`

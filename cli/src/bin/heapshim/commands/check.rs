@@ -8,7 +8,7 @@ use heapshim_cli::catalog::Word;
 use heapshim_cli::check::{self, Limits, Repeat, Sample, Suppressions, Verdict};
 use heapshim_cli::diff;
 use heapshim_cli::error::{Error, Kind};
-use heapshim_cli::launch::{self, Ended, Held, Refusal, allocator};
+use heapshim_cli::launch::{self, Ended, Held, Refusal, Settings, allocator};
 use heapshim_cli::library;
 use heapshim_cli::mark::Mark;
 use heapshim_cli::model::Exit;
@@ -105,7 +105,8 @@ impl Gate<'_> {
             tree = tree.merging();
         }
         let finished = |held| tree.finished(&held);
-        let ended = match launch::run(&words, Some(&self.library), None, None, finished)? {
+        let settings = Settings::default();
+        let ended = match launch::run(&words, Some(&self.library), &settings, None, finished)? {
             Ok(ended) => ended,
             Err(refusal) => return Ok(Err(refused(&refusal))),
         };

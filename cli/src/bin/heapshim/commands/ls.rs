@@ -3,9 +3,11 @@
 use super::output::{print, say};
 use crate::args::{ListFormat, Ls as Args};
 use heapshim_cli::error::Error;
+use heapshim_cli::mode;
 use heapshim_cli::overview::{self, Overview};
 use heapshim_cli::render::{escape, size};
 use heapshim_cli::session;
+use heapshim_ledger::sampling::Mode;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -49,8 +51,7 @@ fn row(one: &Overview) -> String {
 }
 
 fn mode(one: &Overview) -> String {
-    one.sample_bytes
-        .map_or_else(|| "exact".to_owned(), |bytes| format!("sample={bytes}"))
+    mode::word(one.mode)
 }
 
 fn age(age: Duration) -> String {
@@ -69,8 +70,15 @@ fn value(one: &Overview) -> Value {
         "exe": one.process.exe,
         "cmdline": one.process.cmdline,
         "age_seconds": Duration::from_nanos(one.age_ns).as_secs_f64(),
-        "mode": if one.sample_bytes.is_some() { "sample" } else { "exact" },
-        "sample_bytes": one.sample_bytes,
+        "mode": match one.mode {
+            Mode::Exact => "exact",
+            Mode::Sample(_) => "sample",
+            Mode::Off => "off",
+        },
+        "sample_bytes": match one.mode {
+            Mode::Sample(mean) => Some(mean),
+            Mode::Exact | Mode::Off => None,
+        },
         "live_bytes": one.counters.live_bytes(),
         "live_blocks": one.counters.live_blocks(),
         "peak_bytes": one.peak_bytes,

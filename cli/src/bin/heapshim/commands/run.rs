@@ -3,7 +3,7 @@
 use super::{lines, output::say, record, report};
 use crate::args::Run as Args;
 use heapshim_cli::error::{Error, Kind};
-use heapshim_cli::launch::{self, Arrived, Ended, Refusal};
+use heapshim_cli::launch::{self, Arrived, Ended, Refusal, Settings};
 use heapshim_cli::library;
 use heapshim_cli::mark::Mark;
 use heapshim_cli::subject::Places;
@@ -38,10 +38,15 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
     }
     let finished = |held| tree.finished(&held);
     let arrived = recording.as_ref().map(arrived);
+    let settings = Settings {
+        depth: args.depth,
+        mode: args.sample,
+        ..Settings::default()
+    };
     let ended = match launch::run(
         &args.words,
         library.as_deref(),
-        args.depth,
+        &settings,
         arrived,
         finished,
     )? {

@@ -1,0 +1,340 @@
+//! How much is recorded: every event, a sample, or nothing (`heapshim_ledger::sampling` has the arithmetic).
+//!
+//! The word that every hook tests (`tracer`) says which. Exact events never come here. In the other modes an event counts its bytes down to the next sampled
+//! one, in its thread's state, and where that is further on it passes: it only looks whether the shadow has something stale at its block's address. What is
+//! recorded is a usual event, whose entry in the shadow says at which interval (a *class*, one of seven), so that its free takes off what it has added, in
+//! whatever mode the process is then.
+//!
+//! ```text
+//! word: 1 exact | 2 off | 4 a sample, with its class << 8, and << 16 how often the mode was switched or the process forked: then threads draw anew
+//! ```
+
+use crate::entry::Entry;
+use crate::options::Options;
+use crate::real::Block;
+use crate::record::{self, Event};
+use crate::shadow::Live;
+use crate::thread::{self, State};
+use crate::tracer;
+use crate::{loader, own, python, shadow, start};
+use heapshim_ledger::layout::{Header, Was};
+use heapshim_ledger::sampling::{
+    INTERVALS, Mode, Weight, distance, length, mixed, next_random, weight,
+};
+use heapshim_ledger::sites::SiteId;
+use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word, add_owned};
+
+/// Every event is recorded.
+pub(crate) const EXACT: u64 = 1;
+/// No new block is.
+const OFF: u64 = 2;
+const SAMPLE: u64 = 4;
+const CLASS_SHIFT: u32 = 8;
+const CLASS_MASK: u64 = 0xff;
+const ERA_SHIFT: u32 = 16;
+const _: () = assert!(INTERVALS < 1 << shadow::CLASS_BITS);
+
+/// The mode of this process, in memory that a forked child inherits: what `tracer` is armed with.
+static WORD: AtomicU64 = AtomicU64::new(EXACT);
+/// The mean of each class, from 1 on; once set it stays.
+static MEANS: [AtomicU32; INTERVALS] = [const { AtomicU32::new(0) }; INTERVALS];
+/// Bits of `Was`.
+static MODES: AtomicU32 = AtomicU32::new(0);
+static CHANGES: AtomicU32 = AtomicU32::new(0);
+/// How often a sampling mode began.
+static ERA: AtomicU64 = AtomicU64::new(0);
+/// What all draws of this process come from.
+static SEED: AtomicU64 = AtomicU64::new(0);
+/// For threads that have no state.
+static SHARED: Countdown = Countdown::new();
+
+/// What an event is to do with its block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pick {
+    /// Record it as it is.
+    All,
+    /// Record it as a sample of this class.
+    One(u32),
+    /// Nothing.
+    Pass,
+}
+
+/// How far a thread is from its next sample. Zeros are one that has yet to be drawn.
+#[derive(Debug)]
+pub(crate) struct Countdown {
+    /// The word that it was drawn under.
+    drawn_under: AtomicU64,
+    /// Bytes left, in two's complement.
+    left: AtomicU64,
+    random: AtomicU64,
+    /// The block that malloc gave last, in any mode but exact: `python::objects` asks for it.
+    last: AtomicU64,
+}
+
+impl Countdown {
+    const fn new() -> Countdown {
+        Countdown {
+            drawn_under: AtomicU64::new(0),
+            left: AtomicU64::new(0),
+            random: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether one of so many bytes is the next sample. A signal handler's event in between counts as well.
+    #[inline(always)]
+    fn picks(&self, word: u64, index: u32, size: usize) -> bool {
+        if self.drawn_under.peek() != word {
+            self.begin(word, index);
+        }
+        add_owned(&self.left, length(size as u64).wrapping_neg());
+        let picked = self.left.peek().cast_signed() <= 0;
+        if picked {
+            self.draw(word);
+        }
+        picked
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin(&self, word: u64, index: u32) {
+        let own = u64::from(index) << 40 ^ word >> ERA_SHIFT;
+        self.random.put(mixed(SEED.peek() ^ mixed(own)));
+        self.draw(word);
+        self.drawn_under.put(word);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn draw(&self, word: u64) {
+        let (state, random) = next_random(self.random.peek());
+        self.random.put(state);
+        self.left.put(distance(random, mean_of(class_of(word))));
+    }
+}
+
+fn class_of(word: u64) -> u32 {
+    u32::try_from(word >> CLASS_SHIFT & CLASS_MASK).unwrap_or(0)
+}
+
+fn mean_of(class: u32) -> u32 {
+    let place = MEANS.get((class as usize).wrapping_sub(1));
+    place.map_or(1, |mean| mean.peek().max(1))
+}
+
+/// What a block of so many bytes stands for that was recorded in a class.
+pub(crate) fn weight_of(class: u32, size: u64) -> Weight {
+    weight(size, mean_of(class))
+}
+
+/// A site's number in the shadow, where the block was sampled: past all sites, so that no counter is found for it.
+pub(crate) fn tagged(site: SiteId, class: u32) -> SiteId {
+    SiteId(site.0 | class << shadow::SITE_BITS)
+}
+
+/// The site and the class of such a number.
+pub(crate) fn untagged(live: Live) -> (SiteId, u32) {
+    let number = live.site.0;
+    (
+        SiteId(number & ((1 << shadow::SITE_BITS) - 1)),
+        number >> shadow::SITE_BITS,
+    )
+}
+
+/// True where each event of this process was recorded so far: then a block that is not known was never seen.
+pub(crate) fn was_always_exact() -> bool {
+    MODES.peek() == Was::Exact as u32
+}
+
+/// What an event is to do with a block of so many bytes. `state` is its thread's.
+pub(crate) fn pick(state: Option<&State>, size: usize) -> Pick {
+    let word = tracer::word();
+    let picked = match word {
+        EXACT => return Pick::All,
+        0 | OFF => false,
+        _ => match state {
+            Some(state) => state.countdown.picks(word, state.index(), size),
+            // They may meet here: two of them then take one sample, or none. There are 4,095 states.
+            None => SHARED.picks(word, u32::MAX, size),
+        },
+    };
+    match picked {
+        true => Pick::One(class_of(word)),
+        false => Pick::Pass,
+    }
+}
+
+/// An event in a mode that is not exact, which is otherwise a usual one.
+#[derive(Debug)]
+pub(crate) struct Light<'e> {
+    state: &'static State,
+    word: u64,
+    entry: &'e Entry,
+}
+
+/// Begins such an event: the thread is in a hook, of which nobody outside is told yet.
+#[inline(always)]
+pub(crate) fn enter(entry: &Entry) -> Option<Light<'_>> {
+    let word = tracer::word();
+    if word <= EXACT || loader::is_loader(entry.return_address) {
+        return None;
+    }
+    let state = thread::leased().filter(|state| state.guard() == 0)?;
+    record::hold_quietly(state, entry);
+    Some(Light { state, word, entry })
+}
+
+impl Light<'_> {
+    #[inline(always)]
+    fn picks(&self, size: usize) -> bool {
+        self.word != OFF
+            && self
+                .state
+                .countdown
+                .picks(self.word, self.state.index(), size)
+    }
+
+    /// Allocates, and records one block of some hundred thousand bytes.
+    #[inline(always)]
+    pub(crate) fn allocate(self, size: usize, real: impl FnOnce() -> Block) -> Block {
+        let picked = self.picks(size);
+        let block = real();
+        python::allocators::check(self.entry.return_address);
+        self.state.countdown.last.put(block.addr() as u64);
+        if picked && !block.is_null() {
+            self.usual().sampled(block, size, class_of(self.word));
+        } else if shadow::holds(block.addr()) {
+            self.usual().passed(block);
+        } else {
+            self.leave();
+        }
+        block
+    }
+
+    /// The same for an object that Python's allocator has given.
+    #[inline(always)]
+    pub(crate) fn note_object(self, object: Block, size: usize) {
+        if self.picks(size) {
+            self.usual()
+                .sampled_object(object, size, class_of(self.word));
+        } else if python::shadow::holds(object.addr()) {
+            self.usual().passed_object(object);
+        } else {
+            self.leave();
+        }
+    }
+
+    /// Has something to record: from here on it is an event like any other.
+    #[inline(always)]
+    fn usual(&self) -> Event<'_, own::Usual> {
+        self.state
+            .set_guard(self.entry.caller_sp(), start::is_armed());
+        Event::new(own::Usual::of(self.state), self.entry)
+    }
+
+    /// Where a signal handler has forked meanwhile, the child's readers were told of this hook.
+    #[inline(always)]
+    fn leave(self) {
+        let told = tracer::word() != self.word && start::is_armed();
+        self.state.set_guard(0, told);
+    }
+}
+
+/// True for the end of a block that was never recorded, in a mode in which that is usual: there is nothing to do. The loader's events are looked at.
+#[inline(always)]
+pub(crate) fn is_nothing(entry: &Entry, is_recorded: impl FnOnce() -> bool) -> bool {
+    tracer::word() > EXACT && !loader::is_loader(entry.return_address) && !is_recorded()
+}
+
+/// True where this process is in any mode but exact.
+#[inline(always)]
+pub(crate) fn is_on() -> bool {
+    tracer::word() > EXACT
+}
+
+/// Notes the block that malloc has given to this thread.
+#[cold]
+#[inline(never)]
+pub(crate) fn note_last(block: Block) {
+    if let Some(state) = thread::leased() {
+        state.countdown.last.put(block.addr() as u64);
+    }
+}
+
+/// True for the block that malloc has given to this thread last, in any mode but exact.
+pub(crate) fn was_last(address: usize) -> bool {
+    thread::leased().is_some_and(|state| state.countdown.last.peek() == address as u64)
+}
+
+/// Takes the mode that the process begins with.
+pub(crate) fn begin(options: &Options, identity: u64) {
+    SEED.put(options.sample_seed.unwrap_or(identity));
+    let _ = switch(options.mode);
+}
+
+/// Goes on in a forked child, where no draw may be its parent's again. `forks` is how many children there were before, where that is seen.
+pub(crate) fn after_fork(options: &Options, identity: u64, forks: u64) {
+    let own = match options.sample_seed {
+        Some(seed) => mixed(seed ^ SEED.peek()) ^ mixed(forks),
+        None => identity,
+    };
+    SEED.put(own);
+    if WORD.peek() > OFF {
+        WORD.put(sample_word(class_of(WORD.peek())));
+    }
+}
+
+/// What the hooks are to be armed with.
+pub(crate) fn word() -> u64 {
+    WORD.peek()
+}
+
+/// Sets the mode, for the next `arm`. False for an eighth interval.
+fn switch(mode: Mode) -> bool {
+    let (word, was) = match mode {
+        Mode::Exact => (EXACT, Was::Exact),
+        Mode::Off => (OFF, Was::Off),
+        Mode::Sample(mean) => match class_for(mean) {
+            Some(class) => (sample_word(class), Was::Sampled),
+            None => return false,
+        },
+    };
+    MODES.put(MODES.peek() | was as u32);
+    WORD.put(word);
+    true
+}
+
+/// The word of a class, like none before it.
+fn sample_word(class: u32) -> u64 {
+    let era = ERA.add_shared(1).wrapping_add(1);
+    SAMPLE | u64::from(class) << CLASS_SHIFT | era << ERA_SHIFT
+}
+
+fn class_for(mean: u32) -> Option<u32> {
+    (1u32..).zip(&MEANS).find_map(|(class, place)| {
+        if place.peek() == 0 {
+            place.put(mean);
+        }
+        (place.peek() == mean).then_some(class)
+    })
+}
+
+/// Says in the ledger how much is recorded.
+pub(crate) fn describe(header: &Header) {
+    let said = &header.sampling;
+    let word = WORD.peek();
+    let mode = match word {
+        EXACT => Mode::Exact,
+        OFF => Mode::Off,
+        _ => Mode::Sample(mean_of(class_of(word))),
+    };
+    let largest = MEANS.iter().map(Word::peek).max().unwrap_or(0);
+    said.intervals
+        .iter()
+        .zip(&MEANS)
+        .for_each(|(to, from)| to.put(from.peek()));
+    said.largest.put(largest);
+    said.modes.put(MODES.peek());
+    said.changes.put(CHANGES.peek());
+    said.mode.put(mode.word());
+}
