@@ -40,6 +40,7 @@ fn row() -> Row {
         blocks: 1,
     };
     Row {
+        errors: None,
         file: frame.file.clone(),
         line: frame.line,
         function: frame.function.clone(),

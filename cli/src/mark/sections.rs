@@ -7,7 +7,7 @@ use super::bytes::{Reader, Writer};
 use super::lists::{self, Known};
 use super::{Damage, Mark};
 use crate::bundle::{Bundle, SourceLine};
-use crate::model::{Code, Exit, Losses, Module, Moment, Process, Sampling, Snapshot};
+use crate::model::{Code, Exit, Frame, Losses, Module, Moment, Process, Sampling, Site, Snapshot};
 use crate::peak::Peak;
 use crate::process::Memory;
 use crate::resident::Resident;
@@ -159,17 +159,7 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         codes: codes.len(),
         threads: threads.as_ref().map_or(0, Vec::len),
     };
-    let frames = match find(WIDE_FRAMES) {
-        Ok(bytes) => lists::read_wide_frames(bytes, known)?,
-        Err(_) => lists::read_frames(find(FRAMES)?, known)?,
-    };
-    if frames.is_empty() {
-        return Err(Damage::Value("it has no root frame"));
-    }
-    let sites = match find(WIDE_SITES) {
-        Ok(bytes) => lists::read_wide_sites(bytes, frames.len())?,
-        Err(_) => lists::read_sites(find(SITES)?, frames.len())?,
-    };
+    let (frames, sites) = read_stacks(find, known)?;
     let peak = optional(find(PEAK), |bytes| read_peak(bytes, sites.len()))?;
     let mut losses_bytes = find(LOSSES)?;
     let losses = read_losses(&mut losses_bytes)?;
@@ -205,6 +195,25 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         memory,
         bundle,
     })
+}
+
+/// Frames and sites, in whichever way they were written.
+fn read_stacks<'b>(
+    find: impl Fn(u32) -> Result<Reader<'b>, Damage>,
+    known: Known,
+) -> Result<(Vec<Frame>, Vec<Site>), Damage> {
+    let frames = match find(WIDE_FRAMES) {
+        Ok(bytes) => lists::read_wide_frames(bytes, known)?,
+        Err(_) => lists::read_frames(find(FRAMES)?, known)?,
+    };
+    if frames.is_empty() {
+        return Err(Damage::Value("it has no root frame"));
+    }
+    let sites = match find(WIDE_SITES) {
+        Ok(bytes) => lists::read_wide_sites(bytes, frames.len())?,
+        Err(_) => lists::read_sites(find(SITES)?, frames.len())?,
+    };
+    Ok((frames, sites))
 }
 
 /// What a section says that not every mark has.
