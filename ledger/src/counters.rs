@@ -80,15 +80,13 @@ impl<'a> Counters<'a> {
     }
 
     fn cells_of(&self, site: SiteId, slots: u32) -> impl Iterator<Item = &'a Cell> + use<'a> {
-        let (cells, stride) = (self.cells, self.sites as usize);
-        let rows = (0..slots.min(SHARED_SLOT)).chain(core::iter::once(SLOTS - 1));
-        rows.filter_map(move |row| {
-            cells.get(
-                (row as usize)
-                    .checked_mul(stride)?
-                    .checked_add(site.0 as usize)?,
-            )
-        })
+        let stride = self.sites as usize;
+        let of_site = self.cells.get(site.0 as usize..).unwrap_or(&[]);
+        let of_site = of_site.iter().step_by(stride.max(1));
+        let exclusive = of_site.take(slots.min(SHARED_SLOT) as usize);
+        let shared = stride.saturating_mul(SLOTS as usize - 1);
+        let shared = self.cells.get(shared.saturating_add(site.0 as usize));
+        exclusive.chain(shared)
     }
 }
 

@@ -91,6 +91,10 @@ impl<'a> Tables<'a> {
     #[must_use]
     pub fn total(&self, site: SiteId) -> Total {
         let slots = || self.threads.used().min(SHARED_SLOT);
+        // A cell that nobody wrote is not even looked at: that would make its page resident, in the target's memory.
+        if self.header.sampling.largest.peek() == 0 {
+            return self.counters.total(site, slots);
+        }
         let (gone, gone_blocks) = self.estimates.freed(site);
         let counted = self.counters.total(site, slots);
         let (made, made_blocks) = self.estimates.allocated(site);
