@@ -108,7 +108,7 @@ pub(crate) struct Run {
     /// Frames kept of a stack [default: 512]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
     pub(crate) depth: Option<u32>,
-    /// Record a sample, one in so many bytes on average, as 512K; `off`: nothing until `heapshim mode` switches it on
+    /// Record a sample, one in so many bytes on average, as 512K; `off`: nothing
     #[arg(long, value_name = "SIZE", value_parser = heapshim_cli::mode::parse_sample)]
     pub(crate) sample: Option<Mode>,
     /// One report for the whole tree: the accounts of all its processes, added up

@@ -14,7 +14,7 @@ Examples:
   heapshim run -o report.txt -- ./server   … in a file
   heapshim run --save marks -- make        keep a mark of each process
   heapshim run --merge -- make             the whole tree in one table
-  heapshim run --sample 512K -- ./server   at next to no cost: numbers ±
+  heapshim run --sample 512K -- ./server   a sample: each number with its ±
   heapshim run --quiet -- ./server         no report: look at it meanwhile";
 
 /// `heapshim lib --help`
