@@ -296,13 +296,9 @@ fn own(counters: Counters) -> Counters {
     }
 }
 
-fn sum(one: Counters, other: Counters) -> Counters {
-    Counters {
-        allocated_bytes: one.allocated_bytes.wrapping_add(other.allocated_bytes),
-        allocated_blocks: one.allocated_blocks.wrapping_add(other.allocated_blocks),
-        freed_bytes: one.freed_bytes.wrapping_add(other.freed_bytes),
-        freed_blocks: one.freed_blocks.wrapping_add(other.freed_blocks),
-    }
+fn sum(mut one: Counters, other: Counters) -> Counters {
+    one.add(&other);
+    one
 }
 
 /// What each had at most, which was not at one moment: no account belongs to the sum.

@@ -284,6 +284,14 @@ impl Snapshot {
 }
 
 impl Counters {
+    /// Adds an account to this one.
+    pub fn add(&mut self, more: &Counters) {
+        self.allocated_bytes = self.allocated_bytes.wrapping_add(more.allocated_bytes);
+        self.allocated_blocks = self.allocated_blocks.wrapping_add(more.allocated_blocks);
+        self.freed_bytes = self.freed_bytes.wrapping_add(more.freed_bytes);
+        self.freed_blocks = self.freed_blocks.wrapping_add(more.freed_blocks);
+    }
+
     /// Bytes allocated and not freed.
     #[must_use]
     pub fn live_bytes(&self) -> i64 {

@@ -117,15 +117,10 @@ pub fn inside(
 /// The whole account's bytes and blocks now, without its stacks.
 #[must_use]
 pub fn totals(reader: &Reader<'_>) -> Counters {
-    (0..reader.sites.len()).fold(Counters::default(), |sum, site| {
-        let one = reader.total(SiteId(site));
-        Counters {
-            allocated_bytes: sum.allocated_bytes.wrapping_add(one.allocated_bytes),
-            allocated_blocks: sum.allocated_blocks.wrapping_add(one.allocated_blocks),
-            freed_bytes: sum.freed_bytes.wrapping_add(one.freed_bytes),
-            freed_blocks: sum.freed_blocks.wrapping_add(one.freed_blocks),
-        }
-    })
+    let mut all = Counters::default();
+    let sites = (0..reader.sites.len()).map(SiteId);
+    sites.for_each(|site| all.add(&reader.total(site).into()));
+    all
 }
 
 pub(crate) fn moment(info: &MarkInfo) -> Moment {

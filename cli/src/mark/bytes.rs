@@ -37,6 +37,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A number in as few bytes as it needs: seven bits a byte, the lowest first (unsigned LEB128, DWARF 5 §7.6).
+    #[inline]
     pub(crate) fn number(&mut self) -> Result<u64, Short> {
         let mut value = 0;
         for shift in (0..u64::BITS).step_by(7) {
@@ -105,12 +106,8 @@ impl Writer {
 
     /// A number in as few bytes as it needs, as [`Reader::number`] reads it.
     #[inline]
-    pub(crate) fn number(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value.to_le_bytes()[0] | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value.to_le_bytes()[0]);
+    pub(crate) fn number(&mut self, value: u64) {
+        put_number(&mut self.0, value);
     }
 
     /// A count; all that is counted here is indexed by u32 in the ledger, or is a text of a few KiB.
@@ -130,6 +127,16 @@ impl Writer {
     pub(crate) fn into_vec(self) -> Vec<u8> {
         self.0
     }
+}
+
+/// Appends a number, as [`Reader::number`] reads it.
+#[inline]
+pub(crate) fn put_number(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value.to_le_bytes()[0] | 0x80);
+        value >>= 7;
+    }
+    out.push(value.to_le_bytes()[0]);
 }
 
 #[cfg(test)]

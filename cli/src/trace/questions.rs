@@ -5,7 +5,7 @@
 
 use super::file::Chunk;
 use super::read::Trace;
-use super::sums::{add, charge};
+use super::sums::charge;
 use super::{Happening, Map};
 use crate::error::Error;
 use crate::mark::Mark;
@@ -206,7 +206,7 @@ impl Account {
 
     fn add_chunk(&mut self, trace: &mut Trace, chunk: &Chunk) -> Result<(), Error> {
         for (site, sum) in trace.sums(chunk)?.0 {
-            add(self.at(site), &sum);
+            self.at(site).add(&sum);
         }
         Ok(())
     }
@@ -221,7 +221,7 @@ impl Account {
         // What no table names is in no row, and is not lost: the overflow site has it.
         for counters in self.counters.get(known..).unwrap_or(&[]) {
             if let Some(overflow) = sites.get_mut(1) {
-                add(&mut overflow.counters, counters);
+                overflow.counters.add(counters);
             }
         }
         let now = &mut mark.snapshot.moment;

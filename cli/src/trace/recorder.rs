@@ -9,7 +9,7 @@ use super::columns::Encoder;
 use super::control::{self, ControlFile};
 use super::drain::Drain;
 use super::file::{Kind, Of, Output};
-use super::sums::{Sums, add};
+use super::sums::Sums;
 use super::{Happening, tables};
 use crate::error::Error;
 use crate::mark::{self, Mark};
@@ -385,7 +385,7 @@ impl Recorder {
 fn totals_of(snapshot: &Snapshot) -> Counters {
     let mut all = Counters::default();
     let each = snapshot.sites.iter().map(|site| &site.counters);
-    each.for_each(|counters| add(&mut all, counters));
+    each.for_each(|counters| all.add(counters));
     all
 }
 

@@ -65,14 +65,6 @@ pub(super) fn charge(counters: &mut Counters, happening: &Happening) {
     *blocks = blocks.wrapping_add(1);
 }
 
-/// One account and what was added to it.
-pub(super) fn add(to: &mut Counters, more: &Counters) {
-    to.allocated_bytes = to.allocated_bytes.wrapping_add(more.allocated_bytes);
-    to.allocated_blocks = to.allocated_blocks.wrapping_add(more.allocated_blocks);
-    to.freed_bytes = to.freed_bytes.wrapping_add(more.freed_bytes);
-    to.freed_blocks = to.freed_blocks.wrapping_add(more.freed_blocks);
-}
-
 /// One account before something was added to it.
 pub(super) fn subtract(from: &mut Counters, less: &Counters) {
     from.allocated_bytes = from.allocated_bytes.wrapping_sub(less.allocated_bytes);
@@ -107,7 +99,7 @@ mod tests {
             (account.allocated_bytes, account.freed_blocks),
             ((1 << 40) + 24, 2)
         );
-        add(&mut account, &sums.0[&1]);
+        account.add(&sums.0[&1]);
         subtract(&mut account, &sums.0[&1]);
         assert_eq!(account, sums.0[&7]);
         let bytes = sums.encode();

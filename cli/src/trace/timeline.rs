@@ -3,7 +3,7 @@
 //! A chunk that lies within one step is answered by its head and its sums; only the few that lie across an end are read event by event. Memory: the steps.
 
 use super::read::Trace;
-use super::sums::{add, charge};
+use super::sums::charge;
 use crate::error::Error;
 use crate::model::Counters;
 
@@ -119,7 +119,7 @@ impl Filled {
     /// Events that come to this.
     fn moves(&mut self, sum: &Counters) {
         self.counts(sum);
-        self.with(|step| add(&mut step.moved, sum));
+        self.with(|step| step.moved.add(sum));
     }
 
     fn counts(&mut self, sum: &Counters) {

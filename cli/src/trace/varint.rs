@@ -1,16 +1,9 @@
-//! Whole numbers in as few bytes as they need: seven bits a byte, the lowest first (LEB128). Used by `columns` and `sums`.
+//! Whole numbers in as few bytes as they need, as marks have them, and differences. Used by `columns` and `sums`.
 
 use super::Damage;
+use crate::mark::bytes::Reader;
 
-/// Appends a number.
-#[inline]
-pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    out.push(value.to_le_bytes()[0]);
-}
+pub(super) use crate::mark::bytes::put_number as put;
 
 /// Appends a difference: small ones of either sign are short.
 #[inline]
@@ -20,33 +13,23 @@ pub(super) fn put_signed(out: &mut Vec<u8>, value: i64) {
 
 /// Numbers being read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Numbers<'a>(&'a [u8]);
+pub(super) struct Numbers<'a>(Reader<'a>);
 
 impl<'a> Numbers<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Numbers<'a> {
-        Numbers(bytes)
+        Numbers(Reader::new(bytes))
     }
 
     /// The next byte.
     #[inline]
     pub(super) fn byte(&mut self) -> Result<u8, Damage> {
-        let (&first, rest) = self.0.split_first().ok_or(Damage::Short)?;
-        self.0 = rest;
-        Ok(first)
+        self.0.bytes(1)?.first().copied().ok_or(Damage::Short)
     }
 
     /// The next number.
     #[inline]
     pub(super) fn next(&mut self) -> Result<u64, Damage> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(Damage::Value("a number is too long"))
+        Ok(self.0.number()?)
     }
 
     /// The next number, of a table's index.
@@ -63,7 +46,7 @@ impl<'a> Numbers<'a> {
 
     /// True where nothing is left.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.left() == 0
     }
 }
 

@@ -4,7 +4,7 @@ use super::output::say;
 use crate::args::Record as Args;
 use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::process::Alive;
-use heapshim_cli::render::{escape, grouped, signed_size};
+use heapshim_cli::render::{self, escape, grouped};
 use heapshim_cli::session;
 use heapshim_cli::subject::Places;
 use heapshim_cli::trace::{EXTENSION, Ended, Options, Recorder, Summary};
@@ -87,8 +87,7 @@ fn count(number: u64) -> String {
 }
 
 fn size(bytes: u64) -> String {
-    let size = signed_size(i64::try_from(bytes).unwrap_or(i64::MAX));
-    size.trim_start_matches('+').to_owned()
+    render::size(i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
 /// One line on a terminal, written over again and again.
