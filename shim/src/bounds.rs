@@ -195,6 +195,79 @@ impl<'b> StackMemory<'b> {
     }
 }
 
+/// The thread's own stack from a stack pointer up, as far as it is known; it never asks the kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnStack {
+    /// A multiple of 8.
+    low: u64,
+    words: u64,
+}
+
+impl OwnStack {
+    /// For a walk that begins above `sp`; None where that is not known to lie there.
+    #[inline(always)]
+    pub(crate) fn new(own: &Bounds, sp: u64) -> Option<OwnStack> {
+        (sp & 7 == 0 && own.holds(sp)).then_some(OwnStack {
+            low: sp,
+            words: own.high.wrapping_sub(sp) / 8,
+        })
+    }
+
+    /// As `StackMemory::holds`.
+    #[inline(always)]
+    fn holds(self, address: u64) -> bool {
+        address.wrapping_sub(self.low).rotate_right(3) < self.words
+    }
+}
+
+impl Memory for OwnStack {
+    #[inline(always)]
+    fn read(&mut self, address: u64) -> Option<u64> {
+        // SAFETY: on the thread's own stack, at or above its callers' frames: the caller of `load` need not know more.
+        self.holds(address).then(|| unsafe { load(address) })
+    }
+
+    /// What is not known to be there is another.
+    #[inline(always)]
+    fn first_difference(&mut self, run: Run<'_>) -> Option<usize> {
+        let (outermost, innermost) = (run.words().first()?, run.words().last()?);
+        if !self.holds(outermost.address()) || !self.holds(innermost.address()) {
+            return run.words().len().checked_sub(1);
+        }
+        // SAFETY: the addresses of a run lie between its first and its last.
+        unsafe { difference_in(run) }
+    }
+}
+
+/// The word at an address. Volatile, since frames above belong to code that the compiler does not see.
+///
+/// # Safety
+/// The caller promises that the address is a multiple of 8 and may be read.
+#[inline(always)]
+unsafe fn load(address: u64) -> u64 {
+    let address = usize::try_from(address).unwrap_or(0); // never 0: both have 64 bits
+    let place = core::ptr::with_exposed_provenance::<u64>(address);
+    // SAFETY: the caller's promise.
+    unsafe { place.read_volatile() }
+}
+
+/// Where memory differs from a run, from its innermost word outwards.
+///
+/// # Safety
+/// The caller promises that each of its addresses may be read.
+#[inline(always)]
+unsafe fn difference_in(run: Run<'_>) -> Option<usize> {
+    let (rest, fours) = run.words().as_rchunks::<FOUR>();
+    for (nth, four) in fours.iter().enumerate().rev() {
+        // SAFETY: the caller's promise.
+        if let Some(at) = four.iter().rposition(|word| unsafe { differs(word) }) {
+            return Some(rest.len() + FOUR * nth + at);
+        }
+    }
+    // SAFETY: the caller's promise.
+    rest.iter().rposition(|word| unsafe { differs(word) })
+}
+
 impl Memory for StackMemory<'_> {
     #[inline(always)]
     fn read(&mut self, address: u64) -> Option<u64> {
@@ -235,15 +308,8 @@ impl Memory for StackMemory<'_> {
         if !self.holds(outermost.address()) || !self.holds(innermost.address()) {
             return self.first_difference_slowly(run);
         }
-        let (rest, fours) = run.words().as_rchunks::<FOUR>();
-        for (nth, four) in fours.iter().enumerate().rev() {
-            // SAFETY: of the same run.
-            if let Some(at) = four.iter().rposition(|word| unsafe { differs(word) }) {
-                return Some(rest.len() + FOUR * nth + at);
-            }
-        }
-        // SAFETY: of the same run.
-        rest.iter().rposition(|word| unsafe { differs(word) })
+        // SAFETY: the addresses of a run lie between its first and its last.
+        unsafe { difference_in(run) }
     }
 }
 
@@ -256,10 +322,8 @@ const FOUR: usize = 4;
 /// The caller promises that the word's address may be read.
 #[inline(always)]
 unsafe fn differs(word: &Word) -> bool {
-    let address = usize::try_from(word.address()).unwrap_or(0); // never 0: both have 64 bits
-    let place = core::ptr::with_exposed_provenance::<u64>(address);
-    // SAFETY: the caller's promise, and addresses of a run are aligned. Volatile as in `read`.
-    let found = unsafe { place.read_volatile() };
+    // SAFETY: the caller's promise, and addresses of a run are aligned.
+    let found = unsafe { load(word.address()) };
     found != word.value()
 }
 

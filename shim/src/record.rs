@@ -179,7 +179,7 @@ impl<'e, G: Guard> Event<'e, G> {
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn block_allocated(&self, block: Block, size: usize) {
         python::allocators::check(self.entry.return_address);
         let pick = self.guard.pick(size);
@@ -422,7 +422,7 @@ fn tagged(live: Live, class: u32) -> Live {
 }
 
 /// The site of the stack that called the hook, by a walk that is counted. The caller's thread holds the state and its guard.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn walk(state: &State, tracer: &Tracer, entry: &Entry) -> SiteId {
     // SAFETY: the state is leased by this thread, and the guard keeps nested events away from the scratch.
     let scratch = unsafe { &mut *state.scratch.get() };

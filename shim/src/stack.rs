@@ -5,7 +5,7 @@
 //! remembered node of the frames that are not. A small cache by (caller's node, address) keeps the usual look-up in the
 //! thread's own memory.
 
-use crate::bounds::{Bounds, StackMemory};
+use crate::bounds::{Bounds, OwnStack, StackMemory};
 use crate::entry::Entry;
 use crate::python::interpreter::{self, Interpreter};
 use crate::rules::RuleTable;
@@ -14,7 +14,7 @@ use crate::{label, loader};
 use heapshim_ledger::frames::{Frame, FrameId};
 use heapshim_ledger::layout::{FrameKind, NESTED_FRAME, OVERFLOW_SITE, TruncatedReason};
 use heapshim_ledger::sites::SiteId;
-use heapshim_unwind::{End, Memo, Walked};
+use heapshim_unwind::{End, Lean, Memo, Walked};
 use mixed::Mixed;
 use nodes::{RecentModule, intern_frame, site_of};
 
@@ -105,9 +105,10 @@ impl Scratch {
             Some(interpreter) => self.capture_with_python(tracer, interpreter, entry),
             None => {
                 self.leave_mixed();
-                let walked = self.walk_memo(entry, tracer.depth);
-                let node = self.intern_walk(tracer, &walked);
-                (node, walked.end, walked.shared)
+                match self.walk_lean(entry, tracer.depth) {
+                    Some(lean) => (self.intern_lean(tracer, &lean), End::Complete, lean.shared),
+                    None => self.capture_native(tracer, entry),
+                }
             }
         };
         let site = node
@@ -118,6 +119,50 @@ impl Scratch {
             truncated: !matches!(end, End::Complete),
             remembered: shared > 0,
         }
+    }
+
+    /// The walk of frames that depend on nothing but their ip and sp; first, since most do.
+    #[inline(always)]
+    fn walk_lean(&mut self, entry: &Entry, depth: usize) -> Option<Lean> {
+        let sp = entry.caller_sp();
+        let mut memory = OwnStack::new(&self.bounds, sp)?;
+        let mut rules = RuleTable::new(self.generation);
+        let from = (entry.return_address, sp);
+        self.memo.walk_lean(from, depth, &mut rules, &mut memory)
+    }
+
+    /// The trie node of a lean walk, outermost frame first.
+    #[inline(always)]
+    fn intern_lean(&mut self, tracer: &Tracer, lean: &Lean) -> Option<FrameId> {
+        let [outer, places @ ..] = self.nodes.get_mut(lean.shared.wrapping_sub(1)..)? else {
+            return None;
+        };
+        let (mut parent, frames) = (FrameId(*outer), self.memo.lean_frames(lean));
+        for (place, frame) in places.iter_mut().zip(frames) {
+            let address = frame.value();
+            parent = match foremost(&self.cache, parent, address) {
+                Some(node) => node,
+                None => {
+                    let mut naming = Naming {
+                        tracer,
+                        generation: self.generation,
+                        module: &mut self.module,
+                        cache: &mut self.cache,
+                    };
+                    naming.older(parent, address, (address, false))?
+                }
+            };
+            *place = parent.0;
+        }
+        Some(parent)
+    }
+
+    /// As far as no Python is there.
+    #[inline(never)]
+    fn capture_native(&mut self, tracer: &Tracer, entry: &Entry) -> (Option<FrameId>, End, usize) {
+        let walked = self.walk_memo(entry, tracer.depth);
+        let node = self.intern_walk(tracer, &walked);
+        (node, walked.end, walked.shared)
     }
 
     /// Keeps the native path's frame small.
@@ -277,12 +322,13 @@ impl Naming<'_> {
     }
 }
 
-/// Where the node below `parent` that `key` names is kept.
+/// Where the node below `parent` that `key` names is kept. Of a key its low half is spread: there addresses in one object differ, and Python's lines.
 #[inline(always)]
 fn set_of(parent: FrameId, key: u64) -> usize {
-    let spread = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - CACHE_SETS.trailing_zeros());
+    let low = u32::try_from(key & u64::from(u32::MAX)).unwrap_or(0);
+    let spread = low.wrapping_mul(0x9e37_79b9) >> (u32::BITS - CACHE_SETS.trailing_zeros());
     // The node is the last of what decides to be known, so it is mixed in last, too: a walk of nodes is a chain of look-ups.
-    usize::try_from(spread ^ u64::from(parent.0)).unwrap_or(0) % CACHE_SETS
+    usize::try_from(spread ^ parent.0).unwrap_or(0) % CACHE_SETS
 }
 
 /// The node below `parent` that `key` names: from the cache, or made.

@@ -288,6 +288,29 @@ impl<const N: usize> Chain<N> {
         }
     }
 
+    /// The outermost frame, of those from `edge` inwards, from which on all depend on nothing but their ip and sp, and each is one word (`lean`).
+    pub(crate) fn lean_base(&self, edge: usize) -> Option<usize> {
+        let mut base = self.end.wrapping_sub(1);
+        let last = self.frame_at(base);
+        if base < edge || last.odd != 0 || !last.is_free() {
+            return None;
+        }
+        while base > edge && self.leads_leanly(base) {
+            base = base.wrapping_sub(1);
+        }
+        let is_aligned = self.frame_at(base).sp & 7 == 0;
+        (is_aligned && self.has_words_above(base)).then_some(base)
+    }
+
+    fn leads_leanly(&self, index: usize) -> bool {
+        let (here, outer) = (self.frame_at(index), self.frame_at(index.wrapping_sub(1)));
+        let step = here.rule.simple_step();
+        outer.is_free()
+            && here.words == outer.words.wrapping_add(1)
+            && step != 0
+            && here.sp.wrapping_add(step) == outer.sp
+    }
+
     /// A remembered frame, to be changed.
     #[inline(always)]
     pub(crate) fn frame_mut(&mut self, index: usize) -> Option<&mut Entry> {

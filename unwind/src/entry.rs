@@ -7,7 +7,7 @@ use crate::arch::{ALL, Registers, Rule, SAVED};
 use crate::recent::Known;
 use crate::usual::Simple;
 use crate::walk::{Frame, Memory, Position};
-use crate::words::Words;
+use crate::words::{Word, Words};
 
 /// A frame of a walk: what a walk writes, and what a memo keeps of it. `live` to `odd` are only meaningful once it is linked to its caller.
 /// Zeros are a valid one.
@@ -198,6 +198,11 @@ impl Entry {
             sp: last.sp,
             ..Entry::EMPTY
         }
+    }
+
+    /// Where its return address stands, and which it is.
+    pub(crate) fn slot(&self) -> Word {
+        Word::new(self.sp.wrapping_sub(8), self.ip)
     }
 
     /// What others may know of it.

@@ -49,7 +49,7 @@ compile_error!(
 
 pub use arch::{Registers, Rule, SAVED};
 pub use entry::Entry;
-pub use memo::Memo;
+pub use memo::{Lean, Memo};
 pub use section::{RuleError, Section};
 pub use walk::{End, Frame, Memory, Rules, Step, WalkError, Walked, walk};
 pub use words::{Run, Word};

@@ -33,6 +33,10 @@ use crate::recent::Recent;
 use crate::usual::{Simples, Stand, Usual};
 use crate::walk::{End, Frame, Memory, Position, Rules, Walked};
 
+mod lean;
+
+pub use lean::Lean;
+
 /// A thread's last walk: of its frames, and of some more that were known before, at most `N`.
 ///
 /// With `N` at least twice the number of places, a stack that is too deep to be shown, and gets a little deeper or less deep, is
@@ -49,6 +53,8 @@ pub struct Memo<const N: usize> {
     /// One more than the index of the last walk's outermost frame, where the next walk may be a usual one; else 0.
     after_edge: usize,
     new: Simples,
+    /// The last walk's inner frames, where it was lean; else the chain has them.
+    lean: lean::Slots,
 }
 
 impl<const N: usize> Memo<N> {
@@ -59,11 +65,13 @@ impl<const N: usize> Memo<N> {
         recent: Recent::EMPTY,
         after_edge: 0,
         new: Simples::EMPTY,
+        lean: lean::Slots::EMPTY,
     };
 
     /// Forgets the walk and all rules. To be called before a walk if a module that rules came from may have gone since.
     pub fn clear(&mut self) {
         self.forget_walk();
+        self.lean.clear();
         self.recent.clear();
     }
 
@@ -76,11 +84,15 @@ impl<const N: usize> Memo<N> {
     /// Forgets the walk: the next one shares nothing with it.
     pub fn forget_walk(&mut self) {
         self.after_edge = 0;
+        self.lean.forget();
         self.chain.clear();
     }
 
     /// The `nth` outermost frame (0 is the outermost) of the last walk, if it is remembered.
     pub fn outer(&self, nth: usize) -> Option<Frame> {
+        if let Some(frame) = self.lean.frame(nth) {
+            return Some(frame);
+        }
         let index = nth.checked_add(self.chain.edge())?;
         self.chain.entry(index).map(Entry::frame)
     }
@@ -105,6 +117,9 @@ impl<const N: usize> Memo<N> {
         memory: &mut impl Memory,
         out: &mut [Entry],
     ) -> Walked {
+        if self.lean.is_begun() {
+            self.end_lean(rules);
+        }
         let [bp, ..] = *saved;
         let ((ip, sp), (chain, new)) = (from, (&mut self.chain, &mut self.new));
         let usual = match self.after_edge.checked_sub(1) {

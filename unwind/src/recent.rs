@@ -1,7 +1,7 @@
 //! The rules of the call sites that a thread came through last, by return address: most look-ups end here, in memory that no other
 //! thread touches. Kept by `memo`, for the frames that it has not remembered.
 
-use crate::arch::Rule;
+use crate::arch::{Registers, Rule, SAVED};
 use crate::walk::{End, Position, Rules};
 
 /// Sets of two places: the call sites of a hot loop, some times over; 32 KiB, of which pages are touched as they are used. With one place a set, two
@@ -56,6 +56,22 @@ impl Recent {
         (older.ip == ip).then_some(older)
     }
 
+    /// How far above the stack pointer of a frame that runs on at `ip` its caller's is, where that is all that its rule says; else 0.
+    #[inline(always)]
+    pub(crate) fn step(&mut self, ip: u64, rules: &mut impl Rules) -> u64 {
+        match self.of(ip) {
+            Some(known) => known.step,
+            None => self.look_up_step(ip, rules),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_up_step(&mut self, ip: u64, rules: &mut impl Rules) -> u64 {
+        let at = Position::new(Registers::new(ip, 0, [0; SAVED]));
+        self.look_up(&at, rules).map_or(0, Rule::simple_step)
+    }
+
     /// The rule for the frame where a walk stands, which is here from now on.
     #[inline(never)]
     pub(crate) fn look_up(&mut self, at: &Position, rules: &mut impl Rules) -> Result<Rule, End> {
@@ -76,10 +92,12 @@ impl Recent {
         }
     }
 
-    /// The highest bits of a product by 2^64 over the golden ratio (Knuth, TAOCP vol. 3, 6.4) differ for neighbouring addresses.
+    /// The highest bits of a product by 2^32 over the golden ratio (Knuth, TAOCP vol. 3, 6.4) differ for neighbouring addresses. What is left out of
+    /// an address is the same for all of an object's code.
     #[inline(always)]
     fn set(ip: u64) -> usize {
-        let spread = ip.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        usize::try_from(spread >> (u64::BITS - SETS.trailing_zeros())).unwrap_or(0)
+        let [a, b, c, d, ..] = ip.to_le_bytes();
+        let spread = u32::from_le_bytes([a, b, c, d]).wrapping_mul(0x9e37_79b9);
+        usize::try_from(spread >> (u32::BITS - SETS.trailing_zeros())).unwrap_or(0)
     }
 }

@@ -1,4 +1,4 @@
-//! Tests of the memo: each way in which a remembered frame can be stale, forced, and what is shared and asked where none is.
+//! Tests of the memo's chain (lean walks have their own, in `memo/lean`): each way in which a remembered frame can be stale, forced, and what is shared and asked where none is.
 //!
 //! Worlds of a few words and rules; random ones are in `worlds`, real stacks in `trees`.
 
@@ -46,7 +46,7 @@ fn both(world: &mut World, memo: &mut Memo<DEPTH>, from: Registers) -> (Walked, 
     let mut full = vec![Frame::default(); DEPTH];
     let expected = walk(from, &mut world.rules, &mut &world.words, &mut full);
     let mut out = vec![Frame::default(); DEPTH];
-    let walked = memo.walk_to(from, &mut world.rules, &mut &world.words, &mut out);
+    let walked = memo.walk_by_chain_to(from, &mut world.rules, &mut &world.words, &mut out);
     assert_eq!(
         (walked.len + walked.shared, walked.end),
         (expected.len, expected.end)
@@ -205,7 +205,7 @@ fn elsewhere_behind_a_frame_pointer() {
     let mut walk_from = |world: &mut World, ip, word: u64| {
         let from = Registers::new(ip, BASE + 8 * word, [BASE, 0, 0, 0, 0, 0]);
         let (words, mut out) = (world.words, [Frame::default(); DEPTH]);
-        let walked = memo.walk_to(from, &mut world.rules, &mut OneCall(&words), &mut out);
+        let walked = memo.walk_by_chain_to(from, &mut world.rules, &mut OneCall(&words), &mut out);
         (walked.len + walked.shared, walked.end)
     };
     for _ in 0..3 {
@@ -231,7 +231,7 @@ fn nothing_is_read_behind_a_difference() {
         assert!(address < BASE + 16, "read {address:#x}");
         (&words).read(address)
     };
-    let walked = memo.walk_to(from, &mut world.rules, &mut read_first_two, &mut out);
+    let walked = memo.walk_by_chain_to(from, &mut world.rules, &mut read_first_two, &mut out);
     assert_eq!((walked.len, walked.end), (2, End::Complete));
 }
 
@@ -275,7 +275,8 @@ fn forgotten_callers() {
         let registers = Registers::new(1, BASE + 8 * nth, [0, BASE + 8 * rbx, 0, 0, 0, 0]);
         let (mut out, mut full) = ([Frame::default(); 16], [Frame::default(); 16]);
         let expected = walk(registers, &mut world.rules, &mut &world.words, &mut full);
-        let walked = memo.walk_to(registers, &mut world.rules, &mut &world.words, &mut out);
+        let walked =
+            memo.walk_by_chain_to(registers, &mut world.rules, &mut &world.words, &mut out);
         let len = walked.len + walked.shared;
         assert_eq!((len, walked.end), (expected.len, expected.end), "{nth}");
         assert_eq!(out[..walked.len], full[..walked.len], "{nth}");
@@ -326,7 +327,7 @@ fn recursion(memo: &mut Memo<DEPTH>, nth: u64) -> [usize; 3] {
         &mut memory,
         &mut full,
     );
-    let walked = memo.walk_to(from, &mut Asked(&mut rules), &mut memory, &mut out);
+    let walked = memo.walk_by_chain_to(from, &mut Asked(&mut rules), &mut memory, &mut out);
     assert_eq!(
         (walked.len + walked.shared, walked.end),
         (expected.len, expected.end)

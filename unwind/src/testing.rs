@@ -6,12 +6,28 @@ use std::arch::global_asm;
 use std::collections::HashMap;
 
 use crate::{
-    Entry, Frame, Memo, Memory, Registers, Rule, RuleError, Rules, SAVED, Section, Walked,
+    End, Entry, Frame, Lean, Memo, Memory, Registers, Rule, RuleError, Rules, SAVED, Section,
+    Walked,
 };
 
 impl<const N: usize> Memo<N> {
-    /// As `walk`, but writes what others may know of the frames.
+    /// As `walk_lean`, and where that gives nothing `walk`, but writes what others may know of the frames.
     pub(crate) fn walk_to(
+        &mut self,
+        registers: Registers,
+        rules: &mut impl Rules,
+        memory: &mut impl Memory,
+        out: &mut [Frame],
+    ) -> Walked {
+        let from = (registers.ip, registers.sp);
+        match self.walk_lean(from, out.len(), rules, memory) {
+            Some(lean) => self.write_lean(lean, out),
+            None => self.walk_by_chain_to(registers, rules, memory, out),
+        }
+    }
+
+    /// As `walk_to`, but never lean.
+    pub(crate) fn walk_by_chain_to(
         &mut self,
         registers: Registers,
         rules: &mut impl Rules,
@@ -33,6 +49,24 @@ impl<const N: usize> Memo<N> {
             .zip(written)
             .for_each(|(place, entry)| *place = entry.frame());
         walked
+    }
+
+    fn write_lean(&self, lean: Lean, out: &mut [Frame]) -> Walked {
+        let frames = self.lean_frames(&lean);
+        assert_eq!(frames.len(), lean.len);
+        for (place, slot) in out.iter_mut().zip(frames.iter().rev()) {
+            *place = Frame {
+                address: slot.value(),
+                sp: slot.address() + 8,
+                exact: false,
+            };
+        }
+        Walked {
+            len: lean.len,
+            shared: lean.shared,
+            end: End::Complete,
+            is_kept: true,
+        }
     }
 }
 

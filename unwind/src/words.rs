@@ -11,10 +11,14 @@
 #[repr(C)]
 pub struct Word {
     address: u64,
-    value: u64,
+    pub(crate) value: u64,
 }
 
 impl Word {
+    pub(crate) const fn new(address: u64, value: u64) -> Word {
+        Word { address, value }
+    }
+
     /// A multiple of 8.
     #[inline(always)]
     pub fn address(&self) -> u64 {
@@ -33,6 +37,12 @@ impl Word {
 pub struct Run<'w>(&'w [Word]);
 
 impl<'w> Run<'w> {
+    /// Of words that are as the invariant says.
+    #[inline(always)]
+    pub(crate) fn new(words: &'w [Word]) -> Run<'w> {
+        Run(words)
+    }
+
     /// The words.
     #[inline(always)]
     pub fn words(self) -> &'w [Word] {

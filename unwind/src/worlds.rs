@@ -103,6 +103,31 @@ impl World {
         world
     }
 
+    /// A world of frames that are counted from the stack pointer, but for one function's.
+    pub(crate) fn lean(seed: u64) -> Self {
+        let mut world = World::deep(seed);
+        for at in 1..SIGNAL {
+            let offset = 8 + 8 * world.random.below(3) as u64;
+            let rule = Rule::from_words([1 | offset << 32, 0]);
+            let saves = offset > 8 && world.random.below(3) == 0;
+            world.rules[at] = match saves {
+                true => Ok(rule.saving(0, false, -16).unwrap()),
+                false => Ok(rule),
+            };
+        }
+        world.words[WORDS - 12..].fill(0);
+        world
+    }
+
+    /// The outermost frame of a stack that ends, in a lean world.
+    fn bottom(&mut self) -> Registers {
+        let ip = 16 * (1 + self.random.below(SIGNAL - 1)) as u64 + 1;
+        Registers {
+            ip,
+            ..self.outermost()
+        }
+    }
+
     pub(crate) fn outermost(&mut self) -> Registers {
         let saved = std::array::from_fn(|_| self.word(2));
         Registers::new(self.word(0), BASE + 8 * (WORDS as u64 - 10), saved)
@@ -252,6 +277,8 @@ mod tests {
     struct Tally {
         walks: usize,
         shared: usize,
+        /// Walks after which the inner frames were where lean walks keep them.
+        lean: usize,
         /// Walks that were too deep, of those the ones that shared, and those that asked for no rule.
         too_deep: [usize; 3],
     }
@@ -279,8 +306,12 @@ mod tests {
         if world.random.below(2) == 0 {
             memo.forget_rules();
         }
+        let by_chain = world.random.below(40);
         let (mut out, mut asked) = (vec![Frame::default(); limit], Asked(&mut world.rules, 0));
-        let walked = memo.walk_to(from, &mut asked, &mut reading, &mut out);
+        let walked = match by_chain {
+            0 => memo.walk_by_chain_to(from, &mut asked, &mut reading, &mut out),
+            _ => memo.walk_to(from, &mut asked, &mut reading, &mut out),
+        };
         let is_unasked = asked.1 == 0;
         assert_eq!(walked.end, expected.end);
         assert!(walked.shared == 0 || walked.end == previous.end);
@@ -294,6 +325,7 @@ mod tests {
         }
         tally.walks += 1;
         tally.shared += walked.shared;
+        tally.lean += usize::from(memo.is_lean());
         if walked.end == End::TooDeep && limit > 0 {
             let counts = [true, walked.shared > 0, is_unasked];
             for (total, count) in tally.too_deep.iter_mut().zip(counts) {
@@ -372,6 +404,7 @@ mod tests {
             }
         }
         assert!(tally.shared as u64 > 20 * worlds(), "{tally:?}");
+        assert!(2 * tally.lean as u64 > worlds(), "{tally:?}");
     }
 
     /// Walks in worlds whose stacks get deeper and less deep around and beyond a small limit.
@@ -403,6 +436,37 @@ mod tests {
             }
         }
         tally
+    }
+
+    /// Check that lean walks never differ from the full walk, on stacks of code that mostly counts from its stack pointer.
+    #[test]
+    fn lean_worlds() {
+        let mut tally = Tally::default();
+        for seed in 0..worlds() / 2 {
+            let mut world = World::lean(seed);
+            let (mut memo, mut previous) = (Memo::<DEPTH>::EMPTY, Previous::NONE);
+            let mut registers = world.bottom();
+            for _ in 0..120 {
+                let limit = match world.random.below(60) {
+                    0 => world.random.below(40),
+                    _ => DEPTH,
+                };
+                check(
+                    &mut world,
+                    &mut memo,
+                    &mut previous,
+                    (registers, limit),
+                    &mut tally,
+                );
+                match world.random.below(100) {
+                    0 => registers = world.bottom(),
+                    1 => memo.clear(),
+                    2 => world.change(&mut registers),
+                    _ => world.go(&mut registers),
+                }
+            }
+        }
+        assert!(8 * tally.lean > tally.walks, "{tally:?}");
     }
 
     /// Check that walks that are too deep never differ from the full walk, and that they are remembered.
