@@ -18,6 +18,7 @@ pub(crate) use filter::Pattern;
 
 use crate::blame::{Mode, Table};
 use crate::complaint::{self, Note};
+use crate::distribution::{BySite, Distribution, Measure};
 use crate::model::{Moment, Snapshot};
 use crate::report::{Amount, By, End, Partly, Report, Sort, Unattributed};
 use crate::rss::Rss;
@@ -68,13 +69,24 @@ pub fn diff<'a>(
     symbolizer: &mut Symbolizer,
     options: &Options,
 ) -> Report {
+    diff_spread(from, to, symbolizer, options, None)
+}
+
+/// The same, with how the blocks of the second snapshot's sites were spread.
+pub fn diff_spread<'a>(
+    from: impl Into<From<'a>>,
+    to: &Snapshot,
+    symbolizer: &mut Symbolizer,
+    options: &Options,
+    spread: Option<(Measure, &BySite)>,
+) -> Report {
     let from = from.into();
     let options = &Options {
         table: options.table.clone().of(program::program(to, symbolizer)),
         ..options.clone()
     };
     let units = Units::of(from, to);
-    let mut rows = rows::Rows::new(options, units);
+    let mut rows = rows::Rows::new(options, units, spread.map(|(_, by_site)| by_site));
     let mut variances = Variances::default();
     let mut total = Amount::default();
     for change in change::changes(from, to) {
@@ -101,6 +113,7 @@ pub fn diff<'a>(
         sample_bytes: units.map(|units| units.largest()),
         partly: partly(from, to),
         errors: units.map(|units| units.errors(&variances, growth, to_live, total)),
+        distribution: spread.map(|(measure, by_site)| (measure, all(by_site))),
         notes: notes(from, to),
         unattributed: with_losses(unattributed, from, to),
         by: options.by,
@@ -110,6 +123,12 @@ pub fn diff<'a>(
         sort: options.sort,
         rows,
     }
+}
+
+fn all(by_site: &BySite) -> Distribution {
+    let mut all = Distribution::default();
+    by_site.values().for_each(|one| all.merge(one));
+    all
 }
 
 /// What of all that happened was recorded.

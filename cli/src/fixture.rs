@@ -121,6 +121,7 @@ fn row(stack: Vec<SymbolFrame>, growth: (i64, i64), live: i64, via: Option<&str>
         live: amount(live, growth.1.max(0)),
         total: amount(growth.0.max(0) + 4096, growth.1.max(0) + 1),
         errors: None,
+        distribution: None,
         blamed: stack.len() - 1,
         stack: stack.into(),
     }
@@ -210,6 +211,7 @@ pub(crate) fn report() -> Report {
         sample_bytes: None,
         partly: None,
         errors: None,
+        distribution: None,
         notes: Vec::new(),
         unattributed: Unattributed::default(),
         by: By::Line,

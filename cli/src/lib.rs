@@ -7,6 +7,7 @@ pub mod complaint;
 pub mod denial;
 pub mod diff;
 pub mod directory;
+pub mod distribution;
 pub mod doctor;
 pub mod error;
 pub mod export;

@@ -7,6 +7,7 @@
 
 use crate::blame::Mode;
 use crate::complaint::Note;
+use crate::distribution::{Distribution, Measure};
 use crate::model::{Moment, Process};
 use crate::rss::Rss;
 use crate::symbolize::{Language, Stack, SymbolFrame};
@@ -177,6 +178,8 @@ pub struct Row {
     pub total: Amount,
     /// How far these three may be off; None where they are exact.
     pub errors: Option<Errors>,
+    /// How its blocks were spread, where the report is of that.
+    pub distribution: Option<Distribution>,
     /// The heaviest stack, innermost frame first.
     pub stack: Stack,
     /// The place in `stack` of the frame that is charged.
@@ -236,6 +239,8 @@ pub struct Report {
     pub partly: Option<Partly>,
     /// How far what grew, what lives and what was allocated in all may be off; None where they are exact.
     pub errors: Option<Errors>,
+    /// What the rows' distributions are of, and that of all; None where they have none.
+    pub distribution: Option<(Measure, Distribution)>,
     /// What to know before the numbers are believed, gravest first.
     pub notes: Vec<Note>,
     /// What is in no row.

@@ -62,7 +62,33 @@ pub fn take(
         in_flight: exactness.in_flight,
     };
     let sampling = sampling(reader, Some(spreads(reader)));
-    assemble(reader, process, moment, &totals, sampling)
+    let snapshot = assemble(reader, process, moment, &totals, sampling)?;
+    Ok(with_peak(snapshot, reader))
+}
+
+/// What the account's sites mean, without the account: every counter is zero, and nothing of the counters' pages is read.
+///
+/// # Errors
+/// `Damaged` where the ledger breaks an invariant.
+pub(crate) fn meanings(reader: &Reader<'_>, process: Process) -> Result<Snapshot, Error> {
+    check_size(reader, &process)?;
+    let totals = vec![Total::default(); reader.sites.len() as usize];
+    let moment = Moment {
+        name: String::new(),
+        unix_ns: now_unix_ns(),
+        rss_bytes: 0,
+        resident: None,
+        exact: false,
+        in_flight: 0,
+    };
+    assemble(reader, process, moment, &totals, sampling(reader, None))
+}
+
+fn with_peak(snapshot: Snapshot, reader: &Reader<'_>) -> Snapshot {
+    Snapshot {
+        peak: Peak::of(reader),
+        ..snapshot
+    }
 }
 
 /// How much is in the account.
@@ -111,7 +137,8 @@ pub fn inside(
         return Ok(None);
     };
     let sampling = sampling(reader, None);
-    assemble(reader, process, moment(&info), &totals, sampling).map(Some)
+    let snapshot = assemble(reader, process, moment(&info), &totals, sampling)?;
+    Ok(Some(with_peak(snapshot, reader)))
 }
 
 /// The whole account's bytes and blocks now, without its stacks.
@@ -188,7 +215,7 @@ fn assemble(
         frames,
         jit: BTreeMap::new(), // `symbolize::jit` knows
         sites,
-        peak: Peak::of(reader),
+        peak: None, // the callers know whose
         losses,
         complaints: reader.header.complaints.peek(),
         sampling,
@@ -451,6 +478,16 @@ pub(crate) mod tests {
         assert_eq!((&*code.file, code.first_line), ("/src/é.py", 3));
         assert_eq!(code.name, "Cache.\u{fffd}put");
         assert_eq!(totals(&reader).allocated_bytes, 77);
+        let mut meanings = meanings(&reader, process()).expect("sound");
+        assert_eq!(
+            meanings.sites.last().map(|site| site.counters),
+            Some(Counters::default())
+        );
+        meanings.sites.clone_from(&snapshot.sites);
+        assert_eq!(
+            (meanings.frames, meanings.sites),
+            (snapshot.frames.clone(), snapshot.sites.clone())
+        );
         let marks = inside_marks(&reader);
         assert_eq!(
             marks

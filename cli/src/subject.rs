@@ -5,6 +5,7 @@
 
 use crate::bundle::Bundle;
 use crate::diff::{self, From};
+use crate::distribution::{BySite, Measure};
 use crate::mark::Mark;
 use crate::process::Origin;
 use crate::render::Sources;
@@ -34,6 +35,7 @@ pub struct Subject<'a> {
     embedded: Option<(&'static str, &'static str)>,
     merged: Option<usize>,
     peak_rss: Option<u64>,
+    spread: Option<(Measure, &'a BySite)>,
 }
 
 impl<'a> Subject<'a> {
@@ -47,6 +49,7 @@ impl<'a> Subject<'a> {
             embedded: None,
             merged: None,
             peak_rss: None,
+            spread: None,
         }
     }
 
@@ -72,6 +75,15 @@ impl<'a> Subject<'a> {
     #[must_use]
     pub fn peaking(self, peak_rss: Option<u64>) -> Subject<'a> {
         Subject { peak_rss, ..self }
+    }
+
+    /// The same, with how its sites' blocks were spread.
+    #[must_use]
+    pub fn spreading(self, measure: Measure, by_site: &'a BySite) -> Subject<'a> {
+        Subject {
+            spread: Some((measure, by_site)),
+            ..self
+        }
     }
 
     /// The growth, and where its source lines come from.
@@ -104,7 +116,7 @@ impl<'a> Subject<'a> {
         let from = self
             .from
             .map_or(From::Start, |mark| From::Mark(&mark.snapshot));
-        let report = diff::diff(from, &self.to.snapshot, symbolizer, options);
+        let report = diff::diff_spread(from, &self.to.snapshot, symbolizer, options, self.spread);
         symbolizer.keep();
         let (merged, peak_rss) = (self.merged, self.peak_rss);
         Report {

@@ -24,11 +24,16 @@ int main(void) {
     passing = malloc(11); // row: growth=0/0 live=0/0 total=110/10 function=main
     passing = realloc(passing, 211); // row: growth=2110/10 live=2110/10 total=2110/10 function=main
   }
-  while (step("done") == 'm')
+  for (char what = step("done"); what == 'm' || what == 'l'; what = step("done")) {
+    if (what == 'l') {
+      kept[0] = malloc(31); // late
+      continue;
+    }
     for (int i = 0; i < 150000; i++) {
       passing = malloc(23); // row: growth=0/0 live=0/0 function=main
       high[i % 100] = passing;
       free(high[i % 100]);
     }
+  }
   return 0;
 }

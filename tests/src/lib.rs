@@ -48,7 +48,7 @@ pub use heaptrack_lines::{HeaptrackLines, Held, Where};
 pub use needs::{found, needs, skip};
 pub use oracle::Usage;
 pub use package::Package;
-pub use place::{environment, fresh_directory, programs, workspace};
+pub use place::{environment, fresh_directory, line_of, programs, workspace};
 pub use pythons::{Python, builds, needs_debug_build, pythons};
 pub use recording::{Recorded, Recording};
 pub use run::{Finished, Run, bare};

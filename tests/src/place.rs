@@ -80,3 +80,14 @@ pub fn environment() -> Vec<(OsString, OsString)> {
     all.extend(fixed.map(|(name, value)| (name.into(), value.into())));
     all
 }
+
+/// The line of a program's source that has this in it.
+///
+/// # Panics
+/// Where none has.
+#[must_use]
+pub fn line_of(source: &str, marker: &str) -> u64 {
+    let text = std::fs::read_to_string(programs().join(source)).expect("a source");
+    let at = text.lines().position(|line| line.contains(marker));
+    at.unwrap_or_else(|| panic!("no {marker} in {source}")) as u64 + 1
+}

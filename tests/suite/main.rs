@@ -26,6 +26,7 @@ mod inside;
 mod kept_ledgers;
 mod known_answer;
 mod left_stacks;
+mod lifetimes;
 mod limits;
 mod loading;
 mod locked;

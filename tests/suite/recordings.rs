@@ -2,7 +2,9 @@
 //!
 //! Readers are stopped and killed here by signals at moments that the target's own steps decide; nothing sleeps.
 
-use heapshim_tests::{Amount, Diff, Recorded, Recording, Run, Running, Target, found, needs};
+use heapshim_tests::{
+    Amount, Diff, Recorded, Recording, Run, Running, Target, found, line_of, needs,
+};
 use std::collections::BTreeMap;
 
 /// Events of one more round of events.c: more than a ring has room for.
@@ -204,6 +206,42 @@ fn dropped() {
     assert_eq!(diff.growth(), Amount::default());
     assert_eq!(diff.total(), amount(150_000 * 23, 150_000));
     assert!(diff.exact());
+}
+
+/// Check that a line all of whose events were lost is in no answer: what the account says of it at the end is nothing that the recording has seen.
+#[test]
+fn lost_line() {
+    let mut running = events();
+    running.step(b"go");
+    let late = line_of("events.c", "// late");
+    let recording = Recording::of(running.pid(), &[]);
+    recording.signal(libc::SIGSTOP);
+    round(&mut running);
+    assert_eq!(running.step(b"l"), "done");
+    recording.signal(libc::SIGCONT);
+    let recorded = recording.end();
+    assert!(recorded.lost() > ROUND / 2, "{}", recorded.said);
+    for (question, options) in [("diff", &[][..]), ("peak", &[]), ("temporary", &[])] {
+        let (answer, _) = recorded.ask(question, options);
+        let rows = answer.rows_in("events.c");
+        assert!(!rows.is_empty(), "{question}");
+        let of_late = rows.iter().filter(|row| row.json["line"] == late);
+        of_late.for_each(|row| {
+            assert_eq!(
+                [row.live(), row.total()],
+                [Amount::default(); 2],
+                "{question}"
+            )
+        });
+        answer.assert_adds_up();
+    }
+    assert!(
+        running
+            .diff(&["start", "now"])
+            .rows_in("events.c")
+            .iter()
+            .any(|row| row.json["line"] == late)
+    );
 }
 
 /// Check that with `--lossless` the target waits for a reader that does not run, and nothing is lost.

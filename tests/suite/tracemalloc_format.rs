@@ -122,6 +122,7 @@ fn row(random: &mut Random, source: &str) -> Row {
         live: amount(random.number(bits), random.number(bits.min(20))),
         total: Amount::default(),
         errors: None,
+        distribution: None,
         stack: stack.into(),
         blamed: 0,
     }
@@ -165,6 +166,7 @@ fn report(by: By, rows: Vec<Row>) -> Report {
         sample_bytes: None,
         partly: None,
         errors: None,
+        distribution: None,
         notes: Vec::new(),
         unattributed: Unattributed::default(),
         by,

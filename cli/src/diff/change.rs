@@ -15,6 +15,8 @@ use std::collections::HashMap;
 pub(super) struct Change<'a> {
     /// The snapshot that knows the stack.
     pub(super) snapshot: &'a Snapshot,
+    /// The site's number there.
+    pub(super) site: usize,
     /// The stack's innermost node.
     pub(super) frame: u32,
     pub(super) growth: Amount,
@@ -109,6 +111,7 @@ fn change<'a>(site: (&'a Snapshot, usize), before: &Side<'_>, after: &Side<'_>) 
     );
     Change {
         snapshot: site.0,
+        site: site.1,
         frame: site.0.sites[site.1].frame,
         growth: amount(
             live.bytes.wrapping_sub(then.live_bytes()),

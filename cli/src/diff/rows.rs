@@ -8,6 +8,7 @@ use super::change::Change;
 use super::filter::Filter;
 use super::spread::{Units, Variances};
 use crate::blame::{self, Blamed, FrameAt, Judged, Mode};
+use crate::distribution::{BySite, Distribution};
 use crate::report::{Amount, By, Row, Sort, Unattributed};
 use crate::symbolize::{Language, MeaningId, SymbolFrame, Symbolizer};
 use std::cmp::Reverse;
@@ -35,6 +36,7 @@ struct Gathered<'a> {
     live: Amount,
     total: Amount,
     variances: Variances,
+    distribution: Option<Distribution>,
     /// The heaviest change so far among those that grew, and among those that did not.
     heaviest: [Option<(Change<'a>, Blamed)>; 2],
 }
@@ -45,6 +47,7 @@ pub(super) struct Rows<'a> {
     options: &'a Options,
     /// None where nothing is estimated.
     units: Option<Units>,
+    distributions: Option<&'a BySite>,
     filter: Filter,
     nodes: Nodes,
     by_key: HashMap<Key, usize>,
@@ -100,10 +103,15 @@ impl Nodes {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(options: &'a Options, units: Option<Units>) -> Rows<'a> {
+    pub(super) fn new(
+        options: &'a Options,
+        units: Option<Units>,
+        distributions: Option<&'a BySite>,
+    ) -> Rows<'a> {
         Rows {
             options,
             units,
+            distributions,
             filter: Filter::new(options),
             nodes: Nodes::default(),
             by_key: HashMap::new(),
@@ -127,6 +135,10 @@ impl<'a> Rows<'a> {
             self.unattributed.total += change.total;
             self.unattributed.excluded += change.growth;
         }
+        let distribution = self.distributions.map(|all| {
+            let site = u32::try_from(change.site).unwrap_or(0);
+            all.get(&site).cloned().unwrap_or_default()
+        });
         let mut rows = Vec::new();
         for blamed in charged {
             let at = self.row(&change, &blamed, symbolizer);
@@ -134,6 +146,7 @@ impl<'a> Rows<'a> {
             if !rows.contains(&at) {
                 rows.push(at);
                 self.gathered[at].add(change, blamed);
+                self.gathered[at].spread(distribution.as_ref());
             }
         }
     }
@@ -247,6 +260,7 @@ impl<'a> Rows<'a> {
         let errors = self
             .units
             .map(|units| units.errors(&row.variances, growth, live, total));
+        let distribution = row.distribution.clone();
         let (change, blamed) = row.explained()?;
         let nodes: Vec<Rc<Judged>> = self.nodes.of(&change, symbolizer).collect();
         let stack = || nodes.iter().flat_map(Judged::each);
@@ -272,6 +286,7 @@ impl<'a> Rows<'a> {
             live,
             total,
             errors,
+            distribution,
             stack: nodes.iter().map(|node| Rc::clone(node.frames())).collect(),
             blamed: at,
         })
@@ -285,6 +300,7 @@ impl<'a> Gathered<'a> {
             live: Amount::default(),
             total: Amount::default(),
             variances: Variances::default(),
+            distribution: None,
             heaviest: [None, None],
         }
     }
@@ -300,6 +316,12 @@ impl<'a> Gathered<'a> {
             .is_none_or(|(held, _)| weight(&change) > weight(held));
         if is_heavier {
             *slot = Some((change, blamed));
+        }
+    }
+
+    fn spread(&mut self, more: Option<&Distribution>) {
+        if let Some(more) = more {
+            self.distribution.get_or_insert_default().merge(more);
         }
     }
 

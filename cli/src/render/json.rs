@@ -6,6 +6,7 @@
 
 use super::text::is_unsafe;
 use super::{Render, Stacks, View};
+use crate::distribution::{Bucket, Distribution, Measure, bounds};
 use crate::iso_time::iso_utc;
 use crate::mode;
 use crate::model::Exit;
@@ -41,6 +42,9 @@ impl Render for Json {
                 errors(report.errors)
             )?;
         }
+        if let Some((measure, all)) = &report.distribution {
+            writeln!(out, "{}", distribution(*measure, all))?;
+        }
         writeln!(out, " \"rss_growth\": {},", rss(report.rss_growth()))?;
         writeln!(out, " \"unattributed\": {},", unattributed(report))?;
         writeln!(out, " \"notes\": [{}],", notes(report))?;
@@ -54,7 +58,8 @@ impl Render for Json {
         let top = view.top.filter(|&top| top > 0).unwrap_or(usize::MAX);
         for (at, row) in report.rows.iter().take(top).enumerate() {
             let comma = if at == 0 { "" } else { "," };
-            write!(out, "{comma}\n  {}", self::row(row, view.stacks))?;
+            let measure = report.distribution.as_ref().map(|one| one.0);
+            write!(out, "{comma}\n  {}", self::row(row, measure, view.stacks))?;
         }
         let close = if report.rows.is_empty() {
             "]}"
@@ -79,6 +84,32 @@ fn errors(errors: Option<Errors>) -> String {
             errors.total.blocks,
         )
     })
+}
+
+/// How blocks were spread: every bucket that has any, with exact counts; what half of them have at most. In microseconds, or bytes.
+fn distribution(measure: Measure, of: &Distribution) -> String {
+    let (name, unit) = match measure {
+        Measure::Lifetime => ("lifetimes", "us"),
+        Measure::Size => ("sizes", "bytes"),
+    };
+    let bucket = |(number, bucket): (u8, &Bucket)| {
+        let (from, to) = bounds(number);
+        format!(
+            "{{\"from_{unit}\": {from}, \"to_{unit}\": {to}, \"least_{unit}\": {}, \"most_{unit}\": {}, \"blocks\": {}, \"bytes\": {}}}",
+            bucket.least, bucket.most, bucket.blocks, bucket.bytes
+        )
+    };
+    let buckets: Vec<String> = of.buckets().map(bucket).collect();
+    let [half, most, all] = [50, 95, 100].map(|percent| number_or_null(of.at_most(percent)));
+    let older = match measure {
+        Measure::Lifetime => format!(" \"older_blocks\": {},", of.unknown),
+        Measure::Size => String::new(),
+    };
+    format!(
+        " \"{name}\": {{\"blocks\": {}, \"median_{unit}\": {half}, \"p95_{unit}\": {most}, \"max_{unit}\": {all},{older} \"buckets\": [{}]}},",
+        of.blocks(),
+        buckets.join(", ")
+    )
 }
 
 fn target(report: &Report) -> String {
@@ -167,13 +198,15 @@ fn notes(report: &Report) -> String {
     each.join(", ")
 }
 
-fn row(row: &Row, stacks: Stacks) -> String {
+fn row(row: &Row, measure: Option<Measure>, stacks: Stacks) -> String {
+    let distribution = measure.zip(row.distribution.as_ref());
+    let distribution = distribution.map(|(measure, of)| self::distribution(measure, of));
     let frames = row.stack.iter().filter(|_| stacks != Stacks::None);
     let stack: Vec<String> = frames.map(frame).collect();
     format!(
         "{{\"file\": {}, \"line\": {}, \"function\": {}, \"module\": {}, \"language\": {}, \"via\": {}, \"thread\": {}, \
          \"growth_bytes\": {}, \"growth_blocks\": {}, \"live_bytes\": {}, \"live_blocks\": {}, \
-         \"total_bytes\": {}, \"total_blocks\": {},{} \"stack\": [{}]}}",
+         \"total_bytes\": {}, \"total_blocks\": {},{}{} \"stack\": [{}]}}",
         string_or_null(row.file.as_deref()),
         number_or_null(row.line),
         string_or_null(row.function.as_deref()),
@@ -188,6 +221,7 @@ fn row(row: &Row, stacks: Stacks) -> String {
         row.total.bytes,
         row.total.blocks,
         errors(row.errors),
+        distribution.unwrap_or_default(),
         stack.join(", "),
     )
 }

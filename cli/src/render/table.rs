@@ -4,6 +4,7 @@
 //! 'not attributed' and 'left out' add up to the growth in the header, to the rounding.
 
 mod closing;
+mod distribution;
 mod header;
 
 use super::paths::Labels;
@@ -11,6 +12,7 @@ use super::text::{cut, escape, grouped, signed_size, size, source_line};
 use super::{Render, Stacks, View};
 use crate::report::{By, Report, Row, Sort};
 use crate::symbolize::{Language, Reason, SymbolFrame};
+use distribution::Axis;
 use std::io::{self, Write};
 
 /// Rows, where the user does not say how many.
@@ -72,7 +74,10 @@ fn shown<'a>(report: &'a Report, view: &View<'_>) -> Vec<&'a Row> {
         Some(0) => usize::MAX,
         Some(top) => top,
     };
-    let wanted = |row: &&Row| row.grew() || view.all && row.shrank() || is_busy(row, report.sort);
+    let wanted = |row: &&Row| {
+        let has_blocks = row.distribution.is_some() && row.total.blocks > 0;
+        row.grew() || view.all && row.shrank() || is_busy(row, report.sort) || has_blocks
+    };
     report.rows.iter().filter(wanted).take(top).collect()
 }
 
@@ -91,6 +96,8 @@ struct Layout<'a> {
     view: &'a View<'a>,
     files: Labels,
     widths: Vec<usize>,
+    /// Of a report of lifetimes or sizes.
+    axis: Option<Axis>,
     /// Where the text of a row begins.
     indent: usize,
 }
@@ -107,11 +114,14 @@ impl<'a> Layout<'a> {
             report,
             view,
             files,
-            widths: columns(report).map(|(_, width)| width).collect(),
+            widths: Vec::new(),
+            axis: Axis::of(report, shown),
             indent: 0,
         };
+        layout.widths = layout.columns().into_iter().map(|one| one.1).collect();
         for row in shown {
-            for (width, text) in layout.widths.iter_mut().zip(numbers(report, row)) {
+            let numbers = layout.numbers(row);
+            for (width, text) in layout.widths.iter_mut().zip(numbers) {
                 *width = (*width).max(text.chars().count() + 2);
             }
         }
@@ -119,18 +129,35 @@ impl<'a> Layout<'a> {
         layout
     }
 
+    fn columns(&self) -> Vec<(String, usize)> {
+        match &self.axis {
+            Some(axis) => axis.columns(),
+            None => columns(self.report)
+                .map(|(name, width)| (name.to_owned(), width))
+                .collect(),
+        }
+    }
+
+    fn numbers(&self, row: &Row) -> Vec<String> {
+        match &self.axis {
+            Some(axis) => axis.numbers(row),
+            None => numbers(self.report, row),
+        }
+    }
+
     /// `      growth      blocks       live   line`
     fn heading(&self, out: &mut dyn Write) -> io::Result<()> {
-        for (width, (name, _)) in self.widths.iter().zip(columns(self.report)) {
+        for (width, (name, _)) in self.widths.iter().zip(self.columns()) {
             write!(out, "{name:>width$}")?;
         }
         writeln!(out, "   {}", self.report.by.as_str())
     }
 
     fn row(&self, row: &Row, out: &mut dyn Write) -> io::Result<()> {
-        let numbers = numbers(self.report, row);
+        let numbers = self.numbers(row);
         for (at, (width, text)) in self.widths.iter().zip(numbers).enumerate() {
             let color = match at {
+                0 if self.axis.is_some() => "",
                 0 if row.shrank() => GREEN,
                 0 => RED,
                 _ => "",

@@ -1,10 +1,10 @@
 //! Traces: every event of a process while somebody records, in a file, and the questions that it answers.
 //!
-//! `record` and `run --record` write one (`recorder`, over `control`, `drain` and `file`); `diff`, `peak`, `temporary` and `timeline` read it (`read`,
-//! `questions`, `timeline`). docs/TRACE.md is the format's description.
+//! `record` and `run --record` write one (`recorder`, over `control`, `drain` and `file`); `diff`, `peak`, `temporary`, `lifetimes`, `sizes` and `timeline` read it
+//! (`read`, `questions`, `temporaries`, `lifetimes`, `timeline`). docs/TRACE.md is the format's description.
 //!
 //! Invariants: what was written is never changed, so that a file is readable up to its last whole chunk, however it ended; no question needs more
-//! memory than the sites, one chunk, and what is told apart by address: the live blocks.
+//! memory than the sites, one chunk, and a bounded number of blocks that are told apart by address.
 
 mod background;
 mod clock;
@@ -13,18 +13,22 @@ mod control;
 mod drain;
 mod file;
 mod heartbeat;
+mod lifetimes;
 mod questions;
 mod read;
 mod recorder;
 mod sums;
 mod tables;
+mod temporaries;
 mod timeline;
 mod varint;
 
 pub use background::Background;
-pub use questions::{Moment, peak, state, temporary};
+pub use lifetimes::{lifetimes, sizes};
+pub use questions::{Moment, peak, state};
 pub use read::Trace;
 pub use recorder::{Ended, Options, Recorder, Summary};
+pub use temporaries::temporary;
 pub use timeline::{Step, timeline};
 
 use crate::mark::bytes::Short;

@@ -1,12 +1,12 @@
-//! What a trace answers: the account at any instant, at the highest, and which allocations were temporary. Each answer is a mark like any other.
+//! What a trace answers: the account at any instant, and at the highest. Each answer is a mark like any other.
 //!
 //! Sums of whole chunks come first, single events only within the chunk that the instant lies in: a question to ten gigabytes reads the
 //! heads, the sums, and one chunk.
 
+use super::Happening;
 use super::file::Chunk;
 use super::read::Trace;
 use super::sums::charge;
-use super::{Happening, Map};
 use crate::error::Error;
 use crate::mark::Mark;
 use crate::model::Counters;
@@ -102,38 +102,6 @@ pub fn peak(trace: &mut Trace) -> Result<Mark, Error> {
     account.mark(trace, &moment)
 }
 
-/// Blocks that their thread freed by its next operation, by site: allocated is all that was allocated, and what was not temporary counts as freed. So
-/// what is alive in this mark were temporaries.
-///
-/// # Errors
-/// `Damaged` where the file is.
-pub fn temporary(trace: &mut Trace) -> Result<Mark, Error> {
-    let mut account = Account::empty(trace)?;
-    let chunks: Vec<Chunk> = trace.events().copied().collect();
-    let mut last: Map<Happening> = Map::default();
-    for chunk in &chunks {
-        trace.visit(chunk, |happening| {
-            let before = last.insert(happening.thread.into(), *happening);
-            let is_next = |before: &Happening| before.is_freed_by(happening);
-            // Threads without a state of their own look like one.
-            let known = happening.thread != u16::MAX;
-            if before.filter(|_| known).as_ref().is_some_and(is_next) {
-                account.unfree(happening);
-            }
-            if !happening.operation.frees() {
-                account.add(happening);
-                account.free(happening);
-            }
-            true
-        })?;
-    }
-    let moment = Moment {
-        ns: trace.length_ns(),
-        name: "end".to_owned(),
-    };
-    account.mark(trace, &moment)
-}
-
 impl Happening {
     /// What it adds to the live bytes.
     pub(crate) fn growth(&self) -> i64 {
@@ -143,16 +111,11 @@ impl Happening {
             false => size,
         }
     }
-
-    fn is_freed_by(&self, next: &Happening) -> bool {
-        !self.operation.frees()
-            && next.operation.frees()
-            && (self.key(), self.site, self.size) == (next.key(), next.site, next.size)
-    }
 }
 
 /// An account by site, being added to.
-struct Account {
+#[derive(Debug)]
+pub(super) struct Account {
     counters: Vec<Counters>,
     exact: bool,
 }
@@ -163,10 +126,20 @@ impl Account {
         Ok(Account { counters, exact })
     }
 
-    fn empty(trace: &mut Trace) -> Result<Account, Error> {
-        let mut account = Account::of(trace)?;
-        account.counters.fill(Counters::default());
-        Ok(account)
+    /// Of what happened within the trace alone.
+    pub(super) fn empty(trace: &Trace) -> Account {
+        Account {
+            counters: Vec::new(),
+            exact: trace.lost() == 0,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn nothing() -> Account {
+        Account {
+            counters: Vec::new(),
+            exact: true,
+        }
     }
 
     fn live_bytes(&self) -> i64 {
@@ -186,11 +159,11 @@ impl Account {
         &mut self.counters[index]
     }
 
-    fn add(&mut self, happening: &Happening) {
+    pub(super) fn add(&mut self, happening: &Happening) {
         charge(self.at(happening.site), happening);
     }
 
-    fn free(&mut self, happening: &Happening) {
+    pub(super) fn free(&mut self, happening: &Happening) {
         let operation = Operation::Freed;
         self.add(&Happening {
             operation,
@@ -198,7 +171,7 @@ impl Account {
         });
     }
 
-    fn unfree(&mut self, happening: &Happening) {
+    pub(super) fn unfree(&mut self, happening: &Happening) {
         let counters = self.at(happening.site);
         counters.freed_bytes = counters.freed_bytes.wrapping_sub(happening.size);
         counters.freed_blocks = counters.freed_blocks.wrapping_sub(1);
@@ -211,11 +184,12 @@ impl Account {
         Ok(())
     }
 
-    fn mark(self, trace: &mut Trace, moment: &Moment) -> Result<Mark, Error> {
+    pub(super) fn mark(self, trace: &mut Trace, moment: &Moment) -> Result<Mark, Error> {
         let mut mark = trace.frame()?;
         let sites = &mut mark.snapshot.sites;
-        for (site, counters) in sites.iter_mut().zip(&self.counters) {
-            site.counters = *counters;
+        for (number, site) in sites.iter_mut().enumerate() {
+            // The frame is the end's: of a site that this account has nothing of, its counters are none of ours.
+            site.counters = self.counters.get(number).copied().unwrap_or_default();
         }
         let known = sites.len();
         // What no table names is in no row, and is not lost: the overflow site has it.

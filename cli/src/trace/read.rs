@@ -22,7 +22,11 @@ pub struct Trace {
     end: Option<Mark>,
     lost: u64,
     cut: bool,
+    base: Option<Base>,
 }
+
+/// An account by site, and whether it is known exactly.
+type Base = (Vec<Counters>, bool);
 
 impl Trace {
     /// Opens a trace.
@@ -64,6 +68,7 @@ impl Trace {
             cut: cut || end.is_none(),
             end,
             lost,
+            base: None,
         })
     }
 
@@ -133,8 +138,16 @@ impl Trace {
         Ok(mark)
     }
 
-    /// The account that the first event is added to, by site; and whether it is known exactly.
-    pub(super) fn base(&mut self) -> Result<(Vec<Counters>, bool), Error> {
+    /// The account that the first event is added to, by site; and whether it is known exactly. Worked out once: it takes every chunk's sums.
+    pub(super) fn base(&mut self) -> Result<Base, Error> {
+        let base = match self.base.take() {
+            Some(base) => base,
+            None => self.work_out_base()?,
+        };
+        Ok(self.base.insert(base).clone())
+    }
+
+    fn work_out_base(&mut self) -> Result<Base, Error> {
         let counters = |snapshot: &Snapshot| {
             let each = snapshot.sites.iter().map(|site| site.counters);
             each.collect::<Vec<_>>()

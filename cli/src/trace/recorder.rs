@@ -261,8 +261,7 @@ impl Recorder {
         if lens == self.lens {
             return Ok(());
         }
-        let process = self.process.clone();
-        let snapshot = snapshot::take(&reader, process, "tables", Memory::default())?;
+        let snapshot = snapshot::meanings(&reader, self.process.clone())?;
         let tables = tables::encode(&snapshot, &self.written);
         self.written = tables::Lens::of(&snapshot);
         let marks = snapshot::inside_marks(&reader);

@@ -2,6 +2,10 @@
 //!
 //! Read by `main` and `commands`. docs and scripts rely on these words: add to them, do not change them.
 
+mod recordings;
+
+pub(crate) use recordings::{Question, Record, Temporary, Timeline};
+
 use crate::help;
 use crate::values::{address, duration, mapping, per, size};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -60,7 +64,13 @@ pub(crate) enum Command {
     Peak(Question),
     /// Print which lines' blocks were freed at once, in a recording
     #[command(after_help = help::TEMPORARY)]
-    Temporary(Question),
+    Temporary(Temporary),
+    /// Print how long each line's blocks lived, in a recording
+    #[command(after_help = help::LIFETIMES)]
+    Lifetimes(Question),
+    /// Print how large each line's blocks were, in a recording
+    #[command(after_help = help::SIZES)]
+    Sizes(Question),
     /// Print how much was alive, step by step of a recording
     #[command(after_help = help::TIMELINE)]
     Timeline(Timeline),
@@ -216,60 +226,6 @@ pub(crate) struct Diff {
     pub(crate) report: Report,
 }
 
-/// Options of `record`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Record {
-    /// Which process.
-    #[command(flatten)]
-    pub(crate) target: Target,
-    /// The file, *.heaptrace
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
-    /// How long [default: until the process ends, or Ctrl-C]
-    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
-    pub(crate) period: Option<Duration>,
-    /// Have the process wait rather than lose an event
-    #[arg(long)]
-    pub(crate) lossless: bool,
-    /// Keep in it what its addresses mean, and the source lines: it then reads anywhere
-    #[arg(long)]
-    pub(crate) bundle: bool,
-    /// Where to look for debug files, too
-    #[arg(long, value_name = "DIR", requires = "bundle")]
-    pub(crate) debug_dir: Vec<PathBuf>,
-    /// Where sources lie now: paths that begin with FROM are read under TO
-    #[arg(long, value_name = "FROM=TO", value_parser = mapping, requires = "bundle")]
-    pub(crate) source_dir: Vec<(String, String)>,
-}
-
-/// Options of `peak` and `temporary`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Question {
-    /// The recording
-    #[arg(value_name = "FILE")]
-    pub(crate) trace: PathBuf,
-    /// How the report looks.
-    #[command(flatten)]
-    pub(crate) report: Report,
-}
-
-/// Options of `timeline`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Timeline {
-    /// The recording
-    #[arg(value_name = "FILE")]
-    pub(crate) trace: PathBuf,
-    /// How many steps, all as long
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) steps: u32,
-    /// How the answer looks
-    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
-    pub(crate) format: ListFormat,
-    /// Write it to this file
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-}
-
 /// Options of `doctor`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Doctor {
@@ -328,9 +284,9 @@ pub(crate) struct Report {
     /// What a row is
     #[arg(long, value_enum, default_value_t = By::Line)]
     pub(crate) by: By,
-    /// What rows are sorted by, greatest first
-    #[arg(long, value_enum, default_value_t = Sort::Growth)]
-    pub(crate) sort: Sort,
+    /// What rows are sorted by, greatest first [default: growth; lifetimes, sizes: allocations]
+    #[arg(long, value_enum)]
+    pub(crate) sort: Option<Sort>,
     /// Charge every line of a stack, not one: what each came to with all that it called
     #[arg(long)]
     pub(crate) cumulative: bool,

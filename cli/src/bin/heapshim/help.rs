@@ -110,7 +110,7 @@ pub(crate) const RECORD: &str = "\
 Examples:
   heapshim record --for 1s -o run.heaptrace
   heapshim record -p server --for 1s --lossless --bundle -o all.heaptrace
-Then: heapshim diff, peak and temporary. docs/TRACE.md has the rest.";
+Then: heapshim diff, peak, lifetimes … docs/TRACE.md has them all.";
 
 /// `heapshim peak --help`
 pub(crate) const PEAK: &str = "\
@@ -124,8 +124,25 @@ pub(crate) const TEMPORARY: &str = "\
 Examples:
   heapshim temporary run.heaptrace
   heapshim temporary run.heaptrace --sort blocks
+  heapshim temporary run.heaptrace --within 10   … or one of its next ten
 Growth is what was freed by its thread's next operation; total is all that the
 line allocated.";
+
+/// `heapshim lifetimes --help`
+pub(crate) const LIFETIMES: &str = "\
+Examples:
+  heapshim lifetimes run.heaptrace
+  heapshim lifetimes run.heaptrace --by function --sort live
+  heapshim lifetimes run.heaptrace --format json
+Of blocks allocated and freed in it; each place of the bar is a power of two.";
+
+/// `heapshim sizes --help`
+pub(crate) const SIZES: &str = "\
+Examples:
+  heapshim sizes run.heaptrace
+  heapshim sizes run.heaptrace --by thread
+  heapshim sizes run.heaptrace --format json
+Of all blocks allocated in it; each place of the bar is a power of two.";
 
 /// `heapshim timeline --help`
 pub(crate) const TIMELINE: &str = "\

@@ -56,6 +56,8 @@ fn dispatch(args: Args) -> Result<u8, Error> {
         Some(Command::Record(record)) => commands::record::run(&record),
         Some(Command::Peak(question)) => commands::question::peak(&question),
         Some(Command::Temporary(question)) => commands::question::temporary(&question),
+        Some(Command::Lifetimes(question)) => commands::question::lifetimes(&question),
+        Some(Command::Sizes(question)) => commands::question::sizes(&question),
         Some(Command::Timeline(timeline)) => commands::timeline::run(&timeline),
         Some(Command::Watch(watch)) => commands::watch::run(&watch),
         Some(Command::Serve(serve)) => commands::serve::run(&serve),

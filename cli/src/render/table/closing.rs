@@ -16,6 +16,9 @@ pub(super) fn closing(report: &Report, shown: &[&Row]) -> String {
     if report.cumulative {
         return cumulative(hidden.len(), word);
     }
+    if report.distribution.is_some() {
+        return of_blocks(&hidden, report);
+    }
     if let Some((count, bytes)) = sum(&hidden, Row::grew) {
         parts.push(format!("{count} more {word}{}: {bytes}", plural(count)));
     }
@@ -31,6 +34,24 @@ pub(super) fn closing(report: &Report, shown: &[&Row]) -> String {
         parts.push(format!("left out: {}", signed_size(excluded.bytes)));
     }
     parts.join(" · ")
+}
+
+/// `3 more lines: 1,204 blocks · in no line: 0 blocks`: where rows are of all blocks that were allocated, not of those that stayed.
+fn of_blocks(hidden: &[&Row], report: &Report) -> String {
+    let word = report.by.as_str();
+    let blocks = |count: i64| cause(count, "blocks");
+    let others = blocks(report.unattributed.total.blocks);
+    let rest = format!("in no {word}: {others}");
+    let count = hidden.len();
+    if count == 0 {
+        return rest;
+    }
+    let total: i64 = hidden.iter().map(|row| row.total.blocks).sum();
+    format!(
+        "{count} more {word}{}: {} · {rest}",
+        plural(count),
+        blocks(total)
+    )
 }
 
 /// Rows that share blocks have no sum.

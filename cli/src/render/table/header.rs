@@ -1,5 +1,6 @@
 //! The two lines above the table: whose growth, between which moments, and how much in all.
 
+use super::distribution;
 use crate::mode;
 use crate::render::text::{duration, escape, grouped, in_unit, signed_size, size, unit_of};
 use crate::report::{End, Errors, Report};
@@ -64,6 +65,9 @@ pub(super) fn notes(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 
 /// `heap +111.2 MiB (131.2 → 242.4), +300,004 blocks · RSS +118.0 MiB: heap 111.2, anonymous maps 4.1, allocator-retained 2.7`
 pub(super) fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    if let Some((measure, all)) = &report.distribution {
+        return writeln!(out, "{}", distribution::headline(report, *measure, all));
+    }
     let growth = report.growth;
     write!(
         out,

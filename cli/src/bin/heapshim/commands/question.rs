@@ -1,11 +1,12 @@
-//! Questions to a recording: `diff FILE --from T --to T`, `peak FILE`, `temporary FILE`. Each is a report like any other.
+//! Questions to a recording: `diff FILE --from T --to T`, and `peak`, `temporary`, `lifetimes`, `sizes`. Each is a report like any other.
 
 use super::output::say;
 use super::pair::Pair;
 use super::report;
-use crate::args::{Diff, Question as Args};
+use crate::args::{Diff, Format, Question as Args, Report, Sort, Temporary};
 use crate::values::duration;
 use heapshim_cli::catalog::Word;
+use heapshim_cli::distribution::{BySite, Measure};
 use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
@@ -51,9 +52,44 @@ pub(crate) fn peak(args: &Args) -> Result<(), Error> {
     ask(args, trace::peak)
 }
 
-/// What was freed by its thread's next operation.
-pub(crate) fn temporary(args: &Args) -> Result<(), Error> {
-    ask(args, trace::temporary)
+/// What was freed by its thread's next operation, or one of the next.
+pub(crate) fn temporary(args: &Temporary) -> Result<(), Error> {
+    ask(&args.question, |trace| trace::temporary(trace, args.within))
+}
+
+/// How long blocks lived.
+pub(crate) fn lifetimes(args: &Args) -> Result<(), Error> {
+    spread(args, Measure::Lifetime, trace::lifetimes)
+}
+
+/// How large blocks were.
+pub(crate) fn sizes(args: &Args) -> Result<(), Error> {
+    spread(args, Measure::Size, trace::sizes)
+}
+
+fn spread(
+    args: &Args,
+    measure: Measure,
+    answer: impl FnOnce(&mut Trace) -> Result<(Mark, BySite), Error>,
+) -> Result<(), Error> {
+    report::check(&args.report)?;
+    if args.report.format == Format::Tracemalloc {
+        let problem = "it has no place for how blocks were spread";
+        let error = Error::new(Kind::Usage, "--format tracemalloc", problem);
+        return Err(error.next("choose --format table or json"));
+    }
+    // Most of what is asked about here did not stay.
+    let report = Report {
+        sort: args.report.sort.or(Some(Sort::Allocations)),
+        ..args.report.clone()
+    };
+    let (last, by_site) = answer(&mut open(&args.trace)?)?;
+    let pair = Pair {
+        first: None,
+        last,
+        origin: Origin::of_file(&args.trace),
+    };
+    report::print(&pair.subject().spreading(measure, &by_site), &report)
 }
 
 fn ask(args: &Args, answer: impl FnOnce(&mut Trace) -> Result<Mark, Error>) -> Result<(), Error> {

@@ -116,7 +116,7 @@ fn options(args: &Args) -> diff::Options {
     };
     diff::Options {
         by: lines::by(args.by),
-        sort: match args.sort {
+        sort: match args.sort.unwrap_or(Sort::Growth) {
             Sort::Growth => report::Sort::Growth,
             Sort::Blocks => report::Sort::Blocks,
             Sort::Live => report::Sort::Live,

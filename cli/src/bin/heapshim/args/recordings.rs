@@ -1,0 +1,72 @@
+//! The words of `record`, and of the questions to what it has written.
+
+use super::{ListFormat, Report, Target};
+use crate::values::{duration, mapping};
+use clap::Args as ClapArgs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Options of `record`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Record {
+    /// Which process.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The file, *.heaptrace
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// How long [default: until the process ends, or Ctrl-C]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) period: Option<Duration>,
+    /// Have the process wait rather than lose an event
+    #[arg(long)]
+    pub(crate) lossless: bool,
+    /// Keep in it what its addresses mean, and the source lines: it then reads anywhere
+    #[arg(long)]
+    pub(crate) bundle: bool,
+    /// Where to look for debug files, too
+    #[arg(long, value_name = "DIR", requires = "bundle")]
+    pub(crate) debug_dir: Vec<PathBuf>,
+    /// Where sources lie now: paths that begin with FROM are read under TO
+    #[arg(long, value_name = "FROM=TO", value_parser = mapping, requires = "bundle")]
+    pub(crate) source_dir: Vec<(String, String)>,
+}
+
+/// Options of `temporary`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Temporary {
+    /// How many events of its thread a block lives at most; 1: its thread's next operation frees it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) within: u64,
+    /// Of which recording, and how the report looks.
+    #[command(flatten)]
+    pub(crate) question: Question,
+}
+
+/// Options of `peak`, `temporary`, `lifetimes` and `sizes`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Question {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub(crate) trace: PathBuf,
+    /// How the report looks.
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+/// Options of `timeline`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Timeline {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub(crate) trace: PathBuf,
+    /// How many steps, all as long
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) steps: u32,
+    /// How the answer looks
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub(crate) format: ListFormat,
+    /// Write it to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}

@@ -1,0 +1,150 @@
+//! How long blocks lived and how large they were, in a recording: counts are the program's own, and the time that it was made to wait lies in them.
+
+use heapshim_tests::{Recorded, Recording, Row, Target, heapshim, line_of as line, talk};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const SOURCE: &str = "lifetimes.c";
+
+/// A recording of lifetimes.c, and for how long its held blocks lived at least and at most.
+fn recorded() -> (Recorded, [Duration; 2]) {
+    let mut running = Target::c(SOURCE).opt("-O0").spawn();
+    let recording = Recording::of(running.pid(), &["--lossless"]);
+    let before = Instant::now();
+    assert_eq!(running.step(b"go"), "held");
+    let allocated = Instant::now();
+    running.mark("meanwhile");
+    let least = allocated.elapsed();
+    assert_eq!(running.step(b"go"), "done");
+    let most = before.elapsed();
+    let recorded = recording.end();
+    assert_eq!(recorded.lost(), 0, "{}", recorded.said);
+    (recorded, [least, most])
+}
+
+fn row(recorded: &Recorded, question: &str, marker: &str) -> Row {
+    recorded
+        .ask(question, &[])
+        .0
+        .row(SOURCE, line(SOURCE, marker))
+}
+
+/// Blocks of a row's buckets, by the least value that is in each.
+fn buckets(of: &serde_json::Value, least: &str) -> Vec<(u64, u64)> {
+    let number = |value: &serde_json::Value| value.as_u64().expect("a number");
+    let each = of["buckets"].as_array().expect("buckets").iter();
+    each.map(|bucket| (number(&bucket[least]), number(&bucket["blocks"])))
+        .collect()
+}
+
+/// Check that every block of known events has its lifetime, once; that what was held until the harness let it go lived for as long; that what is
+/// live has none; and that the account beside it is that of the blocks allocated meanwhile.
+#[test]
+fn lifetimes() {
+    let (recorded, [least, most]) = recorded();
+    let (answer, said) = recorded.ask("lifetimes", &[]);
+    assert_eq!(said, "");
+    answer.assert_adds_up();
+    for (marker, freed, live) in [
+        ("// held", 10, 0),
+        ("// short", 1000, 0),
+        ("// next but one", 20, 0),
+        ("// kept", 0, 20),
+        ("// worker", 7, 0),
+    ] {
+        let row = answer.row(SOURCE, line(SOURCE, marker));
+        let of = &row.json["lifetimes"];
+        let all: u64 = buckets(of, "least_us").iter().map(|bucket| bucket.1).sum();
+        assert_eq!((&of["blocks"], all), (&freed.into(), freed), "{marker}");
+        assert_eq!(
+            (row.growth().blocks, of["older_blocks"].as_u64()),
+            (live, Some(0)),
+            "{marker}"
+        );
+        let total = i64::try_from(freed).expect("small") + live;
+        assert_eq!(row.total().blocks, total, "{marker}");
+    }
+    let held = &row(&recorded, "lifetimes", "// held").json["lifetimes"];
+    let micros = |time: Duration| u64::try_from(time.as_micros()).expect("short");
+    // Events carry the processor's clock, which is turned into time by two looks: a tenth is more than that is ever off.
+    let [shortest, longest] = [
+        least.mul_f64(0.9),
+        most.mul_f64(1.1) + Duration::from_millis(1),
+    ]
+    .map(micros);
+    let lived = buckets(held, "least_us")[0].0;
+    assert!(lived >= shortest, "{lived} is less than {shortest}");
+    let lived = held["max_us"].as_u64().expect("a number");
+    assert!(lived <= longest, "{lived} is more than {longest}");
+}
+
+/// Check that every block has its size, exactly where a bucket has one size alone.
+#[test]
+fn sizes() {
+    let (recorded, _) = recorded();
+    for (marker, sizes) in [
+        ("// held", &[(100, 5), (200, 5)][..]),
+        ("// short", &[(33, 1000)]),
+        ("// kept", &[(52, 20)]),
+    ] {
+        let row = row(&recorded, "sizes", marker);
+        let of = &row.json["sizes"];
+        assert_eq!(buckets(of, "least_bytes"), sizes, "{marker}");
+        assert_eq!(of["max_bytes"], sizes[sizes.len() - 1].0, "{marker}");
+        let bytes: u64 = sizes.iter().map(|(size, blocks)| size * blocks).sum();
+        assert_eq!(row.total().bytes.cast_unsigned(), bytes, "{marker}");
+    }
+}
+
+/// Check that a block is temporary within as many events of its thread as are asked for, and no fewer.
+#[test]
+fn within() {
+    let (recorded, _) = recorded();
+    for (within, late) in [("1", 0), ("2", 20), ("1000", 20)] {
+        let answer = recorded.ask("temporary", &["--within", within]).0;
+        let temporary = |marker| answer.row(SOURCE, line(SOURCE, marker)).growth().blocks;
+        assert_eq!(temporary("// short"), 1000, "{within}");
+        assert_eq!(temporary("// worker"), 7, "{within}");
+        assert_eq!(temporary("// next but one"), late, "{within}");
+        assert_eq!(temporary("// kept"), 0, "{within}");
+    }
+}
+
+/// Check that every question that has rows has them by thread, and that each thread has its own blocks alone.
+#[test]
+fn by_thread() {
+    let (recorded, _) = recorded();
+    for question in ["diff", "peak", "temporary", "lifetimes", "sizes"] {
+        let answer = recorded.ask(question, &["--by", "thread"]).0;
+        answer.assert_adds_up();
+        let rows = answer.rows();
+        let threads: Vec<&str> = rows
+            .iter()
+            .filter_map(|row| row.json["thread"].as_str())
+            .collect();
+        assert!(threads.contains(&"main"), "{question}: {threads:?}");
+        let others = rows.iter().filter(|row| row.json["thread"] != "main");
+        let blocks: i64 = others.map(|row| row.total().blocks).sum();
+        // At the highest moment the other thread may not have begun.
+        assert!(blocks == 7 || question == "peak", "{question}: {blocks}");
+    }
+}
+
+/// Check that the table has a bar for each line, and what half of its blocks had; and that a form without a place for it is refused.
+#[test]
+fn as_text() {
+    let (recorded, _) = recorded();
+    let file = recorded.file.to_str().expect("UTF-8");
+    let text = String::from_utf8(talk(&["sizes", file]).stdout).expect("UTF-8");
+    let held = text
+        .lines()
+        .find(|line| line.contains("main") && line.contains("200 B"));
+    assert!(
+        held.is_some_and(|line| line.contains('█') && line.contains("100 B")),
+        "{text}"
+    );
+    let mut refused = Command::new(heapshim());
+    refused.args(["lifetimes", file, "--format", "tracemalloc"]);
+    let output = refused.output().expect("the command starts");
+    assert_eq!(output.status.code(), Some(2));
+}
