@@ -96,13 +96,23 @@ impl OthersTest {
     /// Runs it without the shim and with it; both again where that differs.
     #[must_use]
     pub fn run(&self) -> Verdict {
-        let plain = self.run_bare();
-        let traced = self.run_traced();
+        self.run_apart(&|| ())
+    }
+
+    /// As `run`, and does `clean` after each run: what one has left running is not found by the next.
+    #[must_use]
+    pub fn run_apart(&self, clean: &dyn Fn()) -> Verdict {
+        let cleaned = |result: Result| {
+            clean();
+            result
+        };
+        let plain = cleaned(self.run_bare());
+        let traced = cleaned(self.run_traced());
         if plain == traced {
             return Verdict::Same(plain.cases.len().max(1));
         }
         let how = difference(&plain, &traced);
-        if self.run_bare() != plain || self.run_traced() != traced {
+        if cleaned(self.run_bare()) != plain || cleaned(self.run_traced()) != traced {
             return Verdict::Unsteady(how);
         }
         Verdict::Differs(how)
