@@ -30,6 +30,15 @@ pub struct Counters<'a> {
     sites: u32,
 }
 
+/// Slots that may have been written.
+#[derive(Clone, Copy, Debug)]
+pub struct Written {
+    /// So many of the exclusive ones, the first.
+    pub exclusive: u32,
+    /// The shared one, too.
+    pub shared: bool,
+}
+
 /// The cells of one slot.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot<'a> {
@@ -63,12 +72,21 @@ impl<'a> Counters<'a> {
     /// slot that it does not count must not have been written when it was asked.
     #[must_use]
     pub fn total(&self, site: SiteId, slots: impl Fn() -> u32) -> Total {
+        self.total_of(site, || Written {
+            exclusive: slots(),
+            shared: true,
+        })
+    }
+
+    /// As [`Counters::total`], for one who also knows whether the shared slot may have been written.
+    #[must_use]
+    pub fn total_of(&self, site: SiteId, written: impl Fn() -> Written) -> Total {
         let mut total = Total::default();
-        self.cells_of(site, slots()).for_each(|cell| {
+        self.cells_of(site, written()).for_each(|cell| {
             total.freed_bytes = total.freed_bytes.wrapping_add(cell.freed_bytes.observe());
             total.freed_blocks = total.freed_blocks.wrapping_add(cell.freed_blocks.observe());
         });
-        self.cells_of(site, slots()).for_each(|cell| {
+        self.cells_of(site, written()).for_each(|cell| {
             total.allocated_bytes = total
                 .allocated_bytes
                 .wrapping_add(cell.allocated_bytes.observe());
@@ -79,14 +97,14 @@ impl<'a> Counters<'a> {
         total
     }
 
-    fn cells_of(&self, site: SiteId, slots: u32) -> impl Iterator<Item = &'a Cell> + use<'a> {
+    fn cells_of(&self, site: SiteId, written: Written) -> impl Iterator<Item = &'a Cell> + use<'a> {
         let stride = self.sites as usize;
         let of_site = self.cells.get(site.0 as usize..).unwrap_or(&[]);
         let of_site = of_site.iter().step_by(stride.max(1));
-        let exclusive = of_site.take(slots.min(SHARED_SLOT) as usize);
+        let exclusive = of_site.take(written.exclusive.min(SHARED_SLOT) as usize);
         let shared = stride.saturating_mul(SLOTS as usize - 1);
         let shared = self.cells.get(shared.saturating_add(site.0 as usize));
-        exclusive.chain(shared)
+        exclusive.chain(shared.filter(|_| written.shared))
     }
 }
 
@@ -278,6 +296,26 @@ mod tests {
         assert_eq!(counters.total(SiteId(2), || 2), total);
         let all = counters.total(SiteId(2), || u32::MAX);
         assert_eq!((all.allocated_bytes, all.allocated_blocks), (1111, 4));
+    }
+
+    /// Check that the shared slot counts where it may have been written, as it is when the allocations are read.
+    #[test]
+    fn shared_or_not() {
+        let cells: [Cell; 2 * SLOTS as usize] = std::array::from_fn(|_| Cell::default());
+        let counters = Counters::new(&cells, 2);
+        counters.slot(0).allocated(SiteId(1), 5);
+        counters.slot(SHARED_SLOT).allocated(SiteId(1), 8);
+        let bytes = |shared: [bool; 2]| {
+            let mut asked = shared.into_iter();
+            let asked = core::cell::RefCell::new(&mut asked);
+            let written = || Written {
+                exclusive: 1,
+                shared: asked.borrow_mut().next().expect("asked twice"),
+            };
+            counters.total_of(SiteId(1), written).allocated_bytes
+        };
+        assert_eq!(bytes([false, false]), 5);
+        assert_eq!(bytes([false, true]), 13);
     }
 
     /// Check that slots beyond the table are the shared one, and that sites beyond it are nobody's.

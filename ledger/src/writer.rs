@@ -1,7 +1,7 @@
 //! The writer's half, composed: makes a ledger in zeroed memory and hands out its tables. Used by the shim.
 
 use crate::codes::{CodeId, Codes};
-use crate::counters::{Counters, Total};
+use crate::counters::{Counters, Total, Written};
 use crate::error::Error;
 use crate::estimates::Estimates;
 use crate::extent::Region;
@@ -90,13 +90,22 @@ impl<'a> Tables<'a> {
     /// One site's account now: what was counted, and what sampled blocks stand for.
     #[must_use]
     pub fn total(&self, site: SiteId) -> Total {
-        let slots = || self.threads.used().min(SHARED_SLOT);
-        // A cell that nobody wrote is not even looked at: that would make its page resident, in the target's memory.
+        self.total_where(site, || true)
+    }
+
+    /// As [`Tables::total`], in the target's own memory: a cell that nobody wrote is not even looked at, since that would make its page resident.
+    /// `shares` says whether the shared slot may have been written; it is asked twice, as in [`Counters::total`].
+    #[must_use]
+    pub fn total_where(&self, site: SiteId, shares: impl Fn() -> bool) -> Total {
+        let written = || Written {
+            exclusive: self.threads.used().min(SHARED_SLOT),
+            shared: shares(),
+        };
         if self.header.sampling.largest.peek() == 0 {
-            return self.counters.total(site, slots);
+            return self.counters.total_of(site, written);
         }
         let (gone, gone_blocks) = self.estimates.freed(site);
-        let counted = self.counters.total(site, slots);
+        let counted = self.counters.total_of(site, written);
         let (made, made_blocks) = self.estimates.allocated(site);
         Total {
             allocated_bytes: counted.allocated_bytes.wrapping_add(made),

@@ -1,7 +1,7 @@
 //! The C interface (heapshim.h): marks that the target takes of itself.
 
 use crate::sys;
-use crate::{start, tracer};
+use crate::{start, thread, tracer};
 use core::ffi::{CStr, c_char, c_int};
 use heapshim_ledger::layout::MARK_NAME;
 use heapshim_ledger::marks::MarkInfo;
@@ -43,6 +43,6 @@ fn take(name: &[u8]) -> bool {
         in_flight: 0,
         name: padded,
     };
-    let total = |site| tracer.writer.total(site);
+    let total = |site| tracer.writer.total_where(site, thread::shares_slots);
     tracer.writer.marks.write(&info, total)
 }
