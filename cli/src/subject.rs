@@ -157,6 +157,7 @@ impl Readers {
             source_dirs: places.source_dirs,
             as_named: places.as_named,
             root: origin.root.clone(),
+            reader: origin.user,
             live: origin.live,
             progress,
             kept: symbolize::kept_directory(),

@@ -1,9 +1,9 @@
 //! Who may see an account, and who may change it: its user reads it, nobody writes it, and no core dump carries it away.
 
 use heapshim_tests::{Running, Target, needs};
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -64,6 +64,30 @@ fn others_do_not_read_it() {
         let read = read.expect("setpriv");
         assert!(!read.status.success() && read.stdout.is_empty(), "{path:?}");
     }
+}
+
+/// Check that a source is shown by what its process may read: root asks about a service that has given up root, and whose debug information names a
+/// file that only root may read.
+#[test]
+fn no_line_that_its_user_may_not_read() {
+    // SAFETY: takes no arguments.
+    if unsafe { libc::geteuid() } != 0 {
+        return;
+    }
+    // Not below the build's directory, which may be below one of root's alone.
+    let chosen = std::env::temp_dir().join(format!("heapshim-chosen-{}", std::process::id()));
+    fs::write(&chosen, "first\nthe secret\n").expect("written");
+    let of = Target::c("drops_root.c").opt(&format!("-DCHOSEN=\"{}\"", chosen.display()));
+    let running = of.spawn();
+    assert_eq!(running.said(), "leaked");
+    let name = chosen.file_name().expect("a name").to_string_lossy();
+    for (mode, is_shown) in [(0o644, true), (0o600, false)] {
+        fs::set_permissions(&chosen, Permissions::from_mode(mode)).expect("set");
+        let table = running.table(&["start"]);
+        assert!(table.contains(&format!("{name}:2")), "{table}");
+        assert_eq!(table.contains("the secret"), is_shown, "{mode:o} {table}");
+    }
+    fs::remove_file(&chosen).expect("removed");
 }
 
 /// Check that a core dump leaves the ledger out, by the flags of its mapping (proc_pid_smaps(5)).

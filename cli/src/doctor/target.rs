@@ -89,9 +89,11 @@ fn traced(session: &Session, debug_dirs: &[PathBuf]) -> Vec<Finding> {
         ..finding
     }));
     all.extend(surroundings(pid));
+    let origin = Origin::of(pid);
     let options = Options {
         debug_dirs: debug_dirs.to_vec(),
-        root: Origin::of(pid).root,
+        root: origin.root,
+        reader: origin.user,
         live: Some(pid),
         ..Options::default()
     };

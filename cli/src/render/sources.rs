@@ -1,17 +1,14 @@
 //! Source lines, for the table.
 //!
-//! The path comes from the target's debug information, and the reader may be root: a file is shown only if the target's user
-//! could read it, or `dwarf` would be a way to print one's administrator's secrets. Only regular files are opened, only so
+//! The path comes from the target's debug information, and the reader may be root: a file is opened with the rights of the target's
+//! user, or `dwarf` would be a way to print one's administrator's secrets. Only regular files are opened, only so
 //! much of them is read, and a line that cannot be had is simply not shown.
 
 use crate::bundle::SourceLine;
-use crate::symbolize::{Options, open_regular, resolve_in};
+use crate::symbolize::{Options, open_as, resolve_in};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::Metadata;
 use std::io::Read;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Generated sources are larger than one expects; this is larger still.
@@ -96,34 +93,11 @@ impl Sources {
     }
 
     fn read_file(&self, path: &Path) -> Option<Vec<u8>> {
-        let file = open_regular(path).ok()?;
-        if let Some(reader) = self.reader {
-            // Where the open file lies, not where its path leads by now: its owner may have changed that.
-            let real = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
-            let reachable = real.ancestors().skip(1).all(|dir| {
-                dir.metadata()
-                    .is_ok_and(|metadata| allows(&metadata, reader, 0o1))
-            });
-            if !reachable || !allows(&file.metadata().ok()?, reader, 0o4) {
-                return None;
-            }
-        }
+        let file = open_as(self.reader, path).ok()?;
         let mut text = Vec::new();
         file.take(MAX_SOURCE).read_to_end(&mut text).ok()?;
         Some(text)
     }
-}
-
-/// The kernel's rule for owner, group and others; further groups and access lists are not asked, which only shows less.
-fn allows(metadata: &Metadata, (user, group): (u32, u32), bit: u32) -> bool {
-    let shift = if metadata.uid() == user {
-        6
-    } else if metadata.gid() == group {
-        3
-    } else {
-        0
-    };
-    user == 0 || metadata.mode() >> shift & bit == bit
 }
 
 impl SourceLines for Sources {

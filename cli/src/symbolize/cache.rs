@@ -33,6 +33,8 @@ pub struct Options {
     pub as_named: bool,
     /// The target's root directory (`/proc/PID/root`), where its files are to be opened; None: ours.
     pub root: Option<PathBuf>,
+    /// The target's user and group, where they are not ours: with their rights the files are opened that it names.
+    pub reader: Option<(u32, u32)>,
     /// The target, where it still runs: it has files that have no name any more.
     pub live: Option<u32>,
     /// Who is told that a large file is being read.
@@ -47,6 +49,7 @@ impl Options {
         Places {
             debug_dirs: self.debug_dirs.clone(),
             root: self.root.clone().filter(|root| root.is_dir()),
+            reader: self.reader,
             live: self.live.map(Live::new),
             progress: self.progress,
         }

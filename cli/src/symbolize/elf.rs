@@ -7,7 +7,7 @@
 //! Not here: what the sections mean (`dwarf`, `symbols`).
 
 use crate::symbolize::inflate::inflate;
-use crate::symbolize::open::open_regular;
+use crate::symbolize::open::open_as;
 use object::{CompressionFormat, Object, ObjectSection, ReadCache, ReadRef};
 use std::fs::{File, Metadata};
 use std::os::unix::ffi::OsStrExt;
@@ -107,7 +107,12 @@ pub(crate) enum OpenError {
 impl Elf {
     /// Opens a file and reads its headers.
     pub(crate) fn open(path: &Path) -> Result<Elf, OpenError> {
-        let file = open_regular(path).map_err(|error| match error.kind() {
+        Elf::open_as(None, path)
+    }
+
+    /// The same with the rights of who named the file; None: our own.
+    pub(crate) fn open_as(reader: Option<(u32, u32)>, path: &Path) -> Result<Elf, OpenError> {
+        let file = open_as(reader, path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => OpenError::Missing,
             _ => OpenError::Damaged(error.to_string()),
         })?;

@@ -307,7 +307,7 @@ fn open_named(module: &Module, places: &Places, name: &str) -> Result<Elf, Reaso
         return Err(Reason::FileMissing(name.to_string()));
     }
     let path = resolve_in(places.root.as_deref(), Path::new(&module.path));
-    let elf = Elf::open(&path).map_err(|error| match error {
+    let elf = places.open(&path).map_err(|error| match error {
         OpenError::Missing => Reason::FileMissing(name.to_string()),
         OpenError::Damaged(why) => Reason::Unreadable(name.to_string(), why),
     })?;

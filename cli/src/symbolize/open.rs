@@ -4,8 +4,9 @@
 //! information, so a name may lead to a pipe that never ends, to a device, or through a symbolic link that means something
 //! else in the target's mount namespace. Only regular files are opened, and links are followed inside the root given.
 //!
-//! Not here: whether the target's user may read the file (`render::sources` asks that).
+//! Whether the target's user may read the file says the kernel (`rights`).
 
+use crate::symbolize::rights::Rights;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -19,7 +20,7 @@ const MAX_LINKS: u32 = 40;
 ///
 /// # Errors
 /// What the system says, or `InvalidInput` where it is no regular file.
-pub fn open_regular(path: &Path) -> io::Result<File> {
+fn open_regular(path: &Path) -> io::Result<File> {
     if !path.metadata()?.is_file() {
         return Err(not_regular());
     }
@@ -33,6 +34,27 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     } else {
         Err(not_regular())
     }
+}
+
+/// As `open_regular`, with the rights of `reader` (user and group), who named the file; None: our own.
+///
+/// # Errors
+/// As `open_regular`; `PermissionDenied` also where we can neither take these rights nor are sure that they suffice.
+pub fn open_as(reader: Option<(u32, u32)>, path: &Path) -> io::Result<File> {
+    let Some(reader) = reader else {
+        return open_regular(path);
+    };
+    let rights = Rights::of(reader);
+    let file = open_regular(path)?;
+    match rights.is_some() || is_everybodys(&file)? {
+        true => Ok(file),
+        false => Err(io::ErrorKind::PermissionDenied.into()),
+    }
+}
+
+/// True for what anybody may read who gets there: we are not root, and have got there with our own rights.
+fn is_everybodys(file: &File) -> io::Result<bool> {
+    Ok(file.metadata()?.mode() & 0o004 != 0)
 }
 
 fn not_regular() -> io::Error {

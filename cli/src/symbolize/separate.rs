@@ -5,12 +5,12 @@
 //! under `/usr/lib/debug`. A file counts only if it has the module's build id, or, where one of the two has none, the
 //! checksum in the link: a wrong one would give wrong lines. What was refused is told, since its owner thinks it is the right one.
 
-use crate::symbolize::elf::{Elf, SharedLink};
+use crate::symbolize::elf::{Elf, OpenError, SharedLink};
 use crate::symbolize::live::Live;
 use crate::symbolize::open::resolve_in;
 use crate::symbolize::progress::Progress;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Where distributions install debug files.
 const SYSTEM: &str = "/usr/lib/debug";
@@ -22,6 +22,8 @@ pub(crate) struct Places {
     pub(crate) debug_dirs: Vec<PathBuf>,
     /// The target's root directory, where it is another one.
     pub(crate) root: Option<PathBuf>,
+    /// Whose rights the target's names are opened with; None: ours.
+    pub(crate) reader: Option<(u32, u32)>,
     /// The target, where it still runs.
     pub(crate) live: Option<Live>,
     /// Who is told of large files.
@@ -50,9 +52,9 @@ pub(crate) struct Found {
 
 impl Found {
     /// The first candidate with lines that belongs.
-    fn first(candidates: &[PathBuf], belongs: impl Fn(&Elf) -> bool) -> Found {
+    fn first(places: &Places, candidates: &[PathBuf], belongs: impl Fn(&Elf) -> bool) -> Found {
         let mut found = Found::default();
-        let opened = candidates.iter().filter_map(|path| Elf::open(path).ok());
+        let opened = candidates.iter().filter_map(|path| places.open(path).ok());
         for elf in opened.filter(has_lines) {
             if belongs(&elf) {
                 found.elf = Some(elf);
@@ -66,6 +68,14 @@ impl Found {
 }
 
 impl Places {
+    /// Opens a file that the target named, with its user's rights; one in a directory that our own user named, with ours.
+    pub(crate) fn open(&self, path: &Path) -> Result<Elf, OpenError> {
+        let climbs = path.components().any(|part| part == Component::ParentDir);
+        let ours = self.debug_dirs.iter().any(|dir| path.starts_with(dir));
+        let reader = self.reader.filter(|_| climbs || !ours);
+        Elf::open_as(reader, path)
+    }
+
     /// The debug file of a module.
     pub(crate) fn find(&self, wanted: &Wanted<'_>) -> Found {
         let named = self.by_build_id(wanted);
@@ -95,7 +105,7 @@ impl Places {
         let system = Path::new(SYSTEM).join(".build-id").join(&name);
         candidates.push(resolve_in(self.root.as_deref(), &system));
         candidates.push(system);
-        Found::first(&candidates, |elf| elf.build_id == wanted.build_id)
+        Found::first(self, &candidates, |elf| elf.build_id == wanted.build_id)
     }
 
     fn by_link(&self, wanted: &Wanted<'_>) -> Found {
@@ -115,7 +125,7 @@ impl Places {
         ] {
             candidates.push(resolve_in(self.root.as_deref(), &place));
         }
-        Found::first(&candidates, |found| {
+        Found::first(self, &candidates, |found| {
             belongs(found, wanted.build_id, link.crc)
         })
     }
@@ -149,7 +159,7 @@ impl Places {
         }
         candidates
             .iter()
-            .filter_map(|path| Elf::open(path).ok())
+            .filter_map(|path| self.open(path).ok())
             .find(|elf| elf.build_id == link.build_id)
     }
 }
@@ -183,6 +193,9 @@ fn build_id_name(build_id: &[u8]) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Scratch;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
     /// Check the name that a build id gives, and that too short a one gives none.
     #[test]
@@ -191,5 +204,33 @@ mod tests {
         assert_eq!(name, PathBuf::from("bb/041e.debug"));
         assert_eq!(build_id_name(&[0xbb]), None);
         assert_eq!(build_id_name(&[]), None);
+    }
+
+    /// Check that a file that only root may read is opened where our own user named its directory, and not where another user's process named it, also
+    /// by a way that leads through that directory and out again; what anybody may read is opened.
+    #[test]
+    fn with_whose_rights() {
+        let scratch = Scratch::new("separate-rights");
+        let ours = scratch.path().join("ours");
+        std::fs::create_dir(&ours).unwrap();
+        let program = std::fs::read("/proc/self/exe").unwrap();
+        let (secret, named) = (scratch.write("secret", &program), ours.join("debug"));
+        std::fs::copy(&secret, &named).unwrap();
+        for file in [&secret, &named] {
+            std::fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
+        }
+        let of = |reader| Places {
+            debug_dirs: vec![ours.clone()],
+            reader,
+            ..Places::default()
+        };
+        let nobody = of(Some((65534, 65534)));
+        assert!(nobody.open(&named).is_ok());
+        assert!(nobody.open(Path::new("/usr/bin/env")).is_ok());
+        for path in [secret.clone(), ours.join("../secret")] {
+            let refused = nobody.open(&path);
+            assert!(matches!(refused, Err(OpenError::Damaged(_))), "{path:?}");
+            assert!(of(None).open(&path).is_ok(), "{path:?}");
+        }
     }
 }

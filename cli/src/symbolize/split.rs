@@ -18,8 +18,7 @@ use std::sync::Arc;
 pub(crate) struct Split {
     /// The files that a package or a `.dwo` may lie beside.
     beside: Vec<PathBuf>,
-    debug_dirs: Vec<PathBuf>,
-    root: Option<PathBuf>,
+    places: Places,
     packages: OnceCell<Vec<DwarfPackage<Bytes>>>,
 }
 
@@ -29,8 +28,7 @@ impl Split {
         let own = resolve_in(places.root.as_deref(), module);
         Split {
             beside: vec![own, elf.path.clone()],
-            debug_dirs: places.debug_dirs.clone(),
-            root: places.root.clone(),
+            places: places.clone(),
             packages: OnceCell::new(),
         }
     }
@@ -53,10 +51,14 @@ impl Split {
         });
         let names: Vec<PathBuf> = names.collect();
         let bases = names.iter().filter_map(|name| name.file_name());
-        let in_dirs = bases.flat_map(|base| self.debug_dirs.iter().map(move |dir| dir.join(base)));
+        let in_dirs =
+            bases.flat_map(|base| self.places.debug_dirs.iter().map(move |dir| dir.join(base)));
         let mut candidates: Vec<PathBuf> = names.iter().cloned().chain(in_dirs).collect();
         candidates.dedup();
-        candidates.iter().filter_map(|path| package(path)).collect()
+        candidates
+            .iter()
+            .filter_map(|path| package(&self.places.open(path).ok()?))
+            .collect()
     }
 
     fn load_file(&self, load: &SplitDwarfLoad<Bytes>) -> Option<Arc<gimli::Dwarf<Bytes>>> {
@@ -64,13 +66,15 @@ impl Split {
             |bytes: &Option<Bytes>| Some(bytes.as_ref()?.to_string_lossy().ok()?.into_owned());
         let name = PathBuf::from(text(&load.path)?);
         let built = PathBuf::from(text(&load.comp_dir).unwrap_or_default()).join(&name);
-        let mut candidates = vec![resolve_in(self.root.as_deref(), &built)];
+        let mut candidates = vec![resolve_in(self.places.root.as_deref(), &built)];
         let dirs = self.beside.iter().filter_map(|path| path.parent());
-        for dir in dirs.chain(self.debug_dirs.iter().map(PathBuf::as_path)) {
+        for dir in dirs.chain(self.places.debug_dirs.iter().map(PathBuf::as_path)) {
             candidates.extend(name.file_name().map(|base| dir.join(base)));
             candidates.extend(name.is_relative().then(|| dir.join(&name)));
         }
-        candidates.iter().find_map(|path| file(path, load))
+        candidates
+            .iter()
+            .find_map(|path| file(&self.places.open(path).ok()?, load))
     }
 }
 
@@ -82,12 +86,11 @@ fn shared(dwarf: gimli::Dwarf<Bytes>) -> Arc<gimli::Dwarf<Bytes>> {
     Arc::new(dwarf)
 }
 
-fn package(path: &Path) -> Option<DwarfPackage<Bytes>> {
-    let elf = Elf::open(path).ok()?;
+fn package(elf: &Elf) -> Option<DwarfPackage<Bytes>> {
     let mut damage = None;
     // Every section: the index tells where a unit's part of each begins, and gimli takes all of them.
     let section = |id: gimli::SectionId| -> Result<Bytes, gimli::Error> {
-        Ok(section(&elf, id.dwo_name()).unwrap_or_else(|why| {
+        Ok(section(elf, id.dwo_name()).unwrap_or_else(|why| {
             damage = Some(why);
             nothing()
         }))
@@ -96,9 +99,8 @@ fn package(path: &Path) -> Option<DwarfPackage<Bytes>> {
     package.filter(|_| damage.is_none())
 }
 
-fn file(path: &Path, wanted: &SplitDwarfLoad<Bytes>) -> Option<Arc<gimli::Dwarf<Bytes>>> {
-    let elf = Elf::open(path).ok()?;
-    let mut dwarf = gimli::Dwarf::load(|id| load(&elf, id, id.dwo_name(), &mut |_| ())).ok()?;
+fn file(elf: &Elf, wanted: &SplitDwarfLoad<Bytes>) -> Option<Arc<gimli::Dwarf<Bytes>>> {
+    let mut dwarf = gimli::Dwarf::load(|id| load(elf, id, id.dwo_name(), &mut |_| ())).ok()?;
     let header = dwarf.units().next().ok()??;
     if dwarf.unit(header).ok()?.dwo_id != Some(wanted.dwo_id) {
         return None;
