@@ -17,7 +17,7 @@ use heapshim_ledger::sync::AtomicU64;
 pub(crate) struct Entry {
     /// Set while the hook holds its thread's guard: tells a hook that was left by longjmp from one that goes on (`record`).
     pub(crate) witness: AtomicU64,
-    /// rbp, rbx, r12, r13, r14, r15; of no meaning where a block is given back.
+    /// rbp, rbx, r12, r13, r14, r15; of no meaning where a block is given back, but that `enter_free!` keeps the block in the first.
     pub(crate) saved: [u64; 6],
     /// Where the hook will return to.
     pub(crate) return_address: u64,
@@ -111,3 +111,35 @@ macro_rules! enter_release {
     };
 }
 pub(crate) use enter_release;
+
+/// As `enter_release!`, for free(block): `$usual` gets the same arguments first, and says where to jump to with nothing of ours left on the stack; 0 = nowhere, then
+/// `$hook` is called.
+macro_rules! enter_free {
+    ($usual:path, $hook:path) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc
+            sub rsp, 56
+            .cfi_adjust_cfa_offset 56
+            mov [rsp + 8], rdi
+            mov rsi, rsp
+            call {usual}
+            mov rdi, [rsp + 8]
+            test rax, rax
+            je 2f
+            add rsp, 56
+            .cfi_adjust_cfa_offset -56
+            jmp rax
+            2:
+            .cfi_adjust_cfa_offset 56
+            mov rsi, rsp
+            call {hook}
+            add rsp, 56
+            .cfi_adjust_cfa_offset -56
+            ret
+            .cfi_endproc",
+            usual = sym $usual,
+            hook = sym $hook,
+        )
+    };
+}
+pub(crate) use enter_free;

@@ -1,6 +1,7 @@
 //! The hooks: what a trampoline calls. Each keeps the order that its operation needs.
 //!
-//! malloc: guard → real → record. free: guard → record → real, else another thread gets the address before its old entry is gone.
+//! malloc: guard → real → record. free: guard → record → real, else another thread gets the address before its old entry is gone. Where the real free is libc's, the
+//! guard ends before it: it calls nobody, so that nothing would be nested in it but signal handlers, whose stacks then are whole.
 //! realloc: guard → take the old entry out → real → charge old and new, or put the old entry back where it failed: the real
 //! realloc may hand the old address to another thread before it returns, so the entry must be out by then, and a block that was not
 //! moved after all must keep its account.
@@ -102,6 +103,16 @@ pub(crate) extern "C" fn on_xallocx(
         hook.allocated(block, size);
     }
     now
+}
+
+/// free, where the event is a usual one and the next free may run outside of our guard: its address. Else nothing has happened, and 0.
+pub(crate) extern "C" fn on_usual_free(block: Block, entry: &Entry) -> usize {
+    let next = real::leaf_free();
+    if next != 0 && own::release(entry, block) {
+        next
+    } else {
+        0
+    }
 }
 
 pub(crate) extern "C" fn on_free(block: Block, entry: &Entry) {

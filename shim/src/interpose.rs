@@ -12,7 +12,7 @@
     reason = "C's contracts, by the manual page named at each"
 )]
 
-use crate::entry::{enter, enter_release};
+use crate::entry::{enter, enter_free, enter_release};
 use crate::hooks;
 use crate::operators::{Operator, Shape, forward};
 use crate::real::Block;
@@ -50,7 +50,7 @@ pub(crate) unsafe extern "C" fn reallocarray(block: Block, count: usize, size: u
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn free(block: Block) {
-    enter_release!(hooks::on_free, "rsi")
+    enter_free!(hooks::on_usual_free, hooks::on_free)
 }
 
 /// posix_memalign(3).
@@ -110,7 +110,7 @@ pub(crate) unsafe extern "C" fn free_aligned_sized(block: Block, align: usize, s
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn cfree(block: Block) {
-    enter_release!(hooks::on_free, "rsi")
+    enter_free!(hooks::on_usual_free, hooks::on_free)
 }
 
 /// jemalloc(3).

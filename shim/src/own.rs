@@ -4,11 +4,13 @@
 //! those of threads without a state go through `record` from the beginning.
 
 use crate::entry::Entry;
+use crate::real::Block;
 use crate::record::{self, Event, Guard};
 use crate::sampling::Pick;
+use crate::shadow::{self, Live};
 use crate::thread::{self, State};
 use crate::tracer;
-use crate::{loader, sampling, start};
+use crate::{highest, loader, rings, sampling, start};
 use heapshim_ledger::counters::Slot;
 use heapshim_ledger::layout::Thread;
 use heapshim_ledger::sites::SiteId;
@@ -37,6 +39,59 @@ pub(crate) fn enter(entry: &Entry) -> Option<Event<'_, Usual>> {
     }
     record::hold(state, entry);
     Some(Event::new(Usual(state), entry))
+}
+
+/// All that free does before the block is given back, if that is a usual event, of a block that the shadow has in one entry, as it is (no sample), and that nobody
+/// watches. Else nothing has happened. What is not usual in between is a call at its end, so that it keeps no registers.
+#[inline(always)]
+pub(crate) fn release(entry: &Entry, block: Block) -> bool {
+    if tracer::word() != sampling::EXACT || loader::is_loader(entry.return_address) {
+        return false;
+    }
+    let Some(state) = thread::leased().filter(|state| state.guard() == 0) else {
+        return false;
+    };
+    if block.is_null() {
+        return true; // nobody's
+    }
+    let Some(small) = shadow::Small::at(block.addr()) else {
+        return false;
+    };
+    record::hold(state, entry);
+    let live = small.take();
+    if !tracer::armed() || rings::are_wanted() {
+        charge_otherwise(state, entry, block, live);
+    } else if add_owned_reaches(&state.entry().fallen, live.size) {
+        charge_passed_on(state, live);
+    } else {
+        charge_and_leave(state, live);
+    }
+    true
+}
+
+/// What the thread has freed in all is counted already.
+#[inline(always)]
+fn charge_and_leave(state: &State, live: Live) {
+    let charged = state.slot().freed(live.site, live.size);
+    debug_assert!(charged, "a sample is no small block");
+    state.set_guard(0, true);
+}
+
+/// The account may be copied first, as it is while the block is still there.
+#[cold]
+#[inline(never)]
+fn charge_passed_on(state: &State, live: Live) {
+    highest::pass_on(state.entry());
+    let charged = state.slot().freed(live.site, live.size);
+    debug_assert!(charged, "a sample is no small block");
+    state.set_guard(0, start::is_armed());
+}
+
+/// A reader wants the event, or a signal handler has forked since the block was taken out, and this is the child.
+#[cold]
+#[inline(never)]
+fn charge_otherwise(state: &'static State, entry: &Entry, block: Block, live: Live) {
+    Event::new(Usual(state), entry).charge_freed(block, Some(live));
 }
 
 impl Guard for Usual {

@@ -106,6 +106,28 @@ pub(crate) fn prepare() {
     };
     ALLOCATOR_BIAS.put(found.bias as u64);
     note_ranges(found);
+    let free = find_symbol(c"free", our_address());
+    let free = free.filter(|free| is_libc() && has_no_hooks() && is_allocator(*free));
+    LEAF_FREE.put(free.map_or(0, |free| free.address as u64));
+}
+
+/// libc's free, where that is the next one; 0 = it is another's, which may call other functions of its family through us.
+static LEAF_FREE: AtomicU64 = AtomicU64::new(0);
+
+/// The next free, where it calls nobody.
+#[inline(always)]
+pub(crate) fn leaf_free() -> usize {
+    usize::try_from(LEAF_FREE.peek()).unwrap_or(0)
+}
+
+/// True where no `__free_hook` of the program's can be called by libc's free: from glibc 2.34 on, with which libc has the functions of threads, too.
+fn has_no_hooks() -> bool {
+    find_symbol(c"pthread_create", 0).is_some_and(is_allocator)
+}
+
+/// True where the allocator behind us is libc's.
+fn is_libc() -> bool {
+    find_symbol(c"gnu_get_libc_version", 0).is_some_and(is_allocator)
 }
 
 /// Load bias of the object that defines the next malloc: the allocator behind us.
@@ -167,8 +189,7 @@ pub(crate) fn is_bypassed() -> bool {
 /// log2 of the least distance between two blocks of the allocator behind us. glibc's chunks are at least 32 bytes long and
 /// 16-aligned (malloc/malloc.c, MINSIZE); others hand out blocks of 8 bytes.
 pub(crate) fn granule_shift() -> u32 {
-    let libc = find_symbol(c"gnu_get_libc_version", 0);
-    if libc.is_some_and(is_allocator) { 5 } else { 3 }
+    if is_libc() { 5 } else { 3 }
 }
 
 macro_rules! call {

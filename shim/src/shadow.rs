@@ -23,6 +23,8 @@ pub(crate) const SITE_BITS: u32 = 18;
 /// Bits of a class, above those of the site.
 pub(crate) const CLASS_BITS: u32 = 3;
 const _: () = assert!(LARGEST.sites <= 1 << SITE_BITS);
+/// A block that is no sample has none of these.
+const CLASS_MASK: u64 = ((1 << CLASS_BITS) - 1) << SITE_BITS;
 /// Set in every entry, so that a block of no bytes at site 0 would not look like none.
 const PRESENT: u64 = 1 << 31;
 /// Somebody wants to know when the block goes.
@@ -88,6 +90,34 @@ fn put_large(address: usize, first: &AtomicU64, live: Live) -> bool {
     second.put(live.size);
     first.put(ESCAPE << 32 | u64::from(live.site.0) & SITE_MASK | PRESENT);
     true
+}
+
+/// A live block that is one entry, counted as it is, and that nobody watches.
+#[derive(Debug)]
+pub(crate) struct Small {
+    entry: &'static AtomicU64,
+    word: u64,
+}
+
+impl Small {
+    /// The block at an address, if it is one.
+    #[inline(always)]
+    pub(crate) fn at(address: usize) -> Option<Small> {
+        let entry = BLOCKS.find(address)?;
+        let word = entry.peek();
+        let is_small = word & (WATCHED | CLASS_MASK) == 0 && word != 0 && word >> 32 != ESCAPE;
+        is_small.then_some(Small { entry, word })
+    }
+
+    /// Takes it out, as `take` does.
+    #[inline(always)]
+    pub(crate) fn take(self) -> Live {
+        self.entry.put(0);
+        Live {
+            site: SiteId(u32::try_from(self.word & SITE_MASK).unwrap_or(0)),
+            size: self.word >> 32,
+        }
+    }
 }
 
 /// Takes a block out. None where no live block begins there.
@@ -169,5 +199,30 @@ mod tests {
         }
         assert_eq!(put(1 << 47, live(1, 1)), Put::NoRoom, "out of range");
         assert_eq!(take(0x1234_0000_0000), None, "no leaf there");
+    }
+
+    /// Check that the short way gives back what stands in one entry, and leaves alone what does not, what is watched, what is a sample, and what is not there.
+    #[test]
+    fn small_ones() {
+        let address = 0x7e00_0000_0010;
+        let small = || Small::at(address).map(Small::take);
+        assert_eq!(small(), None);
+        for block in [live(7, 0), live(0x3ffff, u64::from(u32::MAX) - 1)] {
+            put(address, block);
+            assert_eq!((small(), small()), (Some(block), None));
+            put(address, block);
+            assert!(watch(address));
+            assert_eq!(small(), None, "watched");
+            assert_eq!(BLOCKS.find(address).map(|entry| entry.put(0)), Some(()));
+        }
+        for block in [
+            live(7, 1 << 32),
+            live(7, u64::from(u32::MAX)),
+            live(7 | 1 << SITE_BITS, 24),
+            live(7 | 7 << SITE_BITS, 24),
+        ] {
+            put(address, block);
+            assert_eq!((small(), take(address)), (None, Some(block)));
+        }
     }
 }

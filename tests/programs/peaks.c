@@ -22,6 +22,12 @@ static void fall(void) {
   for (int i = 0; i < BLOCKS; i++) free(small[i]);
 }
 
+/* One block, there and gone. */
+static void once(void) {
+  large[0] = malloc(20000000); // row: function=once growth=20000000/1
+  free(large[0]);
+}
+
 /* All threads hold 1,000,000 bytes each at one moment. */
 static void *hold(void *mine) {
   void **blocks = mine;
@@ -55,6 +61,7 @@ int main(void) {
       case 'a': // What was allocated before is not allocated again by the peak.
         for (int i = 0; i < 50; i++) rise(), fall();
         break;
+      case 'o': once(); break;
       case 't': threads(); break;
       case 'f':
         rise();

@@ -80,6 +80,21 @@ fn risen_and_fallen() {
     assert!(running.finish().0.success());
 }
 
+/// Check that a peak of one block has it: the account is copied before the block is charged that goes.
+#[test]
+fn one_block() {
+    let mut running = Target::c("peaks.c").spawn();
+    running.step(b"once");
+    let rows = expected_in(&programs().join("peaks.c"));
+    let once = rows
+        .iter()
+        .find(|row| row.growth.is_some_and(|amount| amount.bytes == 20_000_000));
+    let row = running.diff(&["start", "peak"]);
+    let row = row.row("peaks.c", once.expect("a line of peaks.c").line);
+    let (bytes, blocks) = (20_000_000, 1);
+    assert_eq!(row.growth(), Amount { bytes, blocks });
+}
+
 /// Check that while more is live than ever before, the peak is now, to the byte.
 #[test]
 fn rising() {
