@@ -20,7 +20,7 @@ use crate::blame::{Mode, Table};
 use crate::complaint::{self, Note};
 use crate::distribution::{BySite, Distribution, Measure};
 use crate::model::{Moment, Snapshot};
-use crate::report::{Amount, By, End, Partly, Report, Sort, Unattributed};
+use crate::report::{Amount, By, End, Partly, Report, Sort, Survivors, Unattributed};
 use crate::rss::Rss;
 use crate::symbolize::Symbolizer;
 use crate::symptom;
@@ -69,16 +69,25 @@ pub fn diff<'a>(
     symbolizer: &mut Symbolizer,
     options: &Options,
 ) -> Report {
-    diff_spread(from, to, symbolizer, options, None)
+    diff_detailed(from, to, symbolizer, options, Details::default())
 }
 
-/// The same, with how the blocks of the second snapshot's sites were spread.
-pub fn diff_spread<'a>(
+/// What is known of the second snapshot's sites beyond their accounts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Details<'a> {
+    /// How their blocks were spread.
+    pub spread: Option<(Measure, &'a BySite)>,
+    /// What was allocated since the first.
+    pub survivors: Option<&'a Survivors>,
+}
+
+/// The same, with what else is known of sites.
+pub fn diff_detailed<'a>(
     from: impl Into<From<'a>>,
     to: &Snapshot,
     symbolizer: &mut Symbolizer,
     options: &Options,
-    spread: Option<(Measure, &BySite)>,
+    details: Details<'_>,
 ) -> Report {
     let from = from.into();
     let options = &Options {
@@ -86,7 +95,7 @@ pub fn diff_spread<'a>(
         ..options.clone()
     };
     let units = Units::of(from, to);
-    let mut rows = rows::Rows::new(options, units, spread.map(|(_, by_site)| by_site));
+    let mut rows = rows::Rows::new(options, units, details);
     let mut variances = Variances::default();
     let mut total = Amount::default();
     for change in change::changes(from, to) {
@@ -113,7 +122,10 @@ pub fn diff_spread<'a>(
         sample_bytes: units.map(|units| units.largest()),
         partly: partly(from, to),
         errors: units.map(|units| units.errors(&variances, growth, to_live, total)),
-        distribution: spread.map(|(measure, by_site)| (measure, all(by_site))),
+        survivors: details.survivors.map(|all| all.values().copied().sum()),
+        distribution: details
+            .spread
+            .map(|(measure, by_site)| (measure, all(by_site))),
         notes: notes(from, to),
         unattributed: with_losses(unattributed, from, to),
         by: options.by,

@@ -12,6 +12,7 @@ use crate::model::{Moment, Process};
 use crate::rss::Rss;
 use crate::symbolize::{Language, Stack, SymbolFrame};
 use heapshim_ledger::sampling;
+use std::collections::BTreeMap;
 
 /// What a row stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -60,7 +61,12 @@ pub enum Sort {
     Total,
     /// Blocks allocated between the two marks, freed since or not.
     Allocations,
+    /// Bytes allocated after the first mark and alive at the second.
+    Survivors,
 }
+
+/// By site, what was allocated after the first mark and is alive at the second.
+pub type Survivors = BTreeMap<u32, Amount>;
 
 /// Bytes and blocks; signed, since they are differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -178,6 +184,8 @@ pub struct Row {
     pub total: Amount,
     /// How far these three may be off; None where they are exact.
     pub errors: Option<Errors>,
+    /// Allocated after the first mark and alive at the second; None where that is not known.
+    pub survivors: Option<Amount>,
     /// How its blocks were spread, where the report is of that.
     pub distribution: Option<Distribution>,
     /// The heaviest stack, innermost frame first.
@@ -239,6 +247,8 @@ pub struct Report {
     pub partly: Option<Partly>,
     /// How far what grew, what lives and what was allocated in all may be off; None where they are exact.
     pub errors: Option<Errors>,
+    /// What survived in all; None where that is not known.
+    pub survivors: Option<Amount>,
     /// What the rows' distributions are of, and that of all; None where they have none.
     pub distribution: Option<(Measure, Distribution)>,
     /// What to know before the numbers are believed, gravest first.

@@ -4,12 +4,12 @@
 //! every command looks for files in the same places and with the same rights. Not here: how it is printed (`render`).
 
 use crate::bundle::Bundle;
-use crate::diff::{self, From};
+use crate::diff::{self, Details, From};
 use crate::distribution::{BySite, Measure};
 use crate::mark::Mark;
 use crate::process::Origin;
 use crate::render::Sources;
-use crate::report::Report;
+use crate::report::{Report, Survivors};
 use crate::symbolize::{self, Progress, Symbolizer};
 use std::path::PathBuf;
 
@@ -35,7 +35,7 @@ pub struct Subject<'a> {
     embedded: Option<(&'static str, &'static str)>,
     merged: Option<usize>,
     peak_rss: Option<u64>,
-    spread: Option<(Measure, &'a BySite)>,
+    details: Details<'a>,
 }
 
 impl<'a> Subject<'a> {
@@ -49,7 +49,7 @@ impl<'a> Subject<'a> {
             embedded: None,
             merged: None,
             peak_rss: None,
-            spread: None,
+            details: Details::default(),
         }
     }
 
@@ -80,10 +80,22 @@ impl<'a> Subject<'a> {
     /// The same, with how its sites' blocks were spread.
     #[must_use]
     pub fn spreading(self, measure: Measure, by_site: &'a BySite) -> Subject<'a> {
-        Subject {
-            spread: Some((measure, by_site)),
-            ..self
-        }
+        let spread = Some((measure, by_site));
+        let details = Details {
+            spread,
+            ..self.details
+        };
+        Subject { details, ..self }
+    }
+
+    /// The same, with what of the growth was allocated since the first mark.
+    #[must_use]
+    pub fn surviving(self, survivors: Option<&'a Survivors>) -> Subject<'a> {
+        let details = Details {
+            survivors,
+            ..self.details
+        };
+        Subject { details, ..self }
     }
 
     /// The growth, and where its source lines come from.
@@ -116,7 +128,8 @@ impl<'a> Subject<'a> {
         let from = self
             .from
             .map_or(From::Start, |mark| From::Mark(&mark.snapshot));
-        let report = diff::diff_spread(from, &self.to.snapshot, symbolizer, options, self.spread);
+        let report =
+            diff::diff_detailed(from, &self.to.snapshot, symbolizer, options, self.details);
         symbolizer.keep();
         let (merged, peak_rss) = (self.merged, self.peak_rss);
         Report {

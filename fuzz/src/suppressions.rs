@@ -41,6 +41,7 @@ fn row() -> Row {
     };
     Row {
         errors: None,
+        survivors: None,
         distribution: None,
         file: frame.file.clone(),
         line: frame.line,

@@ -148,3 +148,76 @@ fn as_text() {
     let output = refused.output().expect("the command starts");
     assert_eq!(output.status.code(), Some(2));
 }
+
+/// Check that of a cache that was filled anew its size has survived and no more, whatever it has gone through; and that what leaks from a pool is seen though
+/// more of the pool was given back; by what the program's own two marks say.
+#[test]
+fn survivors() {
+    let mut running = Target::c("survivors.c").opt("-O0").spawn();
+    let recording = Recording::of(running.pid(), &["--lossless"]);
+    assert_eq!(running.step(b"go"), "done");
+    let recorded = recording.end();
+    assert_eq!(recorded.lost(), 0, "{}", recorded.said);
+    for (from, to, expected) in [
+        (
+            "first",
+            "filled",
+            [
+                ("// cache", 100, 100),
+                ("// refilled", 0, 0),
+                ("// pool", 0, 0),
+            ],
+        ),
+        (
+            "filled",
+            "second",
+            [
+                ("// cache", -100, 0),
+                ("// refilled", 100, 100),
+                ("// pool", -120, 30),
+            ],
+        ),
+        (
+            "first",
+            "second",
+            [
+                ("// cache", 0, 0),
+                ("// refilled", 100, 100),
+                ("// pool", -120, 30),
+            ],
+        ),
+    ] {
+        let options = ["--from", from, "--to", to, "--sort", "survivors"];
+        let answer = recorded.ask("diff", &options).0;
+        answer.assert_adds_up();
+        for (marker, growth, survived) in expected {
+            let row = answer.find("survivors.c", line("survivors.c", marker));
+            let blocks = row.map_or((0, Some(0)), |row| {
+                (row.growth().blocks, row.json["survivors_blocks"].as_i64())
+            });
+            assert_eq!(blocks, (growth, Some(survived)), "{from} {marker}");
+        }
+        let all: i64 = expected.iter().map(|one| one.2).sum();
+        assert_eq!(answer.json()["survivors_blocks"], all, "{from}");
+    }
+    let file = recorded.file.to_str().expect("UTF-8");
+    let words = [
+        "diff",
+        file,
+        "--from",
+        "filled",
+        "--to",
+        "second",
+        "--sort",
+        "survivors",
+    ];
+    let text = String::from_utf8(talk(&words).stdout).expect("UTF-8");
+    assert!(
+        text.contains("survivors   line") && text.contains("1.4 KiB"),
+        "{text}"
+    );
+    let mut refused = Command::new(heapshim());
+    refused.args(["diff", "start", "now", "--sort", "survivors"]);
+    let said = refused.output().expect("the command starts");
+    assert_eq!(said.status.code(), Some(2));
+}

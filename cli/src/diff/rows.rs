@@ -3,12 +3,12 @@
 //! Called by `diff`. Each change is blamed on a frame; what that frame is to the user's `--by` is the row's key. The stack of a
 //! row is symbolized whole only at the end, and only the heaviest one: `blame` needs a few frames of most stacks.
 
-use super::Options;
 use super::change::Change;
 use super::filter::Filter;
 use super::spread::{Units, Variances};
+use super::{Details, Options};
 use crate::blame::{self, Blamed, FrameAt, Judged, Mode};
-use crate::distribution::{BySite, Distribution};
+use crate::distribution::Distribution;
 use crate::report::{Amount, By, Row, Sort, Unattributed};
 use crate::symbolize::{Language, MeaningId, SymbolFrame, Symbolizer};
 use std::cmp::Reverse;
@@ -36,6 +36,7 @@ struct Gathered<'a> {
     live: Amount,
     total: Amount,
     variances: Variances,
+    survivors: Option<Amount>,
     distribution: Option<Distribution>,
     /// The heaviest change so far among those that grew, and among those that did not.
     heaviest: [Option<(Change<'a>, Blamed)>; 2],
@@ -47,7 +48,7 @@ pub(super) struct Rows<'a> {
     options: &'a Options,
     /// None where nothing is estimated.
     units: Option<Units>,
-    distributions: Option<&'a BySite>,
+    details: Details<'a>,
     filter: Filter,
     nodes: Nodes,
     by_key: HashMap<Key, usize>,
@@ -106,12 +107,12 @@ impl<'a> Rows<'a> {
     pub(super) fn new(
         options: &'a Options,
         units: Option<Units>,
-        distributions: Option<&'a BySite>,
+        details: Details<'a>,
     ) -> Rows<'a> {
         Rows {
             options,
             units,
-            distributions,
+            details,
             filter: Filter::new(options),
             nodes: Nodes::default(),
             by_key: HashMap::new(),
@@ -135,10 +136,10 @@ impl<'a> Rows<'a> {
             self.unattributed.total += change.total;
             self.unattributed.excluded += change.growth;
         }
-        let distribution = self.distributions.map(|all| {
-            let site = u32::try_from(change.site).unwrap_or(0);
-            all.get(&site).cloned().unwrap_or_default()
-        });
+        let site = u32::try_from(change.site).unwrap_or(0);
+        let (spread, survivors) = (self.details.spread, self.details.survivors);
+        let distribution = spread.map(|(_, all)| all.get(&site).cloned().unwrap_or_default());
+        let survivors = survivors.map(|all| all.get(&site).copied().unwrap_or_default());
         let mut rows = Vec::new();
         for blamed in charged {
             let at = self.row(&change, &blamed, symbolizer);
@@ -146,7 +147,7 @@ impl<'a> Rows<'a> {
             if !rows.contains(&at) {
                 rows.push(at);
                 self.gathered[at].add(change, blamed);
-                self.gathered[at].spread(distribution.as_ref());
+                self.gathered[at].detail(distribution.as_ref(), survivors);
             }
         }
     }
@@ -260,7 +261,7 @@ impl<'a> Rows<'a> {
         let errors = self
             .units
             .map(|units| units.errors(&row.variances, growth, live, total));
-        let distribution = row.distribution.clone();
+        let (survivors, distribution) = (row.survivors, row.distribution.clone());
         let (change, blamed) = row.explained()?;
         let nodes: Vec<Rc<Judged>> = self.nodes.of(&change, symbolizer).collect();
         let stack = || nodes.iter().flat_map(Judged::each);
@@ -286,6 +287,7 @@ impl<'a> Rows<'a> {
             live,
             total,
             errors,
+            survivors,
             distribution,
             stack: nodes.iter().map(|node| Rc::clone(node.frames())).collect(),
             blamed: at,
@@ -300,6 +302,7 @@ impl<'a> Gathered<'a> {
             live: Amount::default(),
             total: Amount::default(),
             variances: Variances::default(),
+            survivors: None,
             distribution: None,
             heaviest: [None, None],
         }
@@ -319,9 +322,12 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    fn spread(&mut self, more: Option<&Distribution>) {
-        if let Some(more) = more {
+    fn detail(&mut self, distribution: Option<&Distribution>, survivors: Option<Amount>) {
+        if let Some(more) = distribution {
             self.distribution.get_or_insert_default().merge(more);
+        }
+        if let Some(more) = survivors {
+            *self.survivors.get_or_insert_default() += more;
         }
     }
 
@@ -385,6 +391,7 @@ fn sort(rows: &mut [Row], by: Sort) {
         Sort::Live => row.live.bytes,
         Sort::Total => row.total.bytes,
         Sort::Allocations => row.total.blocks,
+        Sort::Survivors => row.survivors.unwrap_or_default().bytes,
     };
     let numbers = |row: &Row| {
         let growth = row.growth;

@@ -10,7 +10,7 @@ use crate::distribution::{Bucket, Distribution, Measure, bounds};
 use crate::iso_time::iso_utc;
 use crate::mode;
 use crate::model::Exit;
-use crate::report::{End, Errors, Report, Row};
+use crate::report::{Amount, End, Errors, Report, Row};
 use crate::rss::Rss;
 use crate::symbolize::SymbolFrame;
 use std::fmt::Write as _;
@@ -41,6 +41,9 @@ impl Render for Json {
                 partly.was_off,
                 errors(report.errors)
             )?;
+        }
+        if report.survivors.is_some() {
+            writeln!(out, "{}", survivors(report.survivors))?;
         }
         if let Some((measure, all)) = &report.distribution {
             writeln!(out, "{}", distribution(*measure, all))?;
@@ -83,6 +86,14 @@ fn errors(errors: Option<Errors>) -> String {
             errors.total.bytes,
             errors.total.blocks,
         )
+    })
+}
+
+/// Nothing where they are not known.
+fn survivors(amount: Option<Amount>) -> String {
+    amount.map_or_else(String::new, |amount| {
+        let Amount { bytes, blocks } = amount;
+        format!(" \"survivors_bytes\": {bytes}, \"survivors_blocks\": {blocks},")
     })
 }
 
@@ -206,7 +217,7 @@ fn row(row: &Row, measure: Option<Measure>, stacks: Stacks) -> String {
     format!(
         "{{\"file\": {}, \"line\": {}, \"function\": {}, \"module\": {}, \"language\": {}, \"via\": {}, \"thread\": {}, \
          \"growth_bytes\": {}, \"growth_blocks\": {}, \"live_bytes\": {}, \"live_blocks\": {}, \
-         \"total_bytes\": {}, \"total_blocks\": {},{}{} \"stack\": [{}]}}",
+         \"total_bytes\": {}, \"total_blocks\": {},{}{}{} \"stack\": [{}]}}",
         string_or_null(row.file.as_deref()),
         number_or_null(row.line),
         string_or_null(row.function.as_deref()),
@@ -221,6 +232,7 @@ fn row(row: &Row, measure: Option<Measure>, stacks: Stacks) -> String {
         row.total.bytes,
         row.total.blocks,
         errors(row.errors),
+        survivors(row.survivors),
         distribution.unwrap_or_default(),
         stack.join(", "),
     )

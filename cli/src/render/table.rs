@@ -87,6 +87,8 @@ fn is_busy(row: &Row, sort: Sort) -> bool {
         Sort::Growth | Sort::Blocks => false,
         Sort::Live => row.live.bytes > 0 && !row.shrank(),
         Sort::Total | Sort::Allocations => row.total.blocks > 0 && !row.shrank(),
+        // Also where more of what was there before has gone.
+        Sort::Survivors => row.survivors.is_some_and(|amount| amount.blocks > 0),
     }
 }
 
@@ -315,6 +317,7 @@ fn columns(report: &Report) -> impl Iterator<Item = (&'static str, usize)> + use
     let busy = match report.sort {
         Sort::Total => Some(("total", 13)),
         Sort::Allocations => Some(("allocations", 13)),
+        Sort::Survivors => Some(("survivors", 13)),
         Sort::Growth | Sort::Blocks | Sort::Live => None,
     };
     let error = report.errors.map(|_| ("±", 10));
@@ -330,6 +333,7 @@ fn numbers(report: &Report, row: &Row) -> Vec<String> {
     let busy = match report.sort {
         Sort::Total => Some((size(row.total.bytes), size(errors.total.bytes))),
         Sort::Allocations => Some((grouped(row.total.blocks), count(errors.total.blocks))),
+        Sort::Survivors => Some((size(row.survivors.unwrap_or_default().bytes), size(0))),
         Sort::Growth | Sort::Blocks | Sort::Live => None,
     };
     let counted = [

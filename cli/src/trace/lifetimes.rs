@@ -1,15 +1,17 @@
-//! How long blocks lived, and how large they were: each line's blocks by powers of two.
+//! How long blocks lived, and how large they were: each line's blocks by powers of two. And which of those that came after one instant are there at another.
 //!
 //! A size stands in its event. A lifetime is the time between two events of one address, so the blocks that are alive must be remembered: in bounded
 //! memory, since a recording may have more of them than there is. When there is no room, half of the addresses are forgotten, by a bit of their hash; the
 //! recording is then read again for that half, which counts what ends after the moment at which it was forgotten. Each end is counted exactly once.
 
+use super::file::Chunk;
 use super::questions::{Account, Moment};
 use super::read::Trace;
 use super::{Happening, Map};
 use crate::distribution::{Bucket, BySite, bucket_of};
 use crate::error::Error;
 use crate::mark::Mark;
+use crate::report::Survivors;
 
 /// Live blocks that are remembered at once: 285 MB of them, 430 while the table grows.
 const MOST_BLOCKS: usize = 7 << 21;
@@ -23,8 +25,22 @@ const MOST_BITS: u32 = 20;
 /// `Damaged` where the file is.
 pub fn lifetimes(trace: &mut Trace) -> Result<(Mark, BySite), Error> {
     let mut found = Found::new(trace);
-    Passes::of(MOST_BLOCKS).run(trace, &mut found)?;
+    Passes::of(MOST_BLOCKS).run(trace, Window::ALL, &mut found)?;
     found.finish(trace)
+}
+
+/// What was allocated after one instant of a trace (in nanoseconds) and is still alive at another, by site.
+///
+/// # Errors
+/// `Damaged` where the file is.
+pub fn survivors(trace: &mut Trace, from_ns: u64, to_ns: u64) -> Result<Survivors, Error> {
+    let mut found = Found::new(trace);
+    let window = Window {
+        after_ns: Some(from_ns),
+        to_ns,
+    };
+    Passes::of(MOST_BLOCKS).run(trace, window, &mut found)?;
+    Ok(found.account.live())
 }
 
 /// Sizes by site, of all blocks that were allocated within the trace.
@@ -33,7 +49,7 @@ pub fn lifetimes(trace: &mut Trace) -> Result<(Mark, BySite), Error> {
 /// `Damaged` where the file is.
 pub fn sizes(trace: &mut Trace) -> Result<(Mark, BySite), Error> {
     let mut found = Found::new(trace);
-    each(trace, |happening, _| {
+    each(trace, Window::ALL, |happening, _| {
         if !happening.operation.frees() {
             found.account.add(happening);
             found.spread(happening, happening.size);
@@ -42,15 +58,41 @@ pub fn sizes(trace: &mut Trace) -> Result<(Mark, BySite), Error> {
     found.finish(trace)
 }
 
-/// Every event, and how many came before it.
-fn each(trace: &mut Trace, mut visit: impl FnMut(&Happening, u64)) -> Result<(), Error> {
-    let chunks: Vec<_> = trace.events().copied().collect();
+/// Events after an instant (None: from the first on), up to and with those of another.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    after_ns: Option<u64>,
+    to_ns: u64,
+}
+
+impl Window {
+    const ALL: Window = Window {
+        after_ns: None,
+        to_ns: u64::MAX,
+    };
+
+    fn is_after(self, ns: u64) -> bool {
+        self.after_ns.is_none_or(|after| ns > after)
+    }
+}
+
+/// Every event of a window, and how many of them came before it.
+fn each(
+    trace: &mut Trace,
+    window: Window,
+    mut visit: impl FnMut(&Happening, u64),
+) -> Result<(), Error> {
+    let has_any =
+        |chunk: &&Chunk| window.is_after(chunk.head.to_ns) && chunk.head.from_ns <= window.to_ns;
+    let chunks: Vec<Chunk> = trace.events().filter(has_any).copied().collect();
     let mut number = 0;
     for chunk in &chunks {
         trace.visit(chunk, |happening| {
-            visit(happening, number);
-            number += 1;
-            true
+            if window.is_after(happening.ns) && happening.ns <= window.to_ns {
+                visit(happening, number);
+                number += 1;
+            }
+            happening.ns <= window.to_ns
         })?;
     }
     Ok(())
@@ -160,11 +202,11 @@ impl Passes {
         }
     }
 
-    fn run(&mut self, trace: &mut Trace, found: &mut Found) -> Result<(), Error> {
+    fn run(&mut self, trace: &mut Trace, window: Window, found: &mut Found) -> Result<(), Error> {
         while let Some(part) = self.left.pop() {
             let is_first = self.done == 0;
             let mut pass = Pass::new(part);
-            each(trace, |happening, number| {
+            each(trace, window, |happening, number| {
                 if is_first && !happening.operation.frees() {
                     found.account.add(happening);
                 }

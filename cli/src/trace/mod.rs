@@ -24,7 +24,7 @@ mod timeline;
 mod varint;
 
 pub use background::Background;
-pub use lifetimes::{lifetimes, sizes};
+pub use lifetimes::{lifetimes, sizes, survivors};
 pub use questions::{Moment, peak, state};
 pub use read::Trace;
 pub use recorder::{Ended, Options, Recorder, Summary};

@@ -532,6 +532,8 @@ pub(crate) enum Sort {
     Live,
     Total,
     Allocations,
+    /// What was allocated since the first instant and is alive at the second: of a recording
+    Survivors,
 }
 
 /// `--blame`.

@@ -11,10 +11,10 @@ use std::thread;
 
 /// Finds or takes the two marks and prints the report.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
-    report::check(&args.report)?;
     if let Some(recording) = question::recording(args) {
         return question::diff(recording, args);
     }
+    report::check(&args.report)?;
     if args.since.is_some() || args.until.is_some() {
         let problem = "only a recording has instants";
         let next = "heapshim diff FILE.heaptrace --from TIME --to TIME";

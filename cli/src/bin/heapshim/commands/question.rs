@@ -30,6 +30,7 @@ pub(crate) fn diff(path: &Path, args: &Diff) -> Result<(), Error> {
         let next = "say which by --from TIME and --to TIME";
         return Err(Error::new(Kind::Usage, path.display(), problem).next(next));
     }
+    report::check_forms(&args.report)?;
     let mut trace = open(path)?;
     let first = match &args.since {
         Some(word) => moment(&mut trace, path, word)?,
@@ -44,7 +45,13 @@ pub(crate) fn diff(path: &Path, args: &Diff) -> Result<(), Error> {
         last: at_end(trace::state(&mut trace, &last)?, &trace, &last),
         origin: Origin::of_file(path),
     };
-    report::print(&pair.subject(), &args.report)
+    // Takes every event between the two: only where it is wanted.
+    let wanted = args.report.sort == Some(Sort::Survivors);
+    let survivors = match wanted {
+        true => Some(trace::survivors(&mut trace, first.ns, last.ns)?),
+        false => None,
+    };
+    report::print(&pair.subject().surviving(survivors.as_ref()), &args.report)
 }
 
 /// What was alive at the highest moment.

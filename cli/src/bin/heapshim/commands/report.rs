@@ -73,6 +73,16 @@ fn text(subject: &Subject<'_>, args: &Args, stream: Stream) -> Result<Vec<u8>, E
 
 /// Refuses what has no meaning together, before anything is run or taken.
 pub(crate) fn check(args: &Args) -> Result<(), Error> {
+    if args.sort == Some(Sort::Survivors) {
+        let problem = "an account does not say when a block was allocated";
+        let error = Error::new(Kind::Usage, "--sort survivors", problem);
+        return Err(error.next("ask a recording: heapshim diff FILE.heaptrace --sort survivors"));
+    }
+    check_forms(args)
+}
+
+/// The same of a recording's growth, of which more is known.
+pub(crate) fn check_forms(args: &Args) -> Result<(), Error> {
     let by_lines = matches!(args.by, By::Line | By::File);
     if args.cumulative && args.by == By::Stack {
         let error = Error::new(
@@ -122,6 +132,7 @@ fn options(args: &Args) -> diff::Options {
             Sort::Live => report::Sort::Live,
             Sort::Total => report::Sort::Total,
             Sort::Allocations => report::Sort::Allocations,
+            Sort::Survivors => report::Sort::Survivors,
         },
         cumulative: args.cumulative,
         ..lines::options(&args.lines, default)
