@@ -9,8 +9,8 @@
 //! programs of other languages.
 
 use heapshim_tests::{
-    Amount, Diff, HeaptrackLines, Held, Package, Run, Target, Where, environment, fresh_directory,
-    needs, programs,
+    Amount, Diff, HeaptrackLines, Held, Package, Recorded, Run, Target, Where, environment,
+    fresh_directory, needs, programs,
 };
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -383,4 +383,49 @@ fn rust() {
         ..Named::default()
     };
     compare(&program, &[file], &named);
+}
+
+/// Of heaptrack's closing lines, what stands behind this.
+fn figure<'t>(text: &'t str, name: &str) -> &'t str {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let figure = line.unwrap_or_else(|| panic!("no {name} in {text}"));
+    figure.trim_start().split(' ').next().unwrap_or_default()
+}
+
+/// As heaptrack writes bytes.
+fn thousands(bytes: i64) -> String {
+    format!("{}.{:02}K", (bytes + 5) / 1000, (bytes + 5) % 1000 / 10)
+}
+
+/// Check that a recording's figures are heaptrack's: how much was alive at most, how much is left, and how many blocks were freed at once. Beside
+/// its library's pool there is one difference: a free that follows an allocation of the same line and size is one of a temporary to it, also where it frees an earlier
+/// block, as the first of the hundred that events.c frees in a row.
+#[test]
+fn figures() {
+    if !needs_heaptrack() {
+        return;
+    }
+    let input = b"go\nl\n\n";
+    let program = Target::c("events.c").opt("-O0").build();
+    let words = [OsString::from(program)];
+    let (text, _) = heaptracked(&words, input);
+    let file = fresh_directory("recording").join("run.heaptrace");
+    let run = Run::new(&words).stdin(input).option("--lossless");
+    let finished = run.option("--record").option(&file).finish();
+    let said = String::from_utf8_lossy(&finished.stderr).into_owned();
+    let recorded = Recorded { file, said };
+    assert_eq!(recorded.lost(), 0, "{}", recorded.said);
+    let peak = recorded.ask("peak", &[]).0.growth();
+    assert_eq!(
+        figure(&text, "peak heap memory consumption:"),
+        thousands(peak.bytes + POOL.bytes)
+    );
+    let left = recorded.ask("diff", &[]).0.growth();
+    assert_eq!(figure(&text, "total memory leaked:"), thousands(left.bytes));
+    let temporary = recorded.ask("temporary", &[]).0.growth();
+    let others = 1;
+    assert_eq!(
+        figure(&text, "temporary memory allocations:"),
+        (temporary.blocks + others).to_string()
+    );
 }

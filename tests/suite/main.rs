@@ -24,6 +24,7 @@ mod forks;
 mod heaptrack;
 mod inside;
 mod kept_ledgers;
+mod kills;
 mod known_answer;
 mod left_stacks;
 mod lifetimes;
