@@ -373,3 +373,20 @@ fn embedded_with_debug_allocators() {
 fn reloaded() {
     check_embedded(&[], "unload");
 }
+
+/// Check that the allocators of a free-threaded build are left alone and that this is said, and that those of the same program with a GIL are not.
+#[test]
+fn free_threaded() {
+    for (option, expected, notes) in [("-DFREE", "left alone", 1), ("-DHAS_GIL", "replaced", 0)] {
+        let target = Target::c("free_threaded.c").opt("-rdynamic").opt(option);
+        let running = target.spawn();
+        assert_eq!(running.said(), expected);
+        let diff = running.diff(&["start", "now"]);
+        let said = diff.json()["notes"].as_array().cloned().unwrap_or_default();
+        let said = said.iter().filter_map(|note| note.as_str());
+        let of_python = said.filter(|note| note.contains("this build of Python is not known"));
+        assert_eq!(of_python.count(), notes, "{option}");
+        let objects: i64 = if notes == 0 { 10_000 } else { 0 };
+        assert_eq!(diff.growth().bytes, objects, "{}", diff.listing());
+    }
+}
