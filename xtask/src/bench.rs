@@ -1,11 +1,11 @@
 //! `cargo xtask bench [RUNS] -- COMMAND…`: what tracing a command costs here.
 //!
-//! Runs it bare and traced in turn, since machines are noisy, and prints medians and the ratios of neighbouring runs. A command that prints
-//! `ns_per_pair=NUMBER` is judged by that number, any other by its wall time.
+//! Runs it bare and traced in turn, since machines are noisy, and prints medians and the ratios of neighbouring runs: of time (the number itself where a
+//! command prints `ns_per_pair=NUMBER`, else wall time), of processor time, and of the most memory resident.
 
+use crate::took::Took;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::time::Instant;
 
 /// Runs of each kind, unless told otherwise.
 const RUNS: usize = 9;
@@ -27,19 +27,33 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
         eprintln!("{}: does not run, or fails", command[0]);
         return ExitCode::FAILURE;
     };
-    let unit = if pairs[0].0.1 { "ns a pair" } else { "ms" };
-    let bare = sorted(pairs.iter().map(|(bare, _)| bare.0));
-    let traced = sorted(pairs.iter().map(|(_, traced)| traced.0));
-    let ratios = sorted(pairs.iter().map(|(bare, traced)| traced.0 / bare.0));
-    println!(
-        "bare {:.1} {unit}, traced {:.1} {unit}, ratio {:.2} ({:.2} to {:.2}), {runs} runs each",
-        bare[runs / 2],
-        traced[runs / 2],
-        ratios[runs / 2],
-        ratios[0],
-        ratios[runs - 1],
-    );
+    let own = pairs.iter().all(|(bare, _)| own_number(bare).is_some());
+    match own {
+        true => tell("time", "ns a pair", &pairs, |took| {
+            own_number(took).unwrap_or(0.0)
+        }),
+        false => tell("time", "ms", &pairs, |took| took.wall_ms),
+    }
+    tell("processor", "ms", &pairs, |took| took.processor_ms);
+    tell("memory", "MB", &pairs, |took| took.peak_bytes / 1e6);
+    println!("{runs} runs each");
     ExitCode::SUCCESS
+}
+
+/// A line: medians, the median of ratios, and between which they lie.
+fn tell(name: &str, unit: &str, pairs: &[(Took, Took)], of: impl Fn(&Took) -> f64) {
+    let middle = pairs.len() / 2;
+    let bare = sorted(pairs.iter().map(|(bare, _)| of(bare)));
+    let traced = sorted(pairs.iter().map(|(_, traced)| of(traced)));
+    let ratios = sorted(pairs.iter().map(|(bare, traced)| of(traced) / of(bare)));
+    println!(
+        "{name}: bare {:.1} {unit}, traced {:.1} {unit}, ratio {:.2} ({:.2} to {:.2})",
+        bare[middle],
+        traced[middle],
+        ratios[middle],
+        ratios[0],
+        ratios[ratios.len() - 1],
+    );
 }
 
 /// Builds the command in release and asks it for its library.
@@ -62,25 +76,22 @@ pub(crate) fn library(root: &Path) -> Option<String> {
     output.status.success().then(|| path.trim_end().to_owned())
 }
 
-/// One run: what it took, and whether the command said so itself.
-fn measure(words: &[&str], preload: Option<&str>) -> Option<(f64, bool)> {
+fn measure(words: &[&str], preload: Option<&str>) -> Option<Took> {
     let mut command = Command::new(words.first()?);
     command.args(&words[1..]);
     if let Some(library) = preload {
         command.env("LD_PRELOAD", library);
     }
-    let begun = Instant::now();
-    let output = command
-        .output()
+    Took::by(&mut command)
+}
+
+/// What it says that it took.
+fn own_number(took: &Took) -> Option<f64> {
+    let mut words = took.stdout.split_whitespace();
+    words
+        .find_map(|word| word.strip_prefix("ns_per_pair="))?
+        .parse()
         .ok()
-        .filter(|output| output.status.success())?;
-    let milliseconds = begun.elapsed().as_secs_f64() * 1e3;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let own = said
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix("ns_per_pair="));
-    let own = own.and_then(|number| number.parse().ok());
-    Some((own.unwrap_or(milliseconds), own.is_some()))
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {

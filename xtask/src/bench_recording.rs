@@ -5,15 +5,13 @@
 //! installed.
 
 use crate::bench;
+use crate::took::Took;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Instant;
 
 /// Runs of each kind, unless told otherwise.
 const RUNS: usize = 5;
-/// Ticks of a second in /proc: the kernel's USER_HZ, which is this on every machine that we run on.
-const TICKS: f64 = 100.0;
 
 /// Runs it.
 pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
@@ -48,11 +46,10 @@ struct Bench<'a> {
     command: &'a [&'a str],
 }
 
-/// One run.
-#[derive(Clone, Copy)]
-struct Took {
-    wall_ms: f64,
-    processor_ms: f64,
+/// One run, and what it wrote.
+#[derive(Clone)]
+struct Run {
+    took: Took,
     events: u64,
     bytes: u64,
 }
@@ -75,83 +72,68 @@ impl<'a> Bench<'a> {
             let raw = has_heaptrack.then(|| self.heaptrack()).flatten();
             all.push((self.account()?, self.recorded()?, raw));
         }
-        let accounts: Vec<Took> = all.iter().map(|one| one.0).collect();
-        let recordings: Vec<Took> = all.iter().map(|one| one.1).collect();
-        let raws: Vec<Took> = all.iter().filter_map(|one| one.2).collect();
+        let accounts: Vec<Run> = all.iter().map(|one| one.0.clone()).collect();
+        let recordings: Vec<Run> = all.iter().map(|one| one.1.clone()).collect();
+        let raws: Vec<Run> = all.iter().filter_map(|one| one.2.clone()).collect();
         tell("the account alone", &accounts, &accounts);
         tell("every event recorded", &recordings, &accounts);
         tell("heaptrack --raw", &raws, &accounts);
         Some(())
     }
 
-    fn account(&self) -> Option<Took> {
+    fn account(&self) -> Option<Run> {
         let mut run = Command::new(&self.heapshim);
         run.args(["run", "--quiet", "--"]).args(self.command);
-        timed(&mut run, None).map(|(took, _)| took)
+        Some(Run {
+            took: Took::by(&mut run)?,
+            events: 0,
+            bytes: 0,
+        })
     }
 
-    fn recorded(&self) -> Option<Took> {
+    fn recorded(&self) -> Option<Run> {
         let file = self.directory.join("run.heaptrace");
         let mut run = Command::new(&self.heapshim);
         run.args(["run", "--quiet", "--lossless", "--record"])
             .arg(&file);
         run.arg("--").args(self.command);
-        let (took, said) = timed(&mut run, Some(&file))?;
+        let took = Took::by(&mut run)?;
         // `recorded 2,300,000 events, none lost, …`
-        let events = said.split("recorded ").nth(1)?.split(' ').next()?;
-        let events = events.replace(',', "").parse().ok()?;
-        Some(Took { events, ..took })
+        let events = took.stderr.split("recorded ").nth(1)?.split(' ').next()?;
+        Some(Run {
+            events: events.replace(',', "").parse().ok()?,
+            bytes: fs::metadata(&file).ok()?.len(),
+            took,
+        })
     }
 
-    fn heaptrack(&self) -> Option<Took> {
+    fn heaptrack(&self) -> Option<Run> {
         let file = self.directory.join("raw");
         let mut run = Command::new("heaptrack");
         run.args(["--raw", "-o"]).arg(&file).args(self.command);
-        let (took, _) = timed(&mut run, None)?;
+        let took = Took::by(&mut run)?;
         let written = fs::read_dir(self.directory).ok()?.flatten();
         let is_raw = |name: &str| name.starts_with("raw");
         let raw = written.filter(|entry| entry.file_name().to_str().is_some_and(is_raw));
         let bytes = raw.filter_map(|entry| entry.metadata().ok());
-        let bytes = bytes.map(|metadata| metadata.len()).sum();
-        Some(Took { bytes, ..took })
+        Some(Run {
+            took,
+            events: 0,
+            bytes: bytes.map(|metadata| metadata.len()).sum(),
+        })
     }
 }
 
-/// What a command took, and what it said beside its output.
-fn timed(command: &mut Command, file: Option<&Path>) -> Option<(Took, String)> {
-    let (begun, before) = (Instant::now(), processor_ticks()?);
-    let output = command.output().ok()?;
-    let wall_ms = begun.elapsed().as_secs_f64() * 1e3;
-    let ticks = processor_ticks()? - before;
-    let took = Took {
-        wall_ms,
-        processor_ms: ticks / TICKS * 1e3,
-        events: 0,
-        bytes: file.map_or(0, |file| fs::metadata(file).map_or(0, |data| data.len())),
-    };
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    output.status.success().then_some((took, said))
-}
-
-/// What all children that have ended took, theirs included, in ticks.
-fn processor_ticks() -> Option<f64> {
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    let after_name = stat.rsplit_once(") ")?.1;
-    // proc(5): cutime and cstime are the fields 16 and 17, of which the third comes first here.
-    let fields = after_name.split(' ').skip(13).take(2);
-    fields.map(|field| field.parse::<f64>().ok()).sum()
-}
-
-fn tell(name: &str, runs: &[Took], accounts: &[Took]) {
+fn tell(name: &str, runs: &[Run], accounts: &[Run]) {
     if runs.is_empty() {
         return println!("{name}: not measured");
     }
-    let median = |of: &dyn Fn(&Took) -> f64| {
+    let median = |of: &dyn Fn(&Run) -> f64| {
         let mut values: Vec<f64> = runs.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    let ratio = |of: fn(&Took) -> f64| {
+    let ratio = |of: fn(&Run) -> f64| {
         let mut ratios: Vec<f64> = runs
             .iter()
             .zip(accounts)
@@ -160,11 +142,14 @@ fn tell(name: &str, runs: &[Took], accounts: &[Took]) {
         ratios.sort_by(f64::total_cmp);
         ratios[ratios.len() / 2]
     };
-    let (wall, processor) = (median(&|run| run.wall_ms), median(&|run| run.processor_ms));
+    let (wall, processor) = (
+        median(&|run| run.took.wall_ms),
+        median(&|run| run.took.processor_ms),
+    );
     print!(
         "{name}: {wall:.0} ms ({:.2} × the account), processor {processor:.0} ms ({:.2} ×)",
-        ratio(|run| run.wall_ms),
-        ratio(|run| run.processor_ms),
+        ratio(|run| run.took.wall_ms),
+        ratio(|run| run.took.processor_ms),
     );
     let events = median(&|run| run.events as f64);
     let bytes = median(&|run| run.bytes as f64);

@@ -20,6 +20,7 @@ mod files;
 mod fuzz;
 mod layout_hash;
 mod soak;
+mod took;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
