@@ -58,7 +58,7 @@ Examples:
   heapshim diff -p server start      a process by its name (or pid)
   heapshim diff --by function --top 3 --stacks
   heapshim diff start before.heapmark
-  heapshim diff run.heaptrace --from 1s --sort survivors
+  heapshim diff run.heaptrace --from 500ms --sort survivors
   heapshim diff warm --format json -o growth.json
   heapshim diff warm --format json --no-stacks --top 20";
 
