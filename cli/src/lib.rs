@@ -4,6 +4,7 @@ pub mod bundle;
 pub mod catalog;
 pub mod check;
 pub mod complaint;
+pub mod control;
 pub mod denial;
 pub mod diff;
 pub mod directory;

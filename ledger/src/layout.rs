@@ -476,7 +476,8 @@ pub struct Control {
     pub magic: AtomicU64,
     /// Identity of the ledger that it belongs to.
     pub identity: AtomicU64,
-    /// What is wanted, as [`crate::sampling::Mode::word`] has it: one word, so that nobody reads half of it.
+    /// What a command has asked for and nobody has done yet, as [`crate::sampling::Mode::request`] has it; 0 = nothing. One word, so that nobody reads half
+    /// of it, beside `rings`, so that one look of an event's finds either.
     pub mode: AtomicU32,
     /// Not 0 while events go into the rings: the generation of the reader that asked for them. Written by that reader, and by the shim alone
     /// from an expired generation to 0.

@@ -15,6 +15,7 @@
 use crate::error::Error;
 use crate::extent::Region;
 use crate::layout::{Control, Cursor, PAGE, RINGS, RingEvent, RingFlag, RingHead, SectionKind};
+use crate::sampling::Mode;
 use crate::sync::Word;
 use core::mem::size_of;
 
@@ -261,6 +262,20 @@ impl Control {
         self.ring_flags.peek() & RingFlag::Lossless as u32 != 0
     }
 
+    /// Asks for a mode, in place of what was asked for and is not done yet.
+    pub fn ask_mode(&self, mode: Mode) {
+        self.mode.publish(mode.request());
+    }
+
+    /// Takes the mode that was asked for last: whoever takes it is to switch. None where nothing is asked for, or nothing that there is.
+    pub fn take_mode(&self) -> Option<Mode> {
+        let mut word = self.mode.observe();
+        while let Err(now) = self.mode.claim(word, 0) {
+            word = now; // asked for anew
+        }
+        Mode::from_request(word)
+    }
+
     /// The reader's half: asks for events, after lease, flags and cursors were written. Never 0, nor what it was before.
     pub fn ask(&self, before: u32) -> u32 {
         let generation = before.wrapping_add(1).max(1);
@@ -484,6 +499,20 @@ mod tests {
         let second = control.ask(first);
         assert!(second != first && !control.end(first) && control.end(second));
         assert!(!control.wants_events());
+    }
+
+    /// Check that the last mode asked for is taken once, and that a word that is none is taken away.
+    #[test]
+    fn modes() {
+        let memory = pages(file_bytes(SMALLEST));
+        let (control, _) = open(&memory, SMALLEST);
+        assert_eq!(control.take_mode(), None);
+        control.ask_mode(Mode::Sample(9));
+        control.ask_mode(Mode::Exact);
+        assert_eq!(control.take_mode(), Some(Mode::Exact));
+        assert_eq!(control.take_mode(), None);
+        control.mode.put(u32::MAX - 2);
+        assert_eq!((control.take_mode(), control.mode.peek()), (None, 0));
     }
 
     /// Check that whatever a hostile peer writes into control page, heads and events, neither half panics or leaves its memory, and that the

@@ -39,6 +39,8 @@ pub enum Mode {
 
 impl Mode {
     const OFF: u32 = u32::MAX;
+    /// Asks for `Exact`, whose word is 0.
+    const EXACT_ASKED: u32 = u32::MAX - 1;
 
     /// The word for it in the ledger and on the control page.
     #[must_use]
@@ -58,6 +60,25 @@ impl Mode {
             1..=LARGEST_MEAN => Some(Mode::Sample(word)),
             Mode::OFF => Some(Mode::Off),
             _ => None,
+        }
+    }
+
+    /// The word that asks for it on the control page: never 0, where nothing is asked for.
+    #[must_use]
+    pub fn request(self) -> u32 {
+        match self {
+            Mode::Exact => Mode::EXACT_ASKED,
+            other => other.word(),
+        }
+    }
+
+    /// What such a word asks for; None where that is nothing that there is.
+    #[must_use]
+    pub fn from_request(word: u32) -> Option<Mode> {
+        match word {
+            0 => None,
+            Mode::EXACT_ASKED => Some(Mode::Exact),
+            other => Mode::from_word(other),
         }
     }
 }
@@ -274,7 +295,7 @@ mod tests {
         assert_eq!(distance(0, 1), 45, "as far as there is: ln 2^64");
     }
 
-    /// Check that a mode is its word, and that no other word is a mode.
+    /// Check that a mode is its word, and the word that asks for it, and that no other word is a mode.
     #[test]
     fn modes() {
         for mode in [
@@ -284,7 +305,11 @@ mod tests {
             Mode::Off,
         ] {
             assert_eq!(Mode::from_word(mode.word()), Some(mode));
+            assert_ne!(mode.request(), 0);
+            assert_eq!(Mode::from_request(mode.request()), Some(mode));
         }
+        assert_eq!(Mode::from_request(0), None);
+        assert_eq!(Mode::from_request(LARGEST_MEAN + 1), None);
         assert_eq!(Mode::from_word(LARGEST_MEAN + 1), None);
         assert_eq!(Mode::from_word(u32::MAX - 1), None);
     }

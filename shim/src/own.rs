@@ -59,7 +59,7 @@ pub(crate) fn release(entry: &Entry, block: Block) -> bool {
     };
     record::hold(state, entry);
     let live = small.take();
-    if !tracer::armed() || rings::are_wanted() {
+    if !tracer::armed() || rings::are_asked() {
         charge_otherwise(state, entry, block, live);
     } else if add_owned_reaches(&state.entry().fallen, live.size) {
         charge_passed_on(state, live);
@@ -87,7 +87,7 @@ fn charge_passed_on(state: &State, live: Live) {
     state.set_guard(0, start::is_armed());
 }
 
-/// A reader wants the event, or a signal handler has forked since the block was taken out, and this is the child.
+/// A reader wants the event, or somebody another mode, or a signal handler has forked since the block was taken out, and this is the child.
 #[cold]
 #[inline(never)]
 fn charge_otherwise(state: &'static State, entry: &Entry, block: Block, live: Live) {

@@ -398,10 +398,10 @@ impl<'e, G: Guard> Event<'e, G> {
         }
     }
 
-    /// Tells a reader of it, if one wants events.
+    /// Tells a reader of it, if one wants events; switches to another mode, if one is asked for.
     #[inline(always)]
     fn tell(&self, operation: Operation, block: Block, live: Live) {
-        if rings::are_wanted() {
+        if rings::are_asked() {
             rings::tell(operation, self.guard.index(), block.addr(), live);
         }
     }

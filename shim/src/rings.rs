@@ -1,6 +1,7 @@
 //! Events for a reader outside, while one is there: the producers' half of the rings (`heapshim_ledger::rings`).
 //!
-//! Each event asks one word whether anybody wants it, on a page of its own that is the control file's first: two instructions where nobody does.
+//! Each event asks one word whether anybody wants it, on a page of its own that is the control file's first: two instructions where nobody does. (The word's other
+//! half is the mode that somebody has asked for: `sampling::follow`.)
 //! Where a ring is full the hook waits, for a bounded time once each time that the reader has stood still, then drops and counts; the account in the ledger
 //! is exact either way. A reader that asked for every event is waited for as long as its lease runs. Whose lease is over is not there
 //! any more: its request is ended here, by whichever event comes next.
@@ -9,11 +10,13 @@
 
 use crate::shadow::Live;
 use crate::sys::{self, Descriptor};
-use crate::{start, tracer};
+use crate::{sampling, start, tracer};
+use core::mem::offset_of;
 use core::ptr::NonNull;
 use heapshim_ledger::Region;
 use heapshim_ledger::layout::{Control, MAGIC, RINGS, RingFlag, SHARED_SLOT};
 use heapshim_ledger::rings::{self, Event, Operation, Rings};
+use heapshim_ledger::sampling::Mode;
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
 
 /// Ticks for which a full ring is waited for: one to four milliseconds. A reader looks a thousand times a second.
@@ -43,6 +46,8 @@ static CAPACITY: AtomicU32 = AtomicU32::new(0);
 static STUCK: [AtomicU64; RINGS] = [const { AtomicU64::new(0) }; RINGS];
 
 const _: () = assert!(size_of::<ControlPage>() == size_of::<Control>());
+const _: () = assert!(offset_of!(Control, mode) % 8 == 0);
+const _: () = assert!(offset_of!(Control, rings) == offset_of!(Control, mode) + 4);
 
 /// The control page.
 #[inline(always)]
@@ -51,16 +56,28 @@ fn control() -> &'static Control {
     unsafe { &*(&raw const CONTROL).cast::<Control>() }
 }
 
-/// True while a reader wants events: `Control::wants_events` in two instructions. (Of an atomic load the compiler makes three.)
+/// True while a reader wants events, or somebody another mode (`sampling`): `Control::rings` and `Control::mode` in two instructions. (Of an atomic load the
+/// compiler makes three.)
 #[inline(always)]
-pub(crate) fn are_wanted() -> bool {
-    let mut wanted = false;
+pub(crate) fn are_asked() -> bool {
+    let mut asked = false;
     // SAFETY: reads one aligned word of a page that is never unmapped; the flags are all that changes.
     unsafe {
-        core::arch::asm!("cmp dword ptr [rip + {page} + {rings}], 0", "jne {yes}", page = sym CONTROL,
-            rings = const core::mem::offset_of!(Control, rings), yes = label { wanted = true }, options(nostack, readonly));
+        core::arch::asm!("cmp qword ptr [rip + {page} + {mode}], 0", "jne {yes}", page = sym CONTROL,
+            mode = const offset_of!(Control, mode), yes = label { asked = true }, options(nostack, readonly));
     }
-    wanted
+    asked
+}
+
+/// True while a mode is asked for that nobody has taken.
+#[inline(always)]
+pub(crate) fn is_mode_asked() -> bool {
+    control().mode.peek() != 0
+}
+
+/// Takes it, for the one who is to switch. Only this process's may be taken: the caller has seen that it is armed.
+pub(crate) fn take_mode() -> Option<Mode> {
+    control().take_mode()
 }
 
 /// Bytes of the control file that leaves most of `room` to the ledger.
@@ -119,10 +136,13 @@ pub(crate) fn open() -> Option<Rings<'static>> {
     Rings::open(&region, CAPACITY.peek()).ok()
 }
 
-/// Tells the reader of an event: `index` is the thread's, u32::MAX where it has none.
+/// Does what is asked for: switches to another mode, or tells the reader of an event. `index` is the thread's, u32::MAX where it has none.
 #[cold]
 #[inline(never)]
 pub(crate) fn tell(operation: Operation, index: u32, address: usize, live: Live) {
+    if is_mode_asked() {
+        sampling::follow();
+    }
     let request = Request::now();
     let (Some(tracer), true) = (tracer::get(), start::is_armed()) else {
         return;

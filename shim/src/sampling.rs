@@ -16,7 +16,7 @@ use crate::record::{self, Event};
 use crate::shadow::Live;
 use crate::thread::{self, State};
 use crate::tracer;
-use crate::{loader, own, python, shadow, start};
+use crate::{loader, own, python, rings, shadow, start, sys};
 use heapshim_ledger::layout::{Header, Was};
 use heapshim_ledger::sampling::{
     INTERVALS, Mode, Weight, distance, length, mixed, next_random, weight,
@@ -40,7 +40,10 @@ static WORD: AtomicU64 = AtomicU64::new(EXACT);
 static MEANS: [AtomicU32; INTERVALS] = [const { AtomicU32::new(0) }; INTERVALS];
 /// Bits of `Was`.
 static MODES: AtomicU32 = AtomicU32::new(0);
+/// How often the mode was switched while the process ran.
 static CHANGES: AtomicU32 = AtomicU32::new(0);
+/// 1 while a thread switches, its signals blocked.
+static SWITCHING: AtomicU32 = AtomicU32::new(0);
 /// How often a sampling mode began.
 static ERA: AtomicU64 = AtomicU64::new(0);
 /// What all draws of this process come from.
@@ -179,6 +182,10 @@ pub(crate) fn enter(entry: &Entry) -> Option<Light<'_>> {
     if word <= EXACT || loader::is_loader(entry.return_address) {
         return None;
     }
+    if rings::is_mode_asked() {
+        follow();
+        return None;
+    }
     let state = thread::leased().filter(|state| state.guard() == 0)?;
     record::hold_quietly(state, entry);
     Some(Light { state, word, entry })
@@ -279,6 +286,8 @@ pub(crate) fn after_fork(options: &Options, identity: u64, forks: u64) {
         None => identity,
     };
     SEED.put(own);
+    // A thread of the parent's that was switching is not here.
+    SWITCHING.put(0);
     if WORD.peek() > OFF {
         WORD.put(sample_word(class_of(WORD.peek())));
     }
@@ -287,6 +296,44 @@ pub(crate) fn after_fork(options: &Options, identity: u64, forks: u64) {
 /// What the hooks are to be armed with.
 pub(crate) fn word() -> u64 {
     WORD.peek()
+}
+
+/// Switches to the mode that is asked for. Events that have begun end as they began, in other threads and in this one; each block gives back what it came
+/// with, whatever the mode is then. The caller's errno and signals are as before.
+#[cold]
+#[inline(never)]
+pub(crate) fn follow() {
+    let Some(tracer) = tracer::get().filter(|_| start::is_armed()) else {
+        return;
+    };
+    // First, so that a handler on this thread does not find it switching for ever.
+    let blocked = sys::block_signals();
+    if SWITCHING.claim(0, 1).is_ok() {
+        if rings::take_mode().is_some_and(change) {
+            describe(tracer.writer.header);
+            tracer::arm(word());
+        }
+        SWITCHING.publish(0);
+    }
+    drop(blocked);
+}
+
+/// Sets another mode than there is. False where it is this one already, or cannot be.
+fn change(mode: Mode) -> bool {
+    let changes = mode != current() && switch(mode);
+    if changes {
+        CHANGES.put(CHANGES.peek().wrapping_add(1));
+    }
+    changes
+}
+
+/// The mode in effect.
+fn current() -> Mode {
+    match WORD.peek() {
+        EXACT => Mode::Exact,
+        OFF => Mode::Off,
+        word => Mode::Sample(mean_of(class_of(word))),
+    }
 }
 
 /// Sets the mode, for the next `arm`. False for an eighth interval.
@@ -319,15 +366,9 @@ fn class_for(mean: u32) -> Option<u32> {
     })
 }
 
-/// Says in the ledger how much is recorded.
+/// Says in the ledger how much is recorded. Before the first event in a mode: an estimate is of intervals that the ledger knows.
 pub(crate) fn describe(header: &Header) {
     let said = &header.sampling;
-    let word = WORD.peek();
-    let mode = match word {
-        EXACT => Mode::Exact,
-        OFF => Mode::Off,
-        _ => Mode::Sample(mean_of(class_of(word))),
-    };
     let largest = MEANS.iter().map(Word::peek).max().unwrap_or(0);
     said.intervals
         .iter()
@@ -336,5 +377,6 @@ pub(crate) fn describe(header: &Header) {
     said.largest.put(largest);
     said.modes.put(MODES.peek());
     said.changes.put(CHANGES.peek());
-    said.mode.put(mode.word());
+    // Last: whoever has asked for it waits for this.
+    said.mode.publish(current().word());
 }

@@ -33,6 +33,7 @@ mod loading;
 mod locked;
 mod made_code;
 mod made_stacks;
+mod modes;
 mod namespaces;
 mod newcomer;
 mod oracles;

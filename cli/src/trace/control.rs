@@ -5,22 +5,17 @@
 
 use super::clock::Look;
 use super::heartbeat::Heartbeat;
+use crate::control;
 use crate::error::{Error, Kind};
-use crate::process;
 use heapshim_ledger::Region;
 use heapshim_ledger::layout::{Control, MAGIC, RINGS, RingFlag};
 use heapshim_ledger::rings::{self, LARGEST, Rings};
 use heapshim_ledger::sync::Word;
-use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags, SealFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
-use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::ptr::NonNull;
-
-/// What the link of its descriptor says.
-const LINK: &[u8] = b"/memfd:heapshim-control (deleted)";
 
 /// The file, mapped and locked.
 #[derive(Debug)]
@@ -42,28 +37,12 @@ unsafe impl Send for ControlFile {}
 /// # Errors
 /// `Missing` where its descriptor is gone, `Denied` where it may not be opened.
 pub(super) fn find(pid: u32, inode: u64) -> Result<OwnedFd, Error> {
-    let object = format!("pid {pid}");
-    let failed = |error| Error::io(&object, "descriptors not read", error);
-    for entry in fs::read_dir(process::path(pid, "fd"))
-        .map_err(failed)?
-        .flatten()
-    {
-        let path = entry.path();
-        let link = fs::read_link(&path).ok();
-        if link.is_none_or(|link| link.as_os_str().as_bytes() != LINK) {
-            continue;
-        }
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = rustix::fs::open(&path, flags, Mode::empty());
-        let file =
-            file.map_err(|errno| Error::io(&object, "its control page was not opened", errno))?;
-        if rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_ino == inode) {
-            return Ok(file);
-        }
-    }
-    let problem = "it has closed its control page: nobody can ask it for events";
-    Err(Error::new(Kind::Missing, object, problem)
-        .next("start it with `heapshim run --record FILE`"))
+    let closed = || {
+        let problem = "it has closed its control page: nobody can ask it for events";
+        Error::new(Kind::Missing, format!("pid {pid}"), problem)
+            .next("start it with `heapshim run --record FILE`")
+    };
+    control::find(pid, inode)?.ok_or_else(closed)
 }
 
 impl ControlFile {

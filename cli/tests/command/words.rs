@@ -207,6 +207,7 @@ fn examples_in_help() {
         "sizes",
         "timeline",
         "export",
+        "mode",
         "doctor",
         "completions",
     ] {

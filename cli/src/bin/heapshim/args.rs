@@ -88,6 +88,9 @@ pub(crate) enum Command {
     /// Say what would stop tracing a command or process, and what to do
     #[command(after_help = help::DOCTOR)]
     Doctor(Doctor),
+    /// Say or switch what a running process records
+    #[command(after_help = help::MODE)]
+    Mode(ModeOf),
     /// Print completions for bash, elvish, fish, powershell or zsh
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -194,6 +197,17 @@ pub(crate) struct Marks {
     /// Remove the marks of processes that ended more than 7 days ago
     #[arg(long)]
     pub(crate) prune: bool,
+}
+
+/// Options of `mode`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ModeOf {
+    /// Which process.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// exact, sample=SIZE or off [default: print the mode]
+    #[arg(value_parser = heapshim_cli::mode::parse)]
+    pub(crate) mode: Option<Mode>,
 }
 
 /// Options of `diff`.

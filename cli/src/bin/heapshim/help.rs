@@ -69,6 +69,14 @@ Examples:
   heapshim doctor ./server           a command, before it is started
   heapshim doctor -p server          a process that runs (or its pid)";
 
+/// `heapshim mode --help`
+pub(crate) const MODE: &str = "\
+Examples:
+  heapshim mode                      what the only traced process records
+  heapshim mode sample=512K          of 512 KiB one byte on average
+  heapshim mode -p server exact      every block again, from now on
+docs/SAMPLING.md says what is known across a switch.";
+
 /// `heapshim export --help`
 pub(crate) const EXPORT: &str = "\
 Examples:

@@ -49,6 +49,7 @@ fn dispatch(args: Args) -> Result<u8, Error> {
         Some(Command::Ls(ls)) => commands::ls::run(&ls),
         Some(Command::Mark(mark)) => commands::mark::run(&mark),
         Some(Command::Marks(marks)) => commands::marks::run(&marks),
+        Some(Command::Mode(mode)) => commands::mode::run(&mode),
         Some(Command::Diff(diff)) => commands::diff::run(&diff),
         Some(Command::Export(export)) => commands::export::run(&export),
         Some(Command::Report(page)) => commands::page::run(&page),

@@ -12,6 +12,7 @@ pub(crate) mod lines;
 pub(crate) mod ls;
 pub(crate) mod mark;
 pub(crate) mod marks;
+pub(crate) mod mode;
 pub(crate) mod output;
 pub(crate) mod page;
 pub(crate) mod pair;
