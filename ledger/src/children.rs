@@ -12,6 +12,7 @@
 //! ```
 
 use crate::frames::{Frame, FrameId, Frames};
+use crate::header::LARGEST;
 use crate::index::{Rungs, find_or_insert};
 use crate::sync::{AtomicU32, Word};
 
@@ -19,16 +20,20 @@ use crate::sync::{AtomicU32, Word};
 /// begins have no more.
 const LISTED: usize = 8;
 
+/// Bits of a node's id in `Kin::next`. What is above them is the tag, which so costs no memory: a Python program has a record for each of 100,000 nodes.
+const ID_BITS: u32 = 21;
+const ID_MASK: u32 = (1 << ID_BITS) - 1;
+const _: () = assert!(LARGEST.frames <= 1 << ID_BITS);
+
 /// What is kept of a node beside what the ledger says of it. Zeros: a node with no children.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Kin {
     /// The newest child that is listed; 0 = none. Any thread exchanges it (Release, pairs with the Acquire of `find`) and thereby publishes the child.
     first: AtomicU32,
-    /// The next older one of the same parent. Written by whoever made the node, before it is published.
+    /// The next older one of the same parent, and above it bits of the frame, to pass over others without looking at them in the ledger. Written by
+    /// whoever made the node, before it is published.
     next: AtomicU32,
-    /// Bits of the frame, to pass over others without looking at them in the ledger. Written as `next` is.
-    tag: AtomicU32,
     /// The site whose stack ends here; 0 = none yet. Its user's.
     pub site: AtomicU32,
 }
@@ -73,8 +78,7 @@ impl<R: Rungs> Children<'_, R> {
             };
             new = Some(id);
             let kin = self.of(id.0)?;
-            kin.next.put(first);
-            kin.tag.put(tag);
+            kin.next.put(tag | first);
             if head.claim(first, id.0).is_ok() {
                 return Some(id);
             }
@@ -89,10 +93,11 @@ impl<R: Rungs> Children<'_, R> {
                 return Some(Found::Room);
             }
             let kin = self.of(id)?;
-            if kin.tag.peek() == tag && self.frames.is(id, frame) {
+            let next = kin.next.peek();
+            if next & !ID_MASK == tag && self.frames.is(id, frame) {
                 return Some(Found::Node(id));
             }
-            id = kin.next.peek();
+            id = next & ID_MASK;
         }
         Some(Found::Full)
     }
@@ -110,12 +115,13 @@ impl<R: Rungs> Children<'_, R> {
     }
 }
 
-/// The frame's own bits folded: children of one node differ in their value's low half, or in the code object's id in its high one.
+/// The frame's own bits, above an id's place. Children of one node differ in their value's low half, or in the code object's id in its high one.
 #[inline(always)]
 fn tag(frame: &Frame) -> u32 {
     let [low, high] = [frame.value, frame.value >> 32].map(|half| half & 0xffff_ffff);
     let folded = low ^ high.rotate_left(16) ^ u64::from(frame.module) << 20;
-    u32::try_from(folded & 0xffff_ffff).unwrap_or(0)
+    let spread = folded.wrapping_mul(0x9e37_79b9); // Knuth's multiplicative hash, 2^32 by the golden ratio
+    u32::try_from(spread & 0xffff_ffff).unwrap_or(0) & !ID_MASK
 }
 
 #[cfg(all(test, loom))]

@@ -1,31 +1,31 @@
 //! A lock-free hash index from a key's hash to the id of an entry in an append-only table; private memory of the writer.
 //!
-//! A ladder of tables, each eight times as large as the one before; a key lives in the first empty slot of its group of eight (one cache
+//! A ladder of tables, each larger than the one before; a key lives in the first empty slot of its group of eight (one cache
 //! line) on the lowest rung that has one. Slots are filled and never cleared, so every thread probes the same sequence and two
 //! threads that insert one key meet at the same slot: one wins, the other takes the winner's id. Nothing is ever moved, so there
 //! is no rehash and no waiting; what is resident grows with what is stored.
 //!
 //! ```text
 //! slot: tag (high 32 bits of the hash) << 32 | id     0 = empty
-//! rung r: 2^(FIRST_RUNG + 3r) slots, mapped when the rungs below are full for some key
+//! rung r: 2^RUNG_BITS[r] slots, mapped when the rungs below are full for some key
 //! ```
 
 use crate::sync::{AtomicU64, Word};
 
-/// Slots of the lowest rung, as a power of two: 32 KiB, of which a small program touches some pages.
-const FIRST_RUNG: u32 = 12;
-/// log2 of how much larger each rung is. A look-up misses the cache once a rung, so rungs should be few: with doubling rungs a compiler's
-/// 200,000 frames lay on the eighth, and the look-ups took a seventh of its time.
-const RUNG_GROWTH: u32 = 3;
-/// Rungs: the highest has 2^24 slots, eight for each node of the largest ledger.
+/// Slots of each rung, as powers of two. The lowest has 32 KiB, of which a small program touches some pages. The next is small, too: what the lowest has no
+/// room for lies one by one on its pages, which were 256 KiB for a Python program's last 250 rules. Then each is eight times as large or more. A look-up misses the
+/// cache once a rung, so rungs should be few: with doubling rungs a compiler's 200,000 frames lay on the eighth, and the look-ups took a seventh of its time. The
+/// highest has eight slots for each node of the largest ledger.
+const RUNG_BITS: [u32; RUNGS] = [12, 13, 16, 19, 24];
+/// Rungs.
 pub const RUNGS: usize = 5;
 const GROUP: usize = 8;
 
 /// Slots of a rung.
 #[inline(always)]
 #[must_use]
-pub const fn slots(rung: usize) -> usize {
-    1 << (FIRST_RUNG as usize + RUNG_GROWTH as usize * rung)
+pub fn slots(rung: usize) -> usize {
+    RUNG_BITS.get(rung).map_or(0, |bits| 1 << bits)
 }
 
 /// The rungs' memory: the writer maps it (zeroed, never unmapped).

@@ -131,7 +131,7 @@ fn random_programs() {
     check_random("2", "60");
 }
 
-/// Check that stacks in sub-interpreters are those of their own frames.
+/// Check that stacks in sub-interpreters are those of their own frames, also in two that run on two threads at once, each with a GIL of its own.
 #[test]
 fn sub_interpreters() {
     for python in builds() {
@@ -295,6 +295,26 @@ fn ending_under_threads() {
             expected.keys().all(|stack| blocks(stack) >= 100),
             "{found:?}"
         );
+    }
+}
+
+/// Check that a thread which is in the middle of an allocation while the interpreter deletes its state, and gives its memory to others, has none of Python's
+/// frames, and none from then on. (Each of the two questions that it asks, before it reads its state and after, keeps it from reading what is not there:
+/// without either the program dies of it.)
+#[test]
+fn ended_under_threads() {
+    let options = ["-shared", "-fPIC"].map(String::from);
+    let library = Compiler::C.compile(&programs().join("held.c"), &options);
+    let words = [
+        program("python_ended.py"),
+        library.to_str().expect("UTF-8").to_string(),
+    ];
+    let words = words.each_ref().map(String::as_str);
+    for python in builds() {
+        let (snapshot, file) = run(&python, &words, &[]);
+        let (found, expected) = (large_blocks(&snapshot), noted(&file));
+        assert_eq!(expected.len(), 4, "three threads' own stacks, and none");
+        assert_same(&format!("{python:?}"), &found, &expected);
     }
 }
 
