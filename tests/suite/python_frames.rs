@@ -299,8 +299,8 @@ fn ending_under_threads() {
 }
 
 /// Check that a thread which is in the middle of an allocation while the interpreter deletes its state, and gives its memory to others, has none of Python's
-/// frames, and none from then on. (Each of the two questions that it asks, before it reads its state and after, keeps it from reading what is not there:
-/// without either the program dies of it.)
+/// frames, and none from then on. (Without the question after its state was read, the program dies of what it reads there, or has another's frames before
+/// 3.9; without the one before, a thread that is held has its frames, as it has read them by then.)
 #[test]
 fn ended_under_threads() {
     let options = ["-shared", "-fPIC"].map(String::from);
