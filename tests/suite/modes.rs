@@ -1,8 +1,7 @@
 //! `heapshim mode`: a running program is switched between exact, samples and nothing, and its account is right across it.
 
-use heapshim_tests::{
-    Amount, Diff, Running, Target, environment, expected_in, heapshim, needs, programs, talk,
-};
+use crate::sampled::lines;
+use heapshim_tests::{Amount, Diff, Running, Target, environment, heapshim, needs, talk};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
@@ -29,15 +28,6 @@ fn switched(running: &mut Running, word: &str, command: &[u8]) {
     running.step(command);
     assert_eq!(mode(running, &[]), word);
     assert_eq!(mode(running, &[word]), word, "it is so already");
-}
-
-/// The lines of sampled.c, and what a filling makes there.
-fn lines() -> Vec<(u64, Amount)> {
-    let rows = expected_in(&programs().join("sampled.c"));
-    let rows = rows
-        .into_iter()
-        .map(|row| (row.line, row.growth.expect("a growth")));
-    rows.collect()
 }
 
 fn filling() -> Target {

@@ -26,7 +26,7 @@ fn number(diff: &Diff, key: &str) -> i64 {
 }
 
 /// The lines of sampled.c, and what a filling makes there.
-fn lines() -> Vec<(u64, Amount)> {
+pub(crate) fn lines() -> Vec<(u64, Amount)> {
     let rows = expected_in(&programs().join("sampled.c"));
     let rows = rows
         .into_iter()

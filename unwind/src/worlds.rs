@@ -407,33 +407,44 @@ mod tests {
         assert!(2 * tally.lean as u64 > worlds(), "{tally:?}");
     }
 
+    /// Walks of a world's stack as it comes and goes, nearly all to a usual limit: one in `rare` steps begins the stack anew, forgets it or changes it.
+    fn come_and_go<const N: usize>(
+        world: &mut World,
+        begin: fn(&mut World) -> Registers,
+        usual: fn(&mut World) -> usize,
+        rare: usize,
+        tally: &mut Tally,
+    ) {
+        let (mut memo, mut previous) = (Memo::<N>::EMPTY, Previous::NONE);
+        let mut registers = begin(world);
+        let usual = usual(world);
+        for _ in 0..120 {
+            let limit = match world.random.below(60) {
+                0 => world.random.below(40),
+                _ => usual,
+            };
+            check(world, &mut memo, &mut previous, (registers, limit), tally);
+            match world.random.below(rare) {
+                0 => registers = begin(world),
+                1 => memo.clear(),
+                2 => world.change(&mut registers),
+                _ => world.go(&mut registers),
+            }
+        }
+    }
+
     /// Walks in worlds whose stacks get deeper and less deep around and beyond a small limit.
     fn too_deep<const N: usize>(worlds: u64) -> Tally {
         let mut tally = Tally::default();
         for seed in 0..worlds {
-            let mut world = World::deep(seed);
-            let (mut memo, mut previous) = (Memo::<N>::EMPTY, Previous::NONE);
-            let mut registers = world.outermost();
-            let usual = 1 + world.random.below(16);
-            for _ in 0..120 {
-                let limit = match world.random.below(60) {
-                    0 => world.random.below(40),
-                    _ => usual,
-                };
-                check(
-                    &mut world,
-                    &mut memo,
-                    &mut previous,
-                    (registers, limit),
-                    &mut tally,
-                );
-                match world.random.below(300) {
-                    0 => registers = world.outermost(),
-                    1 => memo.clear(),
-                    2 => world.change(&mut registers),
-                    _ => world.go(&mut registers),
-                }
-            }
+            let usual = |world: &mut World| 1 + world.random.below(16);
+            come_and_go::<N>(
+                &mut World::deep(seed),
+                World::outermost,
+                usual,
+                300,
+                &mut tally,
+            );
         }
         tally
     }
@@ -443,28 +454,13 @@ mod tests {
     fn lean_worlds() {
         let mut tally = Tally::default();
         for seed in 0..worlds() / 2 {
-            let mut world = World::lean(seed);
-            let (mut memo, mut previous) = (Memo::<DEPTH>::EMPTY, Previous::NONE);
-            let mut registers = world.bottom();
-            for _ in 0..120 {
-                let limit = match world.random.below(60) {
-                    0 => world.random.below(40),
-                    _ => DEPTH,
-                };
-                check(
-                    &mut world,
-                    &mut memo,
-                    &mut previous,
-                    (registers, limit),
-                    &mut tally,
-                );
-                match world.random.below(100) {
-                    0 => registers = world.bottom(),
-                    1 => memo.clear(),
-                    2 => world.change(&mut registers),
-                    _ => world.go(&mut registers),
-                }
-            }
+            come_and_go::<DEPTH>(
+                &mut World::lean(seed),
+                World::bottom,
+                |_| DEPTH,
+                100,
+                &mut tally,
+            );
         }
         assert!(8 * tally.lean > tally.walks, "{tally:?}");
     }

@@ -5,7 +5,7 @@
 //! recording is then read again for that half, which counts what ends after the moment at which it was forgotten. Each end is counted exactly once.
 
 use super::file::Chunk;
-use super::questions::{Account, Moment};
+use super::questions::Account;
 use super::read::Trace;
 use super::{Happening, Map};
 use crate::distribution::{Bucket, BySite, bucket_of};
@@ -141,11 +141,7 @@ impl Found {
             let site = u32::try_from(*site).unwrap_or(0);
             all.entry(site).or_default().unknown = *count;
         }
-        let moment = Moment {
-            ns: trace.length_ns(),
-            name: "end".to_owned(),
-        };
-        Ok((self.account.mark(trace, &moment)?, all))
+        Ok((self.account.mark_at_end(trace)?, all))
     }
 }
 

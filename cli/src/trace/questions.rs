@@ -196,7 +196,16 @@ impl Account {
         Ok(())
     }
 
-    pub(super) fn mark(self, trace: &mut Trace, moment: &Moment) -> Result<Mark, Error> {
+    /// As a mark called `end`: of the whole trace.
+    pub(super) fn mark_at_end(self, trace: &mut Trace) -> Result<Mark, Error> {
+        let end = Moment {
+            ns: trace.length_ns(),
+            name: "end".to_owned(),
+        };
+        self.mark(trace, &end)
+    }
+
+    fn mark(self, trace: &mut Trace, moment: &Moment) -> Result<Mark, Error> {
         let mut mark = trace.frame()?;
         let sites = &mut mark.snapshot.sites;
         for (number, site) in sites.iter_mut().enumerate() {

@@ -2,7 +2,7 @@
 //!
 //! Memory: so many events of each thread, at most.
 
-use super::questions::{Account, Moment};
+use super::questions::Account;
 use super::read::Trace;
 use super::{Happening, Map};
 use crate::error::Error;
@@ -30,11 +30,7 @@ pub fn temporary(trace: &mut Trace, within: u64) -> Result<Mark, Error> {
             true
         })?;
     }
-    let moment = Moment {
-        ns: trace.length_ns(),
-        name: "end".to_owned(),
-    };
-    account.mark(trace, &moment)
+    account.mark_at_end(trace)
 }
 
 /// The blocks that may still become temporaries.

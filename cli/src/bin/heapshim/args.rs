@@ -177,6 +177,14 @@ pub(crate) struct Mark {
     /// Replace a mark of the same name
     #[arg(long)]
     pub(crate) force: bool,
+    /// What it takes along.
+    #[command(flatten)]
+    pub(crate) bundle: Bundle,
+}
+
+/// What a mark or a recording takes along, so that it reads elsewhere.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Bundle {
     /// Keep in it what its addresses mean, and the source lines: it then reads anywhere
     #[arg(long)]
     pub(crate) bundle: bool,

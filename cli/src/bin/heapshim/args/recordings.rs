@@ -1,7 +1,7 @@
 //! The words of `record`, and of the questions to what it has written.
 
-use super::{ListFormat, Report, Target};
-use crate::values::{duration, mapping};
+use super::{Bundle, ListFormat, Report, Target};
+use crate::values::duration;
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,15 +21,9 @@ pub(crate) struct Record {
     /// Have the process wait rather than lose an event
     #[arg(long)]
     pub(crate) lossless: bool,
-    /// Keep in it what its addresses mean, and the source lines: it then reads anywhere
-    #[arg(long)]
-    pub(crate) bundle: bool,
-    /// Where to look for debug files, too
-    #[arg(long, value_name = "DIR", requires = "bundle")]
-    pub(crate) debug_dir: Vec<PathBuf>,
-    /// Where sources lie now: paths that begin with FROM are read under TO
-    #[arg(long, value_name = "FROM=TO", value_parser = mapping, requires = "bundle")]
-    pub(crate) source_dir: Vec<(String, String)>,
+    /// What it takes along.
+    #[command(flatten)]
+    pub(crate) bundle: Bundle,
 }
 
 /// Options of `temporary`.

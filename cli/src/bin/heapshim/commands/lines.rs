@@ -1,6 +1,6 @@
 //! Whose line is charged: the words that `diff`, `run`, `export`, `check` and `watch` have for it, as the stages want them.
 
-use crate::args::{Blame, By, Lines as Args};
+use crate::args::{Blame, Bundle, By, Lines as Args};
 use heapshim_cli::blame::{Mode, Table};
 use heapshim_cli::diff;
 use heapshim_cli::report;
@@ -25,6 +25,15 @@ pub(crate) fn places(args: &Args, as_named: bool) -> Places {
         as_named,
         quiet: false,
     }
+}
+
+/// Where files are that are taken along; None where nothing is.
+pub(crate) fn bundle(args: &Bundle) -> Option<Places> {
+    args.bundle.then(|| Places {
+        debug_dirs: args.debug_dir.clone(),
+        source_dirs: args.source_dir.clone(),
+        ..Places::default()
+    })
 }
 
 /// What a row is.

@@ -1,11 +1,12 @@
 //! `heapshim mark`: the account of a running process, kept under a name or written to a file.
 
+use super::lines;
 use super::output::print;
 use crate::args::Mark as Args;
 use heapshim_cli::catalog::Catalog;
 use heapshim_cli::directory;
 use heapshim_cli::error::Error;
-use heapshim_cli::subject::{self, Places};
+use heapshim_cli::subject;
 use heapshim_cli::{mark, store};
 use std::path::Path;
 use std::time::SystemTime;
@@ -22,12 +23,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         .or_else(|| Some(stem(args.output.as_deref()?)));
     let name = name.unwrap_or_else(|| catalog.free_name());
     let mut taken = catalog.take(&name)?;
-    if args.bundle {
-        let places = Places {
-            debug_dirs: args.debug_dir.clone(),
-            source_dirs: args.source_dir.clone(),
-            ..Places::default()
-        };
+    if let Some(places) = lines::bundle(&args.bundle) {
         subject::bundle(&mut taken, places, &catalog.origin());
     }
     if let Some(path) = &args.output {

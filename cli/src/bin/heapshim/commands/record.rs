@@ -1,12 +1,12 @@
 //! `heapshim record`: every event of a running process, in a file. Also what `run --record` says of one.
 
+use super::lines;
 use super::output::say;
 use crate::args::Record as Args;
 use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::process::Alive;
 use heapshim_cli::render::{self, escape, grouped};
 use heapshim_cli::session;
-use heapshim_cli::subject::Places;
 use heapshim_cli::trace::{EXTENSION, Ended, Options, Recorder, Summary};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -25,14 +25,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let session = session::resolve(args.target.target.as_deref())?;
     let pid = session.pid();
     let target = Alive::of(pid);
-    let places = Places {
-        debug_dirs: args.debug_dir.clone(),
-        source_dirs: args.source_dir.clone(),
-        ..Places::default()
-    };
     let options = Options {
         lossless: args.lossless,
-        bundle: args.bundle.then_some(places),
+        bundle: lines::bundle(&args.bundle),
     };
     stop_at_signals();
     let mut recorder = Recorder::attach(session, &args.output, options)?;
