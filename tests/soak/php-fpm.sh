@@ -13,5 +13,5 @@ ask() { SCRIPT_FILENAME=$PWD/a.php REQUEST_METHOD=GET cgi-fcgi -bind -connect "$
 until_ready ask
 until ask | grep -q 2000; do :; done
 for i in $(seq 50); do ask; done | sort | uniq -c
-kill -QUIT $pid; wait $pid; echo $?
+kill -TERM $pid; wait $pid; echo $?
 rm -f sock log

@@ -2,7 +2,7 @@
 # for: threads, own pools of buffers
 # needs: pigz
 # program: pigz
-# within 3%: how many buffers its threads have in use depends on timing
+# within 10%: how many buffers its threads have in use depends on timing
 cd "$1" || exit 98
 seq 400000 >plain
 pigz -p 4 -k plain

@@ -3,8 +3,10 @@
 //! The readers: `go tool pprof`, the inferno crate, ms_print, Graphviz, CPython's csv and XML parsers. speedscope is a web page: its files are
 //! checked against what its schema says of them.
 
-use heapshim_tests::{Amount, Diff, Running, Target, environment, found, fresh_directory};
-use heapshim_tests::{needs, skip, talk};
+use heapshim_tests::{
+    Amount, Diff, Recording, Running, Target, environment, found, fresh_directory,
+};
+use heapshim_tests::{heapshim, needs, skip, talk};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -492,4 +494,37 @@ fn of_a_running_process() {
             .any(|line| line.ends_with(";in_loop (leak.c:8) 0 111")),
         "{text}"
     );
+}
+
+/// Check that of a recording the growth between two instants is exported, to the byte, and that instants of anything else are refused.
+#[test]
+fn of_a_recording() {
+    let mut running = Target::c("events.c").opt("-O0").spawn();
+    assert_eq!(running.said(), "warm");
+    let recording = Recording::of(running.pid(), &["--lossless"]);
+    running.step(b"go");
+    let recorded = recording.end();
+    let file = recorded.file.to_str().expect("UTF-8");
+    let words = ["export", file, "--to", "middle", "--format", "markdown"];
+    let printed = String::from_utf8(talk(&words).stdout).expect("UTF-8");
+    // 25,150 bytes in 50 blocks.
+    assert!(
+        printed.starts_with("**heap +24.6 KiB**, +50 blocks: `events`, `begin → middle`\n"),
+        "{printed}"
+    );
+    for command in ["export", "report", "diff"] {
+        let format: &[&str] = match command {
+            "export" => &["--format", "csv"],
+            _ => &[],
+        };
+        let words = [&[command, "start", "now", "--to", "middle"], format].concat();
+        let output = Command::new(heapshim())
+            .args(&words)
+            .output()
+            .expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("only a recording has instants"), "{said}");
+    }
+    assert!(running.finish().0.success());
 }

@@ -1,4 +1,4 @@
-// The flamegraph: boxes on a canvas, of which only those are drawn that can be seen; and what belongs to all three parts.
+// The flamegraph: boxes on a canvas, of which only those are drawn that can be seen; and what belongs to all parts.
 
 const TALL = 20;
 const NARROWEST = 0.5;
@@ -185,6 +185,7 @@ class Flame {
 
 read().then(function (model) {
   const table = new Table(model), flame = new Flame(model);
+  if (model.timeline) new Timeline(model.timeline);
   const search = document.getElementById("search"), found = document.getElementById("found");
   search.form.addEventListener("submit", function (event) { event.preventDefault(); });
   search.addEventListener("input", function () {

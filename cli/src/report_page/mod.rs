@@ -2,13 +2,16 @@
 //!
 //! Written by `heapshim report`; a [`Render`] like any other form. The page asks nothing of any network, and its policy forbids it to: all that
 //! it shows is in it. What came from the target (names, paths, source) is data in base64, which no name can end, and reaches the page as text
-//! alone, never as markup; the little that stands in the markup is escaped. The rest is what the three scripts beside this file do:
-//! `model.js` reads the data, `table.js` has the lines, `flame.js` draws.
+//! alone, never as markup; the little that stands in the markup is escaped. The rest is what the scripts beside this file do:
+//! `model.js` reads the data, `table.js` has the lines, `timeline.js` what was alive when, `flame.js` draws.
 //!
 //! Invariant: Σ over the stacks of the page = the report's growth, and what is alive at its end, `[not attributed]` included.
 
 mod data;
+mod timeline;
 mod trie;
+
+pub use timeline::Timeline;
 
 use crate::export::xml;
 use crate::render::{Render, View, escape, heading};
@@ -21,19 +24,25 @@ use std::io::{self, Write};
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-const SCRIPTS: [&str; 3] = [
+const SCRIPTS: [&str; 4] = [
     include_str!("model.js"),
     include_str!("table.js"),
+    include_str!("timeline.js"),
     include_str!("flame.js"),
 ];
 
 /// For browsers.
-#[derive(Clone, Copy, Debug)]
-pub struct Page;
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// Of a recording: what was alive when.
+    pub timeline: Option<Timeline>,
+}
 
 impl Render for Page {
     fn render(&self, report: &Report, view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
-        let data = packed(&data::data(report, view).to_string())?;
+        let mut data = data::data(report, view);
+        data["timeline"] = self.timeline.as_ref().map(Timeline::json).into();
+        let data = packed(&data.to_string())?;
         let pieces = Pieces {
             report,
             data: &data,
@@ -99,7 +108,7 @@ mod tests {
 
     fn rendered(report: &Report) -> String {
         let mut out = Vec::new();
-        let written = Page.render(report, &View::default(), &mut out);
+        let written = Page::default().render(report, &View::default(), &mut out);
         written.expect("written to memory");
         String::from_utf8(out).expect("UTF-8")
     }

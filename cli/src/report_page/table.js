@@ -68,7 +68,7 @@ class Table {
     const sum = function (column) { return found.reduce(function (all, line) { return all + line[column]; }, 0); };
     const row = element("tr", "");
     this.numbers(row, { growth: sum("growth"), blocks: sum("blocks"), live: sum("live"), total: sum("total") });
-    const what = this.wanted === "" ? "all lines" : "lines that were found";
+    const what = this.wanted === "" ? "lines in all" : "lines found";
     const head = element("th", "", found.length.toLocaleString("en-US") + " " + what);
     head.scope = "row";
     row.append(head);

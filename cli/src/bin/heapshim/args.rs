@@ -237,15 +237,23 @@ pub(crate) struct Diff {
     /// Take a mark, wait for Enter, take the other
     #[arg(long, conflicts_with = "period")]
     pub(crate) wait: bool,
+    /// Of a recording: when.
+    #[command(flatten)]
+    pub(crate) instants: Instants,
+    /// How the report looks.
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+/// Two instants of a recording: options of what compares.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Instants {
     /// Of a recording: the first instant, a time from its beginning or a mark that the program took
     #[arg(long = "from", value_name = "TIME")]
     pub(crate) since: Option<String>,
     /// Of a recording: the second instant [default: its end]
     #[arg(long = "to", value_name = "TIME")]
     pub(crate) until: Option<String>,
-    /// How the report looks.
-    #[command(flatten)]
-    pub(crate) report: Report,
 }
 
 /// Options of `doctor`.
@@ -355,12 +363,16 @@ pub(crate) struct Page {
     /// Which process.
     #[command(flatten)]
     pub(crate) target: Target,
-    /// The first mark: start, last, a name, or a file *.heapmark, *.heapledger [default: last, else start]
+    /// The first mark: start, last, peak, a name, or a file *.heapmark, *.heapledger, *.heaptrace [default: last,
+    /// else start]
     #[arg(value_name = "A")]
     pub(crate) from: Option<Word>,
     /// The second mark [default: now]
     #[arg(value_name = "B")]
     pub(crate) to: Option<Word>,
+    /// Of a recording: when.
+    #[command(flatten)]
+    pub(crate) instants: Instants,
     /// Whose line.
     #[command(flatten)]
     pub(crate) lines: Lines,
@@ -375,12 +387,16 @@ pub(crate) struct Export {
     /// Which process.
     #[command(flatten)]
     pub(crate) target: Target,
-    /// The first mark: start, last, peak, a name, or a file *.heapmark, *.heapledger [default: last, else start]
+    /// The first mark: start, last, peak, a name, or a file *.heapmark, *.heapledger, *.heaptrace [default: last,
+    /// else start]
     #[arg(value_name = "A")]
     pub(crate) from: Option<Word>,
     /// The second mark [default: now]
     #[arg(value_name = "B")]
     pub(crate) to: Option<Word>,
+    /// Of a recording: when.
+    #[command(flatten)]
+    pub(crate) instants: Instants,
     /// Which tool is to read it
     #[arg(long, value_enum)]
     pub(crate) format: ExportFormat,

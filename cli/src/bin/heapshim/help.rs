@@ -84,6 +84,7 @@ Examples:
   heapshim export --format pprof warm -o growth.pb.gz
   heapshim export --format flamegraph warm -o growth.svg
   heapshim export --format folded start before.heapmark
+  heapshim export --format csv run.heaptrace --from 500ms
 Then: go tool pprof -http=: growth.pb.gz. docs/EXPORT.md has each viewer.";
 
 /// `heapshim report --help`
@@ -91,6 +92,7 @@ pub(crate) const REPORT: &str = "\
 Examples:
   heapshim report warm -o report.html
   heapshim report start before.heapmark -o report.html
+  heapshim report run.heaptrace --from 500ms -o report.html
 docs/REPORT.md says what is on the page.";
 
 /// `heapshim check --help`

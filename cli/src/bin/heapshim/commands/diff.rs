@@ -2,6 +2,7 @@
 
 use super::output::say;
 use super::pair::Pair;
+use super::recorded::Between;
 use super::{question, report};
 use crate::args::Diff as Args;
 use heapshim_cli::catalog::Catalog;
@@ -11,15 +12,11 @@ use std::thread;
 
 /// Finds or takes the two marks and prints the report.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
-    if let Some(recording) = question::recording(args) {
-        return question::diff(recording, args);
+    let recorded = Between::of(args.from.as_ref(), args.to.as_ref(), &args.instants)?;
+    if let Some(between) = recorded {
+        return question::diff(between, &args.report);
     }
     report::check(&args.report)?;
-    if args.since.is_some() || args.until.is_some() {
-        let problem = "only a recording has instants";
-        let next = "heapshim diff FILE.heaptrace --from TIME --to TIME";
-        return Err(Error::new(Kind::Usage, "--from, --to", problem).next(next));
-    }
     let target = args.target.target.as_deref();
     let pair = match args.wait || args.period.is_some() {
         true => taken(&Catalog::of(target)?, args)?,

@@ -19,7 +19,8 @@ use std::io::{self, IsTerminal};
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     check(args)?;
     let target = args.target.target.as_deref();
-    let pair = Pair::of(target, args.from.as_ref(), args.to.as_ref())?;
+    let (from, to) = (args.from.as_ref(), args.to.as_ref());
+    let pair = Pair::asked(target, from, to, &args.instants)?;
     let options = diff::Options {
         by: if has_rows(args.format) {
             args.by.map_or(By::Line, lines::by)

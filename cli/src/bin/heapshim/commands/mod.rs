@@ -18,6 +18,7 @@ pub(crate) mod page;
 pub(crate) mod pair;
 pub(crate) mod question;
 pub(crate) mod record;
+pub(crate) mod recorded;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod serve;

@@ -1,6 +1,7 @@
 //! `heapshim report`: the growth between two marks as a page for a browser.
 
 use super::pair::Pair;
+use super::recorded::Between;
 use super::{lines, output};
 use crate::args::Page as Args;
 use heapshim_cli::blame::Mode;
@@ -18,8 +19,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         let error = Error::new(Kind::Usage, "report", "a page is no text for a terminal");
         return Err(error.next("write it to a file: -o report.html"));
     }
-    let target = args.target.target.as_deref();
-    let pair = Pair::of(target, args.from.as_ref(), args.to.as_ref())?;
+    let (from, to) = (args.from.as_ref(), args.to.as_ref());
+    let (pair, page) = match Between::of(from, to, &args.instants)? {
+        Some(between) => recorded(between)?,
+        None => {
+            let target = args.target.target.as_deref();
+            (Pair::of(target, from, to)?, Page::default())
+        }
+    };
     // Stacks one by one: the page adds them up by line itself.
     let options = diff::Options {
         by: By::Stack,
@@ -34,7 +41,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         ..View::default()
     };
     let mut bytes = Vec::new();
-    let written = Page.render(&report, &view, &mut bytes);
+    let written = page.render(&report, &view, &mut bytes);
     written.map_err(|error| Error::io("report", "not written", error))?;
     output::write_bytes(&bytes, args.output.as_deref())
+}
+
+/// Of a recording it has all that was alive, too.
+fn recorded(mut between: Between) -> Result<(Pair, Page), Error> {
+    let pair = between.pair()?;
+    let timeline = Some(between.timeline()?);
+    Ok((pair, Page { timeline }))
 }

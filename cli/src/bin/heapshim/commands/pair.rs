@@ -1,5 +1,7 @@
-//! The two marks that the words A and B mean, in `diff` and `export` alike.
+//! The two marks that the words A and B mean, in `diff`, `report` and `export` alike.
 
+use super::recorded::Between;
+use crate::args::Instants;
 use heapshim_cli::catalog::{Catalog, Word};
 use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::kept;
@@ -17,6 +19,19 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
+    /// Of a recording, between two instants; else by the words A and B.
+    pub(crate) fn asked(
+        target: Option<&str>,
+        from: Option<&Word>,
+        to: Option<&Word>,
+        instants: &Instants,
+    ) -> Result<Pair, Error> {
+        match Between::of(from, to, instants)? {
+            Some(mut between) => between.pair(),
+            None => Pair::of(target, from, to),
+        }
+    }
+
     /// From A (where it is not said: the newest mark, else the start) to B (now). Two files need no process.
     pub(crate) fn of(
         target: Option<&str>,

@@ -1,6 +1,6 @@
 //! `heapshim timeline`: how much was alive, step by step of a recording.
 
-use super::{output, question};
+use super::{output, recorded};
 use crate::args::{ListFormat, Timeline as Args};
 use heapshim_cli::error::Error;
 use heapshim_cli::render::{duration, grouped, size};
@@ -12,7 +12,7 @@ const BAR: i128 = 18;
 
 /// Prints the steps to stdout, or to `-o FILE`.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
-    let mut trace = question::open(&args.trace)?;
+    let mut trace = recorded::open(&args.trace)?;
     let steps = trace::timeline(&mut trace, args.steps)?;
     let text = match args.format {
         ListFormat::Table => table(&steps),
