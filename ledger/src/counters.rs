@@ -79,22 +79,48 @@ impl<'a> Counters<'a> {
     }
 
     /// As [`Counters::total`], for one who also knows whether the shared slot may have been written.
+    #[inline(always)]
     #[must_use]
     pub fn total_of(&self, site: SiteId, written: impl Fn() -> Written) -> Total {
-        let mut total = Total::default();
-        self.cells_of(site, written()).for_each(|cell| {
-            total.freed_bytes = total.freed_bytes.wrapping_add(cell.freed_bytes.observe());
-            total.freed_blocks = total.freed_blocks.wrapping_add(cell.freed_blocks.observe());
+        let freed = |cell: &Cell| [cell.freed_bytes.observe(), cell.freed_blocks.observe()];
+        let [freed_bytes, freed_blocks] = self.sum(site, written(), freed);
+        let [allocated_bytes, allocated_blocks] = self.sum(site, written(), |cell| {
+            [
+                cell.allocated_bytes.observe(),
+                cell.allocated_blocks.observe(),
+            ]
         });
-        self.cells_of(site, written()).for_each(|cell| {
-            total.allocated_bytes = total
-                .allocated_bytes
-                .wrapping_add(cell.allocated_bytes.observe());
-            total.allocated_blocks = total
-                .allocated_blocks
-                .wrapping_add(cell.allocated_blocks.observe());
-        });
-        total
+        Total {
+            allocated_bytes,
+            allocated_blocks,
+            freed_bytes,
+            freed_blocks,
+        }
+    }
+
+    /// Two words of a site's cells. Of one slot, which is all that a process with one thread has, they are as they stand: the copy of the highest moment
+    /// asks for every site's.
+    #[inline(always)]
+    fn sum(&self, site: SiteId, written: Written, words: impl Fn(&Cell) -> [u64; 2]) -> [u64; 2] {
+        match (written.exclusive, written.shared) {
+            (1, false) => self.cells.get(site.0 as usize).map_or([0; 2], words),
+            _ => self.sum_of_many(site, written, words),
+        }
+    }
+
+    #[inline(never)]
+    fn sum_of_many(
+        &self,
+        site: SiteId,
+        written: Written,
+        words: impl Fn(&Cell) -> [u64; 2],
+    ) -> [u64; 2] {
+        let mut sum = [0u64; 2];
+        for found in self.cells_of(site, written).map(words) {
+            let pairs = sum.iter_mut().zip(found);
+            pairs.for_each(|(sum, found)| *sum = sum.wrapping_add(found));
+        }
+        sum
     }
 
     fn cells_of(&self, site: SiteId, written: Written) -> impl Iterator<Item = &'a Cell> + use<'a> {

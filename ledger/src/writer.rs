@@ -95,15 +95,21 @@ impl<'a> Tables<'a> {
 
     /// As [`Tables::total`], in the target's own memory: a cell that nobody wrote is not even looked at, since that would make its page resident.
     /// `shares` says whether the shared slot may have been written; it is asked twice, as in [`Counters::total`].
+    #[inline(always)]
     #[must_use]
     pub fn total_where(&self, site: SiteId, shares: impl Fn() -> bool) -> Total {
         let written = || Written {
             exclusive: self.threads.used().min(SHARED_SLOT),
             shared: shares(),
         };
-        if self.header.sampling.largest.peek() == 0 {
-            return self.counters.total_of(site, written);
+        match self.header.sampling.largest.peek() {
+            0 => self.counters.total_of(site, written),
+            _ => self.total_estimated(site, written),
         }
+    }
+
+    #[inline(never)]
+    fn total_estimated(&self, site: SiteId, written: impl Fn() -> Written) -> Total {
         let (gone, gone_blocks) = self.estimates.freed(site);
         let counted = self.counters.total_of(site, written);
         let (made, made_blocks) = self.estimates.allocated(site);
