@@ -299,10 +299,16 @@ impl Naming<'_> {
     /// The node of a frame below `parent`.
     #[inline(always)]
     fn node(&mut self, parent: FrameId, frame: &heapshim_unwind::Entry) -> Option<FrameId> {
-        let key = frame.address() | u64::from(frame.is_exact()) << 63;
+        self.node_of(parent, frame.address(), frame.is_exact())
+    }
+
+    /// The same by its address.
+    #[inline(always)]
+    fn node_of(&mut self, parent: FrameId, address: u64, exact: bool) -> Option<FrameId> {
+        let key = address | u64::from(exact) << 63;
         match self.newest(parent, key) {
             Some(node) => Some(node),
-            None => self.older(parent, key, (frame.address(), frame.is_exact())),
+            None => self.older(parent, key, (address, exact)),
         }
     }
 

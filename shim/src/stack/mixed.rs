@@ -21,7 +21,7 @@ use crate::python::layout::Chain;
 use crate::stack::PLACES;
 use crate::tracer::Tracer;
 use heapshim_ledger::frames::FrameId;
-use heapshim_unwind::{End, Frame, Walked};
+use heapshim_unwind::{End, Frame, Lean, Walked};
 
 mod interning;
 
@@ -313,6 +313,12 @@ impl Mixed {
 }
 
 impl Place {
+    /// A frame inside of the interpreter's code, where an evaluator is not known by its own.
+    #[inline(always)]
+    fn note(&mut self, sp: u64) {
+        (self.sp, self.evaluates, self.is_pythons) = (sp, false, true);
+    }
+
     /// The stack is made up to there.
     #[inline(always)]
     fn set(&mut self, at: &Cursor) {
@@ -348,7 +354,7 @@ impl Scratch {
             self.memo.forget_walk(); // its frames have no places here
             self.mixed.is_valid = true;
         }
-        let walked = self.walk_memo(entry, (tracer.depth + 1).max(LEAST_WALKED));
+        let walked = self.walk_native(entry, (tracer.depth + 1).max(LEAST_WALKED));
         let names = Names {
             tracer,
             interpreter,
@@ -366,6 +372,20 @@ impl Scratch {
             None => self.make(names, &walked, same),
         };
         (node, end, walked.shared)
+    }
+
+    /// The native frames; of a lean walk, the memo has those that are new as slots.
+    #[inline(always)]
+    fn walk_native(&mut self, entry: &Entry, places: usize) -> Walked {
+        match self.walk_lean(entry, places) {
+            None => self.walk_memo(entry, places),
+            Some(Lean { shared, len }) => Walked {
+                len,
+                shared,
+                end: End::Complete,
+                is_kept: true,
+            },
+        }
     }
 
     /// The most usual case: the Python frames are the last event's (or neither has any), and the evaluator of the innermost stands on a native frame that is,
@@ -432,10 +452,16 @@ impl Scratch {
     #[inline(always)]
     fn note_kept(&mut self, walked: &Walked) -> bool {
         let places = self.mixed.places.get_mut(walked.shared..);
+        let places = places.unwrap_or(&mut []).iter_mut();
+        if self.memo.is_lean() {
+            for (place, slot) in places.zip(self.memo.lean_frames(&lean(walked))) {
+                place.note(slot.address().wrapping_add(8));
+            }
+            return true; // a signal's frame is never among them
+        }
         let mut is_certain = is_certain(walked);
-        let fresh = self.memo.kept(walked).iter();
-        for (place, entry) in places.unwrap_or(&mut []).iter_mut().zip(fresh) {
-            (place.sp, place.evaluates, place.is_pythons) = (entry.sp(), false, true);
+        for (place, entry) in places.zip(self.memo.kept(walked)) {
+            place.note(entry.sp());
             is_certain &= !entry.is_exact();
         }
         is_certain
@@ -494,6 +520,13 @@ impl Scratch {
             (before + native + frames).saturating_sub(names.tracer.depth),
         )
     }
+}
+
+/// The walk as a lean one.
+#[inline(always)]
+fn lean(walked: &Walked) -> Lean {
+    let &Walked { shared, len, .. } = walked;
+    Lean { shared, len }
 }
 
 /// False where the walk cannot tell whether a signal handler is among the frames.

@@ -384,9 +384,9 @@ impl<const N: usize> Memo<N> {
         })
     }
 
-    /// Whether the next walk is tried as a lean one.
-    #[cfg(test)]
-    pub(crate) fn is_lean(&self) -> bool {
+    /// Whether the last walk was lean, and the next one is tried as one.
+    #[inline(always)]
+    pub fn is_lean(&self) -> bool {
         self.lean.is_begun()
     }
 

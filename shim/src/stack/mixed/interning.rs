@@ -1,7 +1,7 @@
 //! The making of a mixed stack: each frame's trie node, outermost first, from where the last event's stack is left.
 
 use super::super::{Naming, Scratch, foremost, intern_frame};
-use super::{Cursor, Names, Place, Resume, narrow};
+use super::{Cursor, Names, Place, Resume, lean, narrow};
 use crate::python::chain::{STALE, UNKNOWN};
 use crate::python::codes::Resolved;
 use crate::tracer::Tracer;
@@ -55,12 +55,17 @@ impl Scratch {
             module: &mut self.module,
             cache: &mut self.cache,
         };
-        if walked.is_kept {
-            let frames = self.memo.kept(walked).get(passed..)?.iter();
+        if self.memo.is_lean() {
+            let frames = self.memo.lean_frames(&lean(walked)).get(passed..)?;
+            let frames = frames.iter().map(|slot| (slot.value(), false));
             return intern_places(naming, reached, places, frames);
         }
+        if walked.is_kept {
+            let frames = self.memo.kept(walked).get(passed..)?.iter();
+            return intern_places(naming, reached, places, frames.map(address));
+        }
         let frames = self.frames.get(..walked.len.checked_sub(passed)?)?;
-        intern_places(naming, reached, places, frames.iter().rev())
+        intern_places(naming, reached, places, frames.iter().rev().map(address))
     }
 
     /// The node of the stack, outermost frame first.
@@ -179,16 +184,22 @@ impl Scratch {
     }
 }
 
+/// A frame's address, and whether it is exact.
+#[inline(always)]
+fn address(frame: &Entry) -> (u64, bool) {
+    (frame.address(), frame.is_exact())
+}
+
 /// The nodes of frames, outermost first, below the one that was reached; each is noted at its place. The innermost one's.
 #[inline(always)]
-fn intern_places<'f>(
+fn intern_places(
     mut naming: Naming<'_>,
     (mut node, mut count): (FrameId, u32),
     places: &mut [Place],
-    frames: impl Iterator<Item = &'f Entry>,
+    frames: impl Iterator<Item = (u64, bool)>,
 ) -> Option<FrameId> {
-    for (place, frame) in places.iter_mut().zip(frames) {
-        node = naming.node(node, frame)?;
+    for (place, (address, exact)) in places.iter_mut().zip(frames) {
+        node = naming.node_of(node, address, exact)?;
         count += 1;
         (place.node, place.count) = (node.0, count);
     }
