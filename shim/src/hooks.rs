@@ -107,11 +107,9 @@ pub(crate) extern "C" fn on_xallocx(
 
 /// free, where the event is a usual one and the next free may run outside of our guard: its address. Else nothing has happened, and 0.
 pub(crate) extern "C" fn on_usual_free(block: Block, entry: &Entry) -> usize {
-    let next = real::leaf_free();
-    if next != 0 && own::release(entry, block) {
-        next
-    } else {
-        0
+    match real::leaf_free() {
+        0 => 0,
+        next => own::release(entry, block, next),
     }
 }
 

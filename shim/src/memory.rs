@@ -42,10 +42,20 @@ impl<T: Zeroed> Table<T> {
             Some(base) => base.get(),
             None => self.map()?,
         };
-        // SAFETY: `base` is `len` entries of zeroed private memory that is never unmapped, and `T: Zeroed`.
-        Some(unsafe {
-            core::slice::from_raw_parts(core::ptr::with_exposed_provenance(base), self.len)
-        })
+        Some(self.entries_at(base))
+    }
+
+    /// All entries, where they are mapped.
+    #[inline(always)]
+    pub(crate) fn mapped(&self) -> Option<&'static [T]> {
+        let base = self.base.get()?;
+        Some(self.entries_at(base.get()))
+    }
+
+    #[inline(always)]
+    fn entries_at(&self, base: usize) -> &'static [T] {
+        // SAFETY: `base`, which is from `self.base`, is `len` entries of zeroed private memory that is never unmapped, and `T: Zeroed`.
+        unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(base), self.len) }
     }
 
     /// True where the table has been used.

@@ -42,31 +42,32 @@ pub(crate) fn enter(entry: &Entry) -> Option<Event<'_, Usual>> {
 }
 
 /// All that free does before the block is given back, if that is a usual event, of a block that the shadow has in one entry, as it is (no sample), and that nobody
-/// watches. Else nothing has happened. What is not usual in between is a call at its end, so that it keeps no registers.
+/// watches: then `next`. Else nothing has happened, and 0. What is not usual in between is a call at its very end that gives `next` back itself, so that no register
+/// is kept for it: those that would be, were an eighth of all instructions here.
 #[inline(always)]
-pub(crate) fn release(entry: &Entry, block: Block) -> bool {
+pub(crate) fn release(entry: &Entry, block: Block, next: usize) -> usize {
     if tracer::word() != sampling::EXACT || loader::is_loader(entry.return_address) {
-        return false;
+        return 0;
     }
     let Some(state) = thread::leased().filter(|state| state.guard() == 0) else {
-        return false;
+        return 0;
     };
     if block.is_null() {
-        return true; // nobody's
+        return next; // nobody's
     }
     let Some(small) = shadow::Small::at(block.addr()) else {
-        return false;
+        return 0;
     };
     record::hold(state, entry);
     let live = small.take();
     if !tracer::armed() || rings::are_asked() {
-        charge_otherwise(state, entry, block, live);
-    } else if add_owned_reaches(&state.entry().fallen, live.size) {
-        charge_passed_on(state, live);
-    } else {
-        charge_and_leave(state, live);
+        return charge_otherwise(state, entry, block, live, next);
     }
-    true
+    if add_owned_reaches(&state.entry().fallen, live.size) {
+        return charge_passed_on(state, live, next);
+    }
+    charge_and_leave(state, live);
+    next
 }
 
 /// What the thread has freed in all is counted already.
@@ -80,18 +81,26 @@ fn charge_and_leave(state: &State, live: Live) {
 /// The account may be copied first, as it is while the block is still there.
 #[cold]
 #[inline(never)]
-fn charge_passed_on(state: &State, live: Live) {
+fn charge_passed_on(state: &State, live: Live, next: usize) -> usize {
     highest::pass_on(state.entry());
     let charged = state.slot().freed(live.site, live.size);
     debug_assert!(charged, "a sample is no small block");
     state.set_guard(0, start::is_armed());
+    next
 }
 
 /// A reader wants the event, or somebody another mode, or a signal handler has forked since the block was taken out, and this is the child.
 #[cold]
 #[inline(never)]
-fn charge_otherwise(state: &'static State, entry: &Entry, block: Block, live: Live) {
+fn charge_otherwise(
+    state: &'static State,
+    entry: &Entry,
+    block: Block,
+    live: Live,
+    next: usize,
+) -> usize {
     Event::new(Usual(state), entry).charge_freed(block, Some(live));
+    next
 }
 
 impl Guard for Usual {

@@ -61,7 +61,7 @@ impl<T: Zeroed + 'static> Radix<T> {
     /// The entry of an address; None where nothing was ever noted near it.
     #[inline(always)]
     pub(crate) fn find(&self, address: usize) -> Option<&'static T> {
-        let place = self.root.entries()?.get(address >> LEAF_SHIFT)?;
+        let place = self.root.mapped()?.get(address >> LEAF_SHIFT)?;
         match place.observe() {
             0 => None,
             leaf => self.entry(leaf, address),
