@@ -52,6 +52,11 @@ impl Bounds {
         }
     }
 
+    /// Where the thread's own stack begins.
+    pub(crate) fn top(&self) -> u64 {
+        self.high
+    }
+
     /// True where an address is known to lie on the thread's own stack.
     pub(crate) fn holds(&self, sp: u64) -> bool {
         self.low <= sp && sp < self.high

@@ -18,6 +18,7 @@ use heapshim_unwind::{End, Lean, Memo, Walked};
 use mixed::Mixed;
 use nodes::{RecentModule, intern_frame, site_of};
 
+mod deep;
 mod mixed;
 mod nodes;
 
@@ -161,7 +162,10 @@ impl Scratch {
     #[inline(never)]
     fn capture_native(&mut self, tracer: &Tracer, entry: &Entry) -> (Option<FrameId>, End, usize) {
         let walked = self.walk_memo(entry, tracer.depth);
-        let node = self.intern_walk(tracer, &walked);
+        let node = match walked.end {
+            End::TooDeep if tracer.depth >= deep::ANCHORED => self.intern_deep(tracer, &walked),
+            _ => self.intern_walk(tracer, &walked),
+        };
         (node, walked.end, walked.shared)
     }
 

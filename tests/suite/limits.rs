@@ -1,6 +1,11 @@
 //! Limits: the target runs on whatever it may use, and what finds no room in the account is counted and shown.
 
+use heapshim_cli::store::read_file;
 use heapshim_tests::{Finished, Run, Target};
+
+/// Lines of deep.c at which its two functions allocate.
+const LEFT: u64 = 28;
+const RIGHT: u64 = 34;
 
 /// Runs sites.c with 2^`depth` stacks in a shell that first sets a limit.
 fn limited(limit: &str, depth: u32) -> Finished {
@@ -100,5 +105,34 @@ fn small_depth() {
     let finished = Run::new(&words).option("--depth").option("4").finish();
     let report = finished.report();
     assert_eq!(report.growth().bytes, 37 << 8, "{}", report.listing());
+    report.assert_adds_up();
+}
+
+/// Check that a recursion whose frames differ from level to level shares its nodes, though each of its stacks is deeper than is kept: a few nodes a level, and each
+/// level's block has its line. Cut each at so many frames, they need more nodes than any account has.
+#[test]
+fn deep_recursion() {
+    const LEVELS: usize = 6000;
+    const NODES_A_LEVEL: usize = 12;
+    let program = Target::c("deep.c").opt("-O1").build();
+    let words = [program.into_os_string(), LEVELS.to_string().into()];
+    let finished = Run::new(&words).finish();
+    let said = String::from_utf8_lossy(&finished.stdout);
+    let of_kinds: Vec<i64> = said.split_whitespace().flat_map(str::parse).collect();
+    let [lefts, rights] = of_kinds[..] else {
+        panic!("two numbers: {said}");
+    };
+    let report = finished.report();
+    let listing = report.listing();
+    for (line, blocks, bytes) in [(LEFT, lefts, 24 * lefts), (RIGHT, rights, 40 * rights)] {
+        let growth = report.row("deep.c", line).growth();
+        assert_eq!((growth.blocks, growth.bytes), (blocks, bytes), "{listing}");
+    }
+    assert_eq!(report.unattributed("overflow_events"), 0, "{listing}");
+    let cut = report.unattributed("truncated_stacks");
+    assert!(cut > 5000, "{cut} of {LEVELS} stacks are cut");
+    let mark = read_file(&finished.marks[0]).expect("a mark that was just written");
+    let nodes = mark.snapshot.frames.len();
+    assert!(nodes < NODES_A_LEVEL * LEVELS, "{nodes} nodes");
     report.assert_adds_up();
 }

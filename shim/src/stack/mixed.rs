@@ -494,7 +494,7 @@ impl Scratch {
 
     /// The native frame at a place.
     #[inline]
-    fn native(&self, walked: &Walked, place: usize) -> Option<Frame> {
+    pub(super) fn native(&self, walked: &Walked, place: usize) -> Option<Frame> {
         let fresh = place.checked_sub(walked.shared);
         match fresh.filter(|_| !walked.is_kept) {
             None => self.memo.outer(place),

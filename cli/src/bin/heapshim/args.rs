@@ -118,7 +118,7 @@ pub(crate) struct Run {
     /// then read anywhere
     #[arg(long)]
     pub(crate) bundle: bool,
-    /// Frames kept of a stack [default: 512]
+    /// Frames kept of a stack, at most [default: 512]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
     pub(crate) depth: Option<u32>,
     /// Record a sample, one in so many bytes on average, as 512K; `off`: nothing
