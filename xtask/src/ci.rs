@@ -49,6 +49,8 @@ const LANES: &[Lane] = &[
         "all tests, release",
         &["test", "--workspace", "--locked", "--release"],
     ),
+    // Behind the release build, whose library it measures; half a minute.
+    lane("instructions", &["xtask", "bench-instructions"]),
     Lane {
         name: "doc",
         words: &["doc", "--workspace", "--no-deps", "--locked"],
