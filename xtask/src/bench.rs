@@ -1,4 +1,4 @@
-//! `cargo xtask bench [RUNS] -- COMMAND…`: what tracing a command costs here.
+//! `cargo xtask bench [RUNS] -- COMMAND…`: what tracing a command costs here. Without a command: the table (`bench_table`).
 //!
 //! Runs it bare and traced in turn, since machines are noisy, and prints medians and the ratios of neighbouring runs: of time (the number itself where a
 //! command prints `ns_per_pair=NUMBER`, else wall time), of processor time, and of the most memory resident.
@@ -12,13 +12,16 @@ const RUNS: usize = 9;
 
 /// Runs it.
 pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
+    if let [] | [_] = words {
+        return crate::bench_table::run(root, words.first().copied());
+    }
     let (runs, command) = match words {
         ["--", command @ ..] => (RUNS, command),
         [runs, "--", command @ ..] => (runs.parse().unwrap_or(RUNS).max(1), command),
         _ => (RUNS, &[][..]),
     };
     let Some(library) = library(root).filter(|_| !command.is_empty()) else {
-        eprintln!("usage: cargo xtask bench [RUNS] -- COMMAND ARGS…");
+        eprintln!("usage: cargo xtask bench [RUNS] [-- COMMAND ARGS…]");
         return ExitCode::from(2);
     };
     let once = |preload: Option<&str>| measure(command, preload);
@@ -94,7 +97,7 @@ fn own_number(took: &Took) -> Option<f64> {
         .ok()
 }
 
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+pub(crate) fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values

@@ -13,6 +13,8 @@ mod bench;
 mod bench_instructions;
 mod bench_recording;
 mod bench_symbols;
+mod bench_table;
+mod bench_workloads;
 mod ci;
 mod compare;
 mod direction;
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: cargo xtask ci | tidy | bench [RUNS] -- COMMAND… | bench-instructions [keep] | bench-recording [RUNS] -- COMMAND… | bench-symbols [MIB] | compare [RUNS] -- COMMAND… | fuzz [--runs 10m] [--keep] [TARGET…] | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | suites [SUITE[/TEST]…] | layout-hash"
+                "usage: cargo xtask ci | tidy | bench [RUNS] [-- COMMAND…] | bench-instructions [keep] | bench-recording [RUNS] -- COMMAND… | bench-symbols [MIB] | compare [RUNS] -- COMMAND… | fuzz [--runs 10m] [--keep] [TARGET…] | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | suites [SUITE[/TEST]…] | layout-hash"
             );
             ExitCode::from(2)
         }
