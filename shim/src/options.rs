@@ -7,8 +7,8 @@ use core::ffi::{CStr, c_char};
 use heapshim_ledger::layout::Complaint;
 use heapshim_ledger::sampling::Mode;
 
-/// Frames kept of a stack, unless told otherwise. 512: stacks that are whole share their outer frames in the trie, and those that are cut share
-/// none: at 128, the imports of an aiohttp server on CPython 3.7, each some 15 frames inside of the next, filled the ledger.
+/// Frames kept of a stack, unless told otherwise. 512: stacks that are whole share their outer frames in the trie, and those of Python that are cut
+/// share none: at 128, the imports of an aiohttp server on CPython 3.7, each some 15 frames inside of the next, filled the ledger.
 const DEPTH: usize = MAX_DEPTH;
 
 /// What the environment asks for.
