@@ -41,7 +41,8 @@ impl Look {
     }
 }
 
-fn ticks() -> u64 {
+/// The processor's clock.
+pub(super) fn ticks() -> u64 {
     // SAFETY: reads a counter.
     unsafe { std::arch::x86_64::_rdtsc() }
 }
@@ -98,10 +99,10 @@ impl Clock {
     /// When it was so many ticks, in nanoseconds from the beginning; without a time, now.
     pub(super) fn ns(&self, ticks: u64) -> u64 {
         let (from, to) = (self.before, self.now);
-        let span = u128::from(to.ticks.saturating_sub(from.ticks)).max(1);
-        let part = u128::from(ticks.saturating_sub(from.ticks)).min(span);
-        let passed = u128::from(to.ns.saturating_sub(from.ns)) * part / span;
-        let ns = from.ns.saturating_add(u64::try_from(passed).unwrap_or(0));
+        let span = to.ticks.saturating_sub(from.ticks).max(1);
+        let part = ticks.saturating_sub(from.ticks).min(span);
+        let ns = share(to.ns.saturating_sub(from.ns), part, span);
+        let ns = from.ns.saturating_add(ns);
         match ticks {
             0 => self.now_ns(),
             _ => ns.saturating_sub(self.begin_ns),
@@ -121,6 +122,18 @@ impl Clock {
             (ticks / passed).max(1) + 1
         };
         now.ticks.saturating_add(ns.saturating_mul(per_ns))
+    }
+}
+
+/// `whole × part / span`, where the part is not larger than the span.
+fn share(whole: u64, part: u64, span: u64) -> u64 {
+    match whole.checked_mul(part) {
+        Some(product) => product / span,
+        // Looks that lie seconds apart: four times as slow.
+        None => {
+            let shared = u128::from(whole) * u128::from(part) / u128::from(span);
+            u64::try_from(shared).unwrap_or(whole)
+        }
     }
 }
 
@@ -154,6 +167,10 @@ mod tests {
         assert_eq!(clock.ns(11), 0);
         clock.look_at(look(5, 90));
         assert_eq!(clock.ns(7), 0);
+        // Looks hours apart, whose product is no u64.
+        let mut clock = Clock::new(look(0, 0));
+        clock.look_at(look(1 << 45, 1 << 44));
+        assert_eq!(clock.ns((1 << 45) - 2), (1 << 44) - 1);
         let late = Clock::ticks_in(look(0, 0), look(60_000_000, 20_000_000), 1000);
         assert_eq!(late, 60_000_000 + 4000);
         assert_eq!(Clock::ticks_in(look(9, 9), look(5, 5), 10), 5 + 100);

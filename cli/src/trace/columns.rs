@@ -11,7 +11,7 @@
 //! ```
 
 use super::varint::{Numbers, put, put_signed};
-use super::{Damage, Happening, Map};
+use super::{Damage, Dense, Happening, Map};
 use crate::mark::bytes::{Reader, Writer};
 use heapshim_ledger::rings::Operation;
 
@@ -35,10 +35,13 @@ const OPERATIONS: [Operation; 4] = [
 #[derive(Debug, Default)]
 struct Model {
     thread: u16,
-    threads: Map<Thread>,
-    sizes: Map<u64>,
-    classes: Map<Class>,
-    allocated: Vec<u64>,
+    /// The thread's, among `threads`.
+    place: usize,
+    places: Map<usize>,
+    threads: Vec<Thread>,
+    sizes: Dense<u64>,
+    classes: Dense<Class>,
+    allocations: u32,
     live: Map<Live>,
     freed: u64,
 }
@@ -58,74 +61,97 @@ struct Class {
 
 #[derive(Clone, Copy, Debug)]
 struct Live {
-    number: usize,
+    number: u32,
     site: u32,
     size: u64,
 }
 
 impl Model {
-    fn thread(&mut self) -> &mut Thread {
-        self.threads.entry(u64::from(self.thread)).or_default()
+    fn new() -> Model {
+        let mut model = Model::default();
+        model.turn_to(0);
+        model
+    }
+
+    /// Knows nothing again, and keeps the room of what it knew.
+    fn forget(&mut self) {
+        let mut live = std::mem::take(&mut self.live);
+        live.clear();
+        *self = Model {
+            live,
+            ..Model::new()
+        };
+    }
+
+    /// The events to come are this thread's.
+    fn turn_to(&mut self, thread: u16) {
+        let threads = &mut self.threads;
+        self.thread = thread;
+        self.place = *self.places.entry(thread.into()).or_insert_with(|| {
+            threads.push(Thread::default());
+            threads.len() - 1
+        });
+    }
+
+    /// The site that came after this thread's last one before: what is written there is foreseen the next time. (One look-up serves both: they are most of the
+    /// time that an event takes.)
+    fn next_site(&mut self) -> &mut u32 {
+        let thread = &mut self.threads[self.place];
+        let last = thread.site;
+        thread.next.entry(last.into()).or_insert(last)
+    }
+
+    /// The size that this site had last, likewise.
+    fn size(&mut self, site: u32) -> &mut u64 {
+        self.sizes.at(site.into())
     }
 
     fn class(&mut self, size: u64) -> &mut Class {
-        self.classes
-            .entry(size.saturating_add(23) >> 4)
-            .or_default()
-    }
-
-    fn size_at(&self, site: u32) -> u64 {
-        self.sizes.get(&u64::from(site)).copied().unwrap_or(0)
-    }
-
-    fn next_site(&mut self) -> u32 {
-        let thread = self.thread();
-        let last = u64::from(thread.site);
-        thread.next.get(&last).copied().unwrap_or(thread.site)
+        self.classes.at(size.saturating_add(23) >> 4)
     }
 
     fn allocate(&mut self, happening: &Happening) {
-        let Happening {
-            site,
-            size,
-            address,
-            ..
-        } = *happening;
-        let thread = self.thread();
-        let last = std::mem::replace(&mut thread.site, site);
-        thread.next.insert(u64::from(last), site);
-        self.sizes.insert(u64::from(site), size);
-        let class = self.class(size);
-        class.last = address;
-        if class.freed.last() == Some(&address) {
-            class.freed.pop();
-        } else if let Some(at) = class.freed.iter().rposition(|&freed| freed == address) {
-            class.freed.remove(at);
-        }
-        let number = self.allocated.len();
-        self.allocated.push(address);
-        let live = Live { number, site, size };
-        self.live.insert(key(happening), live);
+        self.threads[self.place].site = happening.site;
+        let live = Live {
+            number: self.allocations,
+            site: happening.site,
+            size: happening.size,
+        };
+        self.live.insert(happening.key(), live);
+        self.allocations = self.allocations.wrapping_add(1);
     }
 
     fn free(&mut self, happening: &Happening) {
-        self.live.remove(&key(happening));
         self.freed = happening.address;
-        let class = self.class(happening.size);
-        if class.freed.len() >= REMEMBERED {
-            class.freed.drain(..REMEMBERED / 2);
-        }
-        class.freed.push(happening.address);
+        self.class(happening.size).free(happening.address);
     }
 }
 
-/// Malloc's blocks and Python's objects are told apart: one may lie at the other's address.
-fn key(happening: &Happening) -> u64 {
-    happening.key()
+impl Class {
+    /// Where its next block is foreseen.
+    fn foreseen(&self) -> Option<u64> {
+        self.freed.last().copied()
+    }
+
+    fn allocate(&mut self, address: u64) {
+        self.last = address;
+        if self.foreseen() == Some(address) {
+            self.freed.pop();
+        } else if let Some(at) = self.freed.iter().rposition(|&freed| freed == address) {
+            self.freed.remove(at);
+        }
+    }
+
+    fn free(&mut self, address: u64) {
+        if self.freed.len() >= REMEMBERED {
+            self.freed.drain(..REMEMBERED / 2);
+        }
+        self.freed.push(address);
+    }
 }
 
 /// Events being written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Encoder {
     model: Model,
     columns: [Vec<u8>; 6],
@@ -133,6 +159,20 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
+    /// One that has seen nothing.
+    pub(super) fn new() -> Encoder {
+        Encoder {
+            model: Model::new(),
+            columns: Default::default(),
+            at: 0,
+        }
+    }
+
+    /// Events from this time on: said before the first of a chunk.
+    pub(super) fn begin(&mut self, ns: u64) {
+        self.at = ns / TICK_NS;
+    }
+
     /// Writes an event; times never go back.
     pub(super) fn add(&mut self, happening: &Happening) {
         let mut what = happening.operation as u8 - 1;
@@ -141,7 +181,7 @@ impl Encoder {
             what |= SAME_THREAD;
         } else {
             put(threads, happening.thread.into());
-            self.model.thread = happening.thread;
+            self.model.turn_to(happening.thread);
         }
         let at = (happening.ns / TICK_NS).max(self.at);
         put(times, at - self.at);
@@ -156,40 +196,40 @@ impl Encoder {
     fn allocate(&mut self, happening: &Happening) -> u8 {
         let [_, _, _, sites, sizes, places] = &mut self.columns;
         let mut what = 0;
-        if self.model.next_site() == happening.site {
+        let site = self.model.next_site();
+        if std::mem::replace(site, happening.site) == happening.site {
             what |= SITE;
         } else {
             put(sites, happening.site.into());
         }
-        if self.model.size_at(happening.site) == happening.size {
+        let size = self.model.size(happening.site);
+        if std::mem::replace(size, happening.size) == happening.size {
             what |= SIZE;
         } else {
             put(sizes, happening.size);
         }
         let class = self.model.class(happening.size);
-        if class.freed.last() == Some(&happening.address) {
+        if class.foreseen() == Some(happening.address) {
             what |= ADDRESS;
         } else {
             put_distance(places, class.last, happening.address);
         }
+        class.allocate(happening.address);
         self.model.allocate(happening);
         what
     }
 
     fn free(&mut self, happening: &Happening) -> u8 {
         let [_, _, _, sites, sizes, places] = &mut self.columns;
-        let live = self.model.live.get(&key(happening));
-        let same = |live: &&Live| (live.site, live.size) == (happening.site, happening.size);
+        let live = self.model.live.remove(&happening.key());
+        let same = |live: &Live| (live.site, live.size) == (happening.site, happening.size);
         let mut what = 0;
         if let Some(live) = live.filter(same) {
             what |= KNOWN;
-            put(
-                places,
-                (self.model.allocated.len() - 1 - live.number) as u64,
-            );
+            put(places, (self.model.allocations - 1 - live.number).into());
         } else {
             put(sites, happening.site.into());
-            if self.model.size_at(happening.site) == happening.size {
+            if *self.model.size(happening.site) == happening.size {
                 what |= SIZE;
             } else {
                 put(sizes, happening.size);
@@ -200,19 +240,13 @@ impl Encoder {
         what
     }
 
-    /// The bytes, the first event's time being `from_ns`.
-    pub(super) fn finish(self) -> Vec<u8> {
-        let mut out = Writer::default();
+    /// The bytes of the events since `begin`; the next chunk's know nothing of them.
+    pub(super) fn finish(&mut self) -> Vec<u8> {
+        let mut out = Writer::with_room(self.columns.iter().map(|column| column.len() + 4).sum());
         self.columns.iter().for_each(|column| out.blob(column));
+        self.columns.iter_mut().for_each(Vec::clear);
+        self.model.forget();
         out.into_vec()
-    }
-
-    /// An encoder of events from this time on.
-    pub(super) fn from(ns: u64) -> Encoder {
-        Encoder {
-            at: ns / TICK_NS,
-            ..Encoder::default()
-        }
     }
 }
 
@@ -239,6 +273,8 @@ fn distance(numbers: &mut Numbers<'_>) -> Result<u64, Damage> {
 pub(super) struct Decoder<'a> {
     model: Model,
     columns: [Numbers<'a>; 6],
+    /// Where the chunk's blocks were.
+    addresses: Vec<u64>,
     at: u64,
 }
 
@@ -251,8 +287,9 @@ impl<'a> Decoder<'a> {
             *column = Numbers::new(reader.blob()?);
         }
         Ok(Decoder {
-            model: Model::default(),
+            model: Model::new(),
             columns,
+            addresses: Vec::new(),
             at: from_ns / TICK_NS,
         })
     }
@@ -266,7 +303,8 @@ impl<'a> Decoder<'a> {
         let what = whats.byte()?;
         if what & SAME_THREAD == 0 {
             let thread = u16::try_from(threads.next()?);
-            self.model.thread = thread.map_err(|_| Damage::Value("no thread has this number"))?;
+            let thread = thread.map_err(|_| Damage::Value("no thread has this number"))?;
+            self.model.turn_to(thread);
         }
         self.at = self.at.saturating_add(times.next()?);
         let happening = Happening {
@@ -286,19 +324,23 @@ impl<'a> Decoder<'a> {
 
     fn allocated(&mut self, what: u8, mut happening: Happening) -> Result<Happening, Damage> {
         let [_, _, _, sites, sizes, places] = &mut self.columns;
-        happening.site = match what & SITE {
-            0 => sites.next_u32()?,
-            _ => self.model.next_site(),
-        };
-        happening.size = match what & SIZE {
-            0 => sizes.next()?,
-            _ => self.model.size_at(happening.site),
-        };
+        let site = self.model.next_site();
+        if what & SITE == 0 {
+            *site = sites.next_u32()?;
+        }
+        happening.site = *site;
+        let size = self.model.size(happening.site);
+        if what & SIZE == 0 {
+            *size = sizes.next()?;
+        }
+        happening.size = *size;
         let class = self.model.class(happening.size);
         happening.address = match what & ADDRESS {
             0 => class.last.wrapping_add(distance(places)?),
-            _ => *class.freed.last().ok_or(UNKNOWN)?,
+            _ => class.foreseen().ok_or(UNKNOWN)?,
         };
+        class.allocate(happening.address);
+        self.addresses.push(happening.address);
         self.model.allocate(&happening);
         Ok(happening)
     }
@@ -309,18 +351,17 @@ impl<'a> Decoder<'a> {
             happening.site = sites.next_u32()?;
             happening.size = match what & SIZE {
                 0 => sizes.next()?,
-                _ => self.model.size_at(happening.site),
+                _ => *self.model.size(happening.site),
             };
             happening.address = self.model.freed.wrapping_add(distance(places)?);
+            self.model.live.remove(&happening.key());
         } else {
             let ago = usize::try_from(places.next()?).map_err(|_| UNKNOWN)?;
-            let allocated = &self.model.allocated;
-            let number = allocated
-                .len()
-                .checked_sub(1)
-                .and_then(|n| n.checked_sub(ago));
-            happening.address = *number.and_then(|n| allocated.get(n)).ok_or(UNKNOWN)?;
-            let live = self.model.live.get(&key(&happening)).ok_or(UNKNOWN)?;
+            let before = self.addresses.len().checked_sub(1);
+            let number = before.and_then(|last| last.checked_sub(ago));
+            let address = number.and_then(|number| self.addresses.get(number));
+            happening.address = *address.ok_or(UNKNOWN)?;
+            let live = self.model.live.remove(&happening.key()).ok_or(UNKNOWN)?;
             (happening.site, happening.size) = (live.site, live.size);
         }
         self.model.free(&happening);
@@ -383,9 +424,16 @@ mod tests {
     }
 
     fn encode(all: &[Happening]) -> Vec<u8> {
-        let mut encoder = Encoder::from(4_000_000);
+        let mut encoder = Encoder::new();
+        // A chunk before it, of which this one must know nothing.
+        encoder.begin(1_000_000);
         all.iter().for_each(|happening| encoder.add(happening));
-        encoder.finish()
+        let before = encoder.finish();
+        encoder.begin(4_000_000);
+        all.iter().for_each(|happening| encoder.add(happening));
+        let bytes = encoder.finish();
+        assert_eq!(before.len(), bytes.len(), "the first event's time aside");
+        bytes
     }
 
     fn decode(bytes: &[u8]) -> Result<Vec<Happening>, Damage> {

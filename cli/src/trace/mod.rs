@@ -110,3 +110,44 @@ impl Hasher for Mix {
         self.0 = (self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
+
+/// By a number that is small, as a rule: then it is a place in a list.
+#[derive(Debug)]
+struct Dense<T> {
+    near: Vec<T>,
+    far: Map<T>,
+}
+
+/// Numbers that have a place: sites of all but the largest programs, and classes of blocks up to 1 MiB. What a hostile file costs stays small.
+const NEAR: u64 = 1 << 16;
+
+impl<T> Default for Dense<T> {
+    fn default() -> Dense<T> {
+        Dense {
+            near: Vec::new(),
+            far: Map::default(),
+        }
+    }
+}
+
+impl<T: Default> Dense<T> {
+    #[inline]
+    fn at(&mut self, number: u64) -> &mut T {
+        match usize::try_from(number) {
+            Ok(place) if number < NEAR => {
+                if place >= self.near.len() {
+                    self.near.resize_with(place + 1, T::default);
+                }
+                &mut self.near[place]
+            }
+            _ => self.far.entry(number).or_default(),
+        }
+    }
+
+    /// All that were ever asked for, those between them among them, from the least number on.
+    fn into_sorted(self) -> impl Iterator<Item = (u64, T)> {
+        let mut far: Vec<(u64, T)> = self.far.into_iter().collect();
+        far.sort_unstable_by_key(|(number, _)| *number);
+        (0..).zip(self.near).chain(far)
+    }
+}

@@ -190,7 +190,7 @@ impl Account {
     }
 
     fn add_chunk(&mut self, trace: &mut Trace, chunk: &Chunk) -> Result<(), Error> {
-        for (site, sum) in trace.sums(chunk)?.0 {
+        for (site, sum) in trace.sums(chunk)? {
             self.at(site).add(&sum);
         }
         Ok(())

@@ -4,8 +4,8 @@
 //! account and lost nothing, that account less all events: the first mark may have been taken while the target was busy.
 
 use super::file::{self, Chunk, Kind, Refused};
-use super::sums::{Sums, subtract};
-use super::{Damage, Happening, columns, tables};
+use super::sums::subtract;
+use super::{Damage, Happening, columns, sums, tables};
 use crate::error::{Error, Kind as Failure};
 use crate::mark::{self, Mark};
 use crate::model::{Counters, Snapshot};
@@ -162,7 +162,7 @@ impl Trace {
         };
         let chunks: Vec<Chunk> = self.events().copied().collect();
         for chunk in chunks {
-            for (site, sum) in self.sums(&chunk)?.0 {
+            for (site, sum) in self.sums(&chunk)? {
                 if let Some(counters) = base.get_mut(site as usize) {
                     subtract(counters, &sum);
                 }
@@ -172,9 +172,9 @@ impl Trace {
     }
 
     /// A chunk's sums.
-    pub(super) fn sums(&mut self, chunk: &Chunk) -> Result<Sums, Error> {
+    pub(super) fn sums(&mut self, chunk: &Chunk) -> Result<Vec<(u32, Counters)>, Error> {
         let bytes = self.part(chunk, 0)?;
-        Sums::decode(&bytes).map_err(|damage| self.damaged(damage))
+        sums::decode(&bytes).map_err(|damage| self.damaged(damage))
     }
 
     /// A chunk's events, in order, until `visit` has had enough (false).

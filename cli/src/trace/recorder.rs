@@ -81,18 +81,13 @@ pub struct Recorder {
     start: Snapshot,
     written: tables::Lens,
     lens: [u32; 5],
-    chunk: Option<Open>,
+    encoder: Encoder,
+    sums: Sums,
+    /// What the chunk that is being filled comes to.
+    chunk: Option<Of>,
     summary: Summary,
     dropped_before: u64,
     given_up: bool,
-}
-
-/// The chunk that is being filled.
-#[derive(Debug)]
-struct Open {
-    encoder: Encoder,
-    sums: Sums,
-    of: Of,
 }
 
 impl Recorder {
@@ -159,6 +154,8 @@ impl Recorder {
             output,
             start,
             lens: [0; 5],
+            encoder: Encoder::new(),
+            sums: Sums::default(),
             chunk: None,
             summary: Summary::default(),
             dropped_before,
@@ -215,10 +212,10 @@ impl Recorder {
     fn pass(&mut self, last: bool) -> Result<usize, Error> {
         let look = self.clock.look();
         let came = self.drain.pass(&self.control, look, last);
-        let ready = self.drain.ready(&self.clock, look, last);
+        let ready = self.drain.ready(&self.clock, last);
         self.take(&ready)?;
         let now = self.clock.now_ns();
-        let old = |open: &Open| now.saturating_sub(open.of.from_ns) >= CHUNK_NS;
+        let old = |of: &Of| now.saturating_sub(of.from_ns) >= CHUNK_NS;
         if self.chunk.as_ref().is_some_and(old) {
             self.flush()?;
         }
@@ -227,10 +224,15 @@ impl Recorder {
 
     fn take(&mut self, happenings: &[Happening]) -> Result<(), Error> {
         for happening in happenings {
-            let open = self.chunk.get_or_insert_with(|| Open::from(happening.ns));
-            open.add(happening);
+            let of = self.chunk.get_or_insert_with(|| {
+                self.encoder.begin(happening.ns);
+                Of::from(happening.ns)
+            });
+            of.add(happening);
+            self.encoder.add(happening);
+            self.sums.add(happening);
             self.summary.events += 1;
-            if open.of.events >= CHUNK_EVENTS {
+            if of.events >= CHUNK_EVENTS {
                 self.flush()?;
             }
         }
@@ -239,13 +241,12 @@ impl Recorder {
 
     /// Writes the open chunk, behind what its events name.
     fn flush(&mut self) -> Result<(), Error> {
-        let Some(open) = self.chunk.take() else {
+        let Some(of) = self.chunk.take() else {
             return Ok(());
         };
         self.write_tables()?;
-        let parts = [open.sums.encode(), open.encoder.finish()];
-        let [sums, events] = &parts;
-        self.append(Kind::Events, &open.of, [sums, events])
+        let (sums, events) = (self.sums.finish(), self.encoder.finish());
+        self.append(Kind::Events, &of, [&sums, &events])
     }
 
     /// Writes what the ledger knows by now and the file does not, and the marks that the target took meanwhile.
@@ -410,25 +411,19 @@ fn append_start(output: &mut Output<File>, start: &Snapshot, memory: Memory) -> 
     output.append(Kind::Start, &Of::default(), [&mark::encode(&mark), &[]])
 }
 
-impl Open {
-    fn from(ns: u64) -> Open {
-        Open {
-            encoder: Encoder::from(ns),
-            sums: Sums::default(),
-            of: Of {
-                from_ns: ns,
-                to_ns: ns,
-                ..Of::default()
-            },
+impl Of {
+    /// Of a chunk whose first event is at this time.
+    fn from(ns: u64) -> Of {
+        Of {
+            from_ns: ns,
+            to_ns: ns,
+            ..Of::default()
         }
     }
 
     fn add(&mut self, happening: &Happening) {
-        self.encoder.add(happening);
-        self.sums.add(happening);
-        let of = &mut self.of;
-        (of.to_ns, of.events) = (happening.ns, of.events + 1);
-        of.growth = of.growth.wrapping_add(happening.growth());
-        of.crest = of.crest.max(of.growth);
+        (self.to_ns, self.events) = (happening.ns, self.events + 1);
+        self.growth = self.growth.wrapping_add(happening.growth());
+        self.crest = self.crest.max(self.growth);
     }
 }

@@ -5,26 +5,30 @@
 //! ```
 
 use super::varint::{Numbers, put};
-use super::{Damage, Happening};
+use super::{Damage, Dense, Happening};
 use crate::model::Counters;
-use std::collections::BTreeMap;
 
-/// By site, what was allocated and freed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sums(pub(super) BTreeMap<u32, Counters>);
+/// By site, what was allocated and freed: of a chunk that is being filled.
+#[derive(Debug, Default)]
+pub(super) struct Sums(Dense<Counters>);
 
 impl Sums {
     /// Adds an event.
+    #[inline]
     pub(super) fn add(&mut self, happening: &Happening) {
-        charge(self.0.entry(happening.site).or_default(), happening);
+        charge(self.0.at(happening.site.into()), happening);
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        put(&mut out, self.0.len() as u64);
-        let mut last = 0;
-        for (&site, counters) in &self.0 {
-            put(&mut out, u64::from(site - last));
+    /// The bytes of what was added; nothing is then.
+    pub(super) fn finish(&mut self) -> Vec<u8> {
+        let all = std::mem::take(&mut self.0).into_sorted();
+        let sums: Vec<_> = all
+            .filter(|(_, counters)| *counters != Counters::default())
+            .collect();
+        let (mut out, mut last) = (Vec::new(), 0);
+        put(&mut out, sums.len() as u64);
+        for (site, counters) in sums {
+            put(&mut out, site - last);
             last = site;
             put(&mut out, counters.allocated_bytes);
             put(&mut out, counters.allocated_blocks);
@@ -33,23 +37,24 @@ impl Sums {
         }
         out
     }
+}
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<Sums, Damage> {
-        let mut numbers = Numbers::new(bytes);
-        let (count, mut site, mut sums) = (numbers.next()?, 0u32, BTreeMap::new());
-        for _ in 0..count {
-            let next = site.checked_add(numbers.next_u32()?);
-            site = next.ok_or(Damage::Value("a site is too large"))?;
-            let counters = Counters {
-                allocated_bytes: numbers.next()?,
-                allocated_blocks: numbers.next()?,
-                freed_bytes: numbers.next()?,
-                freed_blocks: numbers.next()?,
-            };
-            sums.insert(site, counters);
-        }
-        Ok(Sums(sums))
+/// What bytes of `Sums` say: sites, from the least on, and their accounts.
+pub(super) fn decode(bytes: &[u8]) -> Result<Vec<(u32, Counters)>, Damage> {
+    let mut numbers = Numbers::new(bytes);
+    let (count, mut site, mut sums) = (numbers.next()?, 0u32, Vec::new());
+    for _ in 0..count {
+        let next = site.checked_add(numbers.next_u32()?);
+        site = next.ok_or(Damage::Value("a site is too large"))?;
+        let counters = Counters {
+            allocated_bytes: numbers.next()?,
+            allocated_blocks: numbers.next()?,
+            freed_bytes: numbers.next()?,
+            freed_blocks: numbers.next()?,
+        };
+        sums.push((site, counters));
     }
+    Ok(sums)
 }
 
 /// Adds an event to its site's account.
@@ -94,16 +99,19 @@ mod tests {
                 });
             }
         }
-        let mut account = sums.0[&7];
+        let bytes = sums.finish();
+        let all = decode(&bytes).expect("whole");
+        let sites: Vec<u32> = all.iter().map(|(site, _)| *site).collect();
+        assert_eq!(sites, [1, 7, u32::MAX]);
+        let mut account = all[1].1;
         assert_eq!(
             (account.allocated_bytes, account.freed_blocks),
             ((1 << 40) + 24, 2)
         );
-        account.add(&sums.0[&1]);
-        subtract(&mut account, &sums.0[&1]);
-        assert_eq!(account, sums.0[&7]);
-        let bytes = sums.encode();
-        assert_eq!(Sums::decode(&bytes), Ok(sums));
-        assert!((0..bytes.len()).all(|end| Sums::decode(&bytes[..end]).is_err()));
+        account.add(&all[0].1);
+        subtract(&mut account, &all[0].1);
+        assert_eq!(account, all[1].1);
+        assert!((0..bytes.len()).all(|end| decode(&bytes[..end]).is_err()));
+        assert_eq!(decode(&sums.finish()), Ok(Vec::new()), "nothing is left");
     }
 }

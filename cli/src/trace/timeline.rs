@@ -36,7 +36,7 @@ pub fn timeline(trace: &mut Trace, steps: u32) -> Result<Vec<Step>, Error> {
         if filled.step_of(head.from_ns) == filled.step_of(head.to_ns) {
             filled.go_to(head.from_ns);
             filled.rises(head.crest);
-            for (_, sum) in trace.sums(&chunk)?.0 {
+            for (_, sum) in trace.sums(&chunk)? {
                 filled.moves(&sum);
             }
             continue;
