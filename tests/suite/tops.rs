@@ -6,9 +6,14 @@ use std::process::{Command, Stdio};
 
 /// Starts `top` of a process; the shell keeps the terminal's settings from before and after, and says how it ended.
 fn look_at(tmux: &Tmux, running: &Running) {
+    look_with(tmux, running, "");
+}
+
+/// The same with variables.
+fn look_with(tmux: &Tmux, running: &Running, variables: &str) {
     let (heapshim, pid) = (heapshim().display(), running.pid());
     let script = format!(
-        "stty -g >before; sh -c 'echo $$ >pid; exec {heapshim} top -p {pid} --every 50ms'; echo ended $?; stty -g >after; echo all done\n"
+        "stty -g >before; sh -c 'echo $$ >pid; {variables} exec {heapshim} top -p {pid} --every 50ms'; echo ended $?; stty -g >after; echo all done\n"
     );
     fs::write(tmux.directory().join("look"), script).expect("a script");
     tmux.line(". ./look");
@@ -146,6 +151,49 @@ fn end_of_the_target() {
     listed(&screen, "in_loop");
     tmux.keys(&["q"]);
     ended(&tmux, 0);
+}
+
+/// Check that colours are there, that with NO_COLOR none is, and that all that they say is said without them.
+#[test]
+fn without_colors() {
+    let Some(tmux) = Tmux::open(80, 24) else {
+        return;
+    };
+    let mut running = Target::c("leak.c").opt("-O0").spawn();
+    assert_eq!(running.step(b"go"), "leaked");
+    let seen = ["", "NO_COLOR=1"].map(|variables| {
+        look_with(&tmux, &running, variables);
+        let screen = tmux.wait_for("twice_deep");
+        let colored = tmux.colored();
+        tmux.keys(&["q"]);
+        ended(&tmux, 0);
+        tmux.line("clear");
+        let rows = screen.into_iter().filter(|line| line.contains(" B "));
+        (rows.map(|row| amounts(&row)).collect::<Vec<_>>(), colored)
+    });
+    let [(rows, colored), (plain_rows, plain)] = seen;
+    assert_eq!(rows, plain_rows);
+    let colors = |text: &str| {
+        let codes = text.split("\x1b[").skip(1);
+        let codes = codes.filter_map(|code| Some(code.split_once('m')?.0));
+        codes
+            .flat_map(|code| code.split(';'))
+            .filter(is_color)
+            .count()
+    };
+    assert!(colors(&colored) > 0, "{colored:?}");
+    assert_eq!(colors(&plain), 0, "{plain:?}");
+}
+
+/// Of an escape sequence: a colour, other than the terminal's own (39, 49).
+fn is_color(code: &&str) -> bool {
+    let number = code.parse().unwrap_or(0);
+    matches!(number, 30..=38 | 40..=48 | 90..=97 | 100..=107)
+}
+
+/// A row's growth and what is alive: rates and trends are of their moment.
+fn amounts(row: &str) -> String {
+    row.split_whitespace().take(4).collect::<Vec<_>>().join(" ")
 }
 
 /// Check that a signal ends it as it would have, after the terminal was given back.

@@ -46,3 +46,73 @@ fn leave() {
     let _gone = execute!(io::stdout(), LeaveAlternateScreen, Show);
     let _gone = disable_raw_mode();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::Read;
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+    use std::process::Command;
+    use std::{env, ptr};
+
+    /// Set in the process that is to panic.
+    const PANICS: &str = "HEAPSHIM_TEST_PANICS";
+    const FIRST_SCREEN: &str = "\x1b[?1049l";
+
+    /// Both ends of a new terminal.
+    fn terminal() -> [OwnedFd; 2] {
+        let mut ends = [-1; 2];
+        let [ours, theirs] = &mut ends;
+        // SAFETY: two numbers that it writes; no name, settings or size are asked for.
+        let made =
+            unsafe { libc::openpty(ours, theirs, ptr::null_mut(), ptr::null(), ptr::null()) };
+        assert_eq!(made, 0, "a terminal");
+        // SAFETY: two new descriptors, that nobody else has.
+        ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) })
+    }
+
+    /// Which modes a terminal is in.
+    fn modes(terminal: &OwnedFd) -> [libc::tcflag_t; 4] {
+        // SAFETY: all zeroes are settings; they are then written.
+        let mut modes: libc::termios = unsafe { std::mem::zeroed() };
+        // SAFETY: a descriptor that is open, and settings of our own.
+        let read = unsafe { libc::tcgetattr(terminal.as_raw_fd(), &raw mut modes) };
+        assert_eq!(read, 0, "settings");
+        [modes.c_iflag, modes.c_oflag, modes.c_cflag, modes.c_lflag]
+    }
+
+    /// Check that a panic finds the first screen and the modes that were there, before it prints its words.
+    #[test]
+    fn panic() {
+        if env::var_os(PANICS).is_some() {
+            let _screen = Screen::enter().expect("a terminal");
+            panic!("on purpose");
+        }
+        let [ours, theirs] = terminal();
+        let before = modes(&theirs);
+        let end = || theirs.try_clone().expect("a descriptor");
+        let name = concat!(module_path!(), "::panic");
+        let name = name.split_once("::").expect("a path").1;
+        let mut child = Command::new(env::current_exe().expect("this program"))
+            .args(["--exact", name, "--nocapture"])
+            .env(PANICS, "1")
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .expect("it starts");
+        let status = child.wait().expect("its end");
+        assert_eq!((status.success(), modes(&theirs)), (false, before));
+        drop(theirs);
+        // Where the other end is closed, the last of it is followed by an error.
+        let (mut printed, mut bytes) = (Vec::new(), [0; 4096]);
+        let mut terminal = File::from(ours);
+        while let Ok(count @ 1..) = terminal.read(&mut bytes) {
+            printed.extend_from_slice(&bytes[..count]);
+        }
+        let printed = String::from_utf8_lossy(&printed);
+        let (_, after) = printed.split_once(FIRST_SCREEN).expect("left");
+        assert!(after.contains("on purpose"), "{printed}");
+    }
+}
