@@ -136,3 +136,22 @@ fn deep_recursion() {
     assert!(nodes < NODES_A_LEVEL * LEVELS, "{nodes} nodes");
     report.assert_adds_up();
 }
+
+/// Check that the account does not grow with the number of sizes: a hundred and a hundred thousand of them, from one line, are as many stacks and frames.
+#[test]
+fn sizes_without_end() {
+    const LINE: u64 = 11;
+    let program = Target::c("sizes.c").opt("-O1").build();
+    let tables = [100, 100_000].map(|sizes: i64| {
+        let words = [program.clone().into_os_string(), sizes.to_string().into()];
+        let finished = Run::new(&words).finish();
+        let row = finished.report().row("sizes.c", LINE);
+        let (growth, total) = (row.growth(), row.total());
+        assert_eq!((growth.blocks, growth.bytes), (1, sizes), "the last one");
+        let all = sizes * (sizes + 1) / 2;
+        assert_eq!((total.blocks, total.bytes), (sizes, all), "each once");
+        let mark = read_file(&finished.marks[0]).expect("a mark that was just written");
+        (mark.snapshot.sites.len(), mark.snapshot.frames.len())
+    });
+    assert_eq!(tables[0], tables[1], "sites and frames");
+}

@@ -88,7 +88,7 @@ fn report(heapshim: &Path, place: &Path, name: &str, words: &[&str]) -> Option<(
 }
 
 /// The command, built as users have it.
-fn heapshim(root: &Path) -> Option<PathBuf> {
+pub(crate) fn heapshim(root: &Path) -> Option<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--release", "--package", "heapshim"]);
     succeeds(cargo.current_dir(root))?;

@@ -84,8 +84,8 @@ pub(crate) fn all(root: &Path) -> Vec<Workload> {
         with("--pairs 4000000 --sites 14"),
     ));
     rows.push(row(
-        "pairs, 100,000 sizes",
-        with("--pairs 1000000 --sizes 100000"),
+        "pairs, 20,000 sizes",
+        with("--pairs 1000000 --sizes 20000 --live 100"),
     ));
     rows.push(row("churn (C++)", place.churn()));
     rows.push(row("rust_json", json(root, &place)));

@@ -1,10 +1,10 @@
 // Pairs of malloc and free, for `cargo xtask bench-instructions` and for timings: what a pair costs, by depth, threads, sites and sizes.
 //
-//   pairs [--pairs N] [--depth D] [--same S] [--sites B] [--sizes Z] [--live L] [--threads T]
+//   pairs [--pairs N] [--depth D] [--same S] [--sites B] [--sizes Z] [--live L] [--threads T] [--hold 1]
 //
 // N pairs a thread; each below D frames of two functions that call each other; S pairs are made before the stack is left (1: each pair comes from a stack
 // of its own); B bits of the path differ, so that there are 2^B stacks a leaf; Z sizes from 16 on; L blocks are alive. Prints ns_per_pair=…, by the
-// process's CPU time.
+// process's CPU time; with --hold it then waits for its input's end.
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,9 +14,9 @@
 
 #define APART __attribute__((noinline, noclone))
 #define KEEP() __asm__ volatile("" ::: "memory")
-enum { PAIRS, DEPTH, SAME, SITES, SIZES, LIVE, THREADS, OPTIONS };
-static const char *const names[OPTIONS] = {"--pairs", "--depth", "--same", "--sites", "--sizes", "--live", "--threads"};
-static uint64_t option[OPTIONS] = {1000000, 16, 4, 3, 32, 1000, 1};
+enum { PAIRS, DEPTH, SAME, SITES, SIZES, LIVE, THREADS, HOLD, OPTIONS };
+static const char *const names[OPTIONS] = {"--pairs", "--depth", "--same", "--sites", "--sizes", "--live", "--threads", "--hold"};
+static uint64_t option[OPTIONS] = {1000000, 16, 4, 3, 32, 1000, 1, 0};
 
 struct work { uint64_t random, done; char **blocks; };
 
@@ -70,4 +70,6 @@ int main(int count, char **words) {
   struct timespec used;
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
   printf("ns_per_pair=%.1f\n", (used.tv_sec * 1e9 + used.tv_nsec) / (option[PAIRS] * option[THREADS]));
+  fflush(stdout);
+  if (option[HOLD]) while (getchar() != EOF) {}
 }
