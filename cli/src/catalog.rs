@@ -3,6 +3,7 @@
 //! Called by the commands `mark`, `marks` and `diff`; it alone knows what a MARK word means. A process that has ended is still there
 //! by the marks that were kept of it.
 
+use crate::control::ControlPage;
 use crate::error::{Error, Kind};
 use crate::mark::Mark;
 use crate::model::{Moment, Snapshot};
@@ -179,6 +180,22 @@ impl Catalog {
             memory,
             bundle: None,
         })
+    }
+
+    /// As [`Catalog::take`], of the account from which survivors are to be known: what is allocated from now on is told from what is there, if the process still has a
+    /// control page of which we may write, and was not asked that too often.
+    ///
+    /// # Errors
+    /// As `take`.
+    pub fn pin(&self, name: &str) -> Result<Mark, Error> {
+        let page = self.session.as_ref().map(ControlPage::open);
+        // A mark without it is as good a mark: what it does not know it says.
+        let pinned = page
+            .and_then(Result::ok)
+            .and_then(|page| page.begin_cohort());
+        let mut mark = self.take(name)?;
+        mark.snapshot.births.pinned = pinned;
+        Ok(mark)
     }
 
     /// Every mark that is kept, oldest first. What cannot be read, or is of an earlier image, is left out.

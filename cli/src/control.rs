@@ -102,6 +102,12 @@ impl ControlPage {
         rings::control(&region).expect("a page was mapped")
     }
 
+    /// Has what is allocated from now on told from what is there. None where that was done as often as it can be.
+    #[must_use]
+    pub fn begin_cohort(&self) -> Option<u32> {
+        self.control().begin_cohort()
+    }
+
     /// Asks for a mode: the process takes it at its next event.
     pub fn ask(&self, mode: Mode) {
         self.control().ask_mode(mode);

@@ -20,7 +20,7 @@ use crate::blame::{Mode, Table};
 use crate::complaint::{self, Note};
 use crate::distribution::{BySite, Distribution, Measure};
 use crate::model::{Moment, Snapshot};
-use crate::report::{Amount, By, End, Partly, Report, Sort, Survivors, Unattributed};
+use crate::report::{Amount, By, End, Partly, Report, Sort, Surviving, Survivors, Unattributed};
 use crate::rss::Rss;
 use crate::symbolize::Symbolizer;
 use crate::symptom;
@@ -122,7 +122,7 @@ pub fn diff_detailed<'a>(
         sample_bytes: units.map(|units| units.largest()),
         partly: partly(from, to),
         errors: units.map(|units| units.errors(&variances, growth, to_live, total)),
-        survivors: details.survivors.map(|all| all.values().copied().sum()),
+        survivors: details.survivors.map(all_surviving),
         distribution: details
             .spread
             .map(|(measure, by_site)| (measure, all(by_site))),
@@ -135,6 +135,12 @@ pub fn diff_detailed<'a>(
         sort: options.sort,
         rows,
     }
+}
+
+fn all_surviving(survivors: &Survivors) -> Surviving {
+    let mut all = Surviving::default();
+    survivors.values().for_each(|&one| all += one);
+    all
 }
 
 fn all(by_site: &BySite) -> Distribution {

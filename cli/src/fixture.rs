@@ -264,6 +264,7 @@ pub(crate) fn snapshot(identity: u64) -> Snapshot {
         sites: [0, 1, 4, 3, 2, 6].map(site).to_vec(),
         frames,
         peak: None,
+        births: crate::births::Births::default(),
         losses: Losses::default(),
         complaints: 0,
         sampling: crate::model::Sampling::default(),

@@ -1,4 +1,5 @@
 //! The stages of the `heapshim` command, in pipeline order: find a traced process, copy its account, name its lines, compare, print.
+pub mod births;
 pub mod blame;
 pub mod bundle;
 pub mod catalog;

@@ -148,11 +148,13 @@ fn split(bytes: &[u8]) -> Result<Vec<(u32, &[u8])>, Damage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::births::{Births, Born};
     use crate::bundle::SourceLine;
     use crate::model::{
         Code, Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Sampling, Site,
     };
     use crate::peak::Peak;
+    use crate::report::Amount;
     use crate::resident::Resident;
     use heapshim_ledger::estimates::Spread;
     use heapshim_ledger::sampling::Mode;
@@ -232,6 +234,22 @@ mod tests {
         }
     }
 
+    fn births() -> Births {
+        let amount = |bytes, blocks| Amount { bytes, blocks };
+        let born = Born {
+            unknown: false,
+            live: vec![(2, amount(24, 1)), (3, amount(-8, -1))],
+        };
+        let unknown = Born {
+            unknown: true,
+            live: Vec::new(),
+        };
+        Births {
+            pinned: Some(3),
+            sites: Some([(0, unknown), (1, born)].into()),
+        }
+    }
+
     fn mark() -> Mark {
         let snapshot = Snapshot {
             process: process(),
@@ -269,6 +287,7 @@ mod tests {
                 },
             ],
             peak: Some(peak()),
+            births: births(),
             losses: Losses {
                 nested_events: 1,
                 truncated_stacks: 2,

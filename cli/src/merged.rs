@@ -227,6 +227,7 @@ fn empty(one: &Snapshot) -> Snapshot {
         jit: BTreeMap::new(),
         sites: vec![unused],
         peak: None,
+        births: crate::births::Births::default(),
         losses: Losses::default(),
         complaints: 0,
         moment: Moment {
@@ -389,6 +390,7 @@ mod tests {
             jit: BTreeMap::new(),
             sites: sites.iter().map(site).collect(),
             peak: None,
+            births: crate::births::Births::default(),
             losses: Losses {
                 nested_events: 1,
                 ..Losses::default()

@@ -9,6 +9,7 @@
 //!   the code of a frame of kind `Python` indexes `codes`, the value of one of kind `Thread` indexes `threads`;
 //!   every `sites[i].frame` indexes `frames`; site and frame ids of one process never change their meaning.
 
+use crate::births::Births;
 use crate::peak::Peak;
 use crate::resident::Resident;
 use heapshim_ledger::codes::PythonFrame;
@@ -215,6 +216,8 @@ pub struct Snapshot {
     pub sites: Vec<Site>,
     /// What is kept of its highest moment.
     pub peak: Option<Peak>,
+    /// When its blocks were born, as far as that is known.
+    pub births: Births,
     /// What is not in it.
     pub losses: Losses,
     /// What the shim says of it: bits of `heapshim_ledger::layout::Complaint`, read by `complaint`.

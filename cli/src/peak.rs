@@ -3,6 +3,7 @@
 //! The target keeps it (`heapshim_ledger::peak`), `snapshot` copies it, a mark carries it. What the target has not copied since is at most a hundredth,
 //! and 64 KiB a thread; a moment at which more is live than in its copy is itself the highest that is known.
 
+use crate::births::Births;
 use crate::model::{Counters, Moment, Sampling, Site, Snapshot};
 use heapshim_ledger::Reader;
 
@@ -80,6 +81,7 @@ impl Snapshot {
             sites: sites.collect(),
             moment: peak.moment.clone(),
             peak: Some(peak),
+            births: Births::default(),
             // The copy has sums alone.
             sampling: Sampling {
                 spreads: None,

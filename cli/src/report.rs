@@ -65,8 +65,46 @@ pub enum Sort {
     Survivors,
 }
 
-/// By site, what was allocated after the first mark and is alive at the second.
-pub type Survivors = BTreeMap<u32, Amount>;
+/// By site, what was allocated after the first mark and is alive at the second; nothing, of a site that is not in it.
+pub type Survivors = BTreeMap<u32, Surviving>;
+
+/// What of one site, or of several, has survived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surviving {
+    /// This.
+    Known(Amount),
+    /// Of a part of it nobody knows.
+    Unknown,
+}
+
+impl Surviving {
+    /// What is known; None where it is not.
+    #[must_use]
+    pub fn known(self) -> Option<Amount> {
+        match self {
+            Surviving::Known(amount) => Some(amount),
+            Surviving::Unknown => None,
+        }
+    }
+}
+
+impl Default for Surviving {
+    /// Nothing.
+    fn default() -> Surviving {
+        Surviving::Known(Amount::default())
+    }
+}
+
+impl std::ops::AddAssign for Surviving {
+    fn add_assign(&mut self, more: Surviving) {
+        *self = match (*self, more) {
+            (Surviving::Known(one), Surviving::Known(other)) => {
+                Surviving::Known([one, other].into_iter().sum())
+            }
+            _ => Surviving::Unknown,
+        };
+    }
+}
 
 /// Bytes and blocks; signed, since they are differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -184,8 +222,8 @@ pub struct Row {
     pub total: Amount,
     /// How far these three may be off; None where they are exact.
     pub errors: Option<Errors>,
-    /// Allocated after the first mark and alive at the second; None where that is not known.
-    pub survivors: Option<Amount>,
+    /// Allocated after the first mark and alive at the second; None where nobody looked.
+    pub survivors: Option<Surviving>,
     /// How its blocks were spread, where the report is of that.
     pub distribution: Option<Distribution>,
     /// The heaviest stack, innermost frame first.
@@ -247,8 +285,8 @@ pub struct Report {
     pub partly: Option<Partly>,
     /// How far what grew, what lives and what was allocated in all may be off; None where they are exact.
     pub errors: Option<Errors>,
-    /// What survived in all; None where that is not known.
-    pub survivors: Option<Amount>,
+    /// What survived in all; None where nobody looked.
+    pub survivors: Option<Surviving>,
     /// What the rows' distributions are of, and that of all; None where they have none.
     pub distribution: Option<(Measure, Distribution)>,
     /// What to know before the numbers are believed, gravest first.

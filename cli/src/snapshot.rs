@@ -4,6 +4,7 @@
 //! names; what was taken but not yet published is an empty entry here (its counters are still zero). Every invariant of
 //! `model` is established here, against a hostile writer: a snapshot that comes out can be walked without checks.
 
+use crate::births::Births;
 use crate::error::{Error, Kind};
 use crate::model::{
     Code, Counters, Frame, FrameKind, Losses, Module, Moment, Process, Sampling, Site, Snapshot,
@@ -62,8 +63,9 @@ pub fn take(
         in_flight: exactness.in_flight,
     };
     let sampling = sampling(reader, Some(spreads(reader)));
+    let births = Births::of(reader);
     let snapshot = assemble(reader, process, moment, &totals, sampling)?;
-    Ok(with_peak(snapshot, reader))
+    Ok(with_peak(Snapshot { births, ..snapshot }, reader))
 }
 
 /// What the account's sites mean, without the account: every counter is zero, and nothing of the counters' pages is read.
@@ -216,6 +218,7 @@ fn assemble(
         jit: BTreeMap::new(), // `symbolize::jit` knows
         sites,
         peak: None, // the callers know whose
+        births: Births::default(),
         losses,
         complaints: reader.header.complaints.peek(),
         sampling,

@@ -263,6 +263,7 @@ mod tests {
             jit: std::collections::BTreeMap::new(),
             sites: vec![],
             peak: None,
+            births: crate::births::Births::default(),
             losses: Losses::default(),
             complaints: 0,
             sampling: crate::model::Sampling::default(),

@@ -10,12 +10,14 @@ use crate::sync::{AtomicU32, AtomicU64};
 /// "HEAPSHIM" read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"HEAPSHIM");
 /// The layout's version: what this code writes and the only one that it reads.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// `Header::state`: everything in the header is written.
 pub const READY: u32 = 1;
 /// Slots of counters that one thread leases alone. 16: a few more than the cores of a usual server process that allocates
 /// on every thread; 20,000 sites then cost 10 MiB. Further threads share one slot with atomic adds.
 pub const EXCLUSIVE_SLOTS: u32 = 16;
+/// Cohorts of blocks, the first being those of which nobody asks: one more than a process may have pinned marks. 8 MiB of addresses each, resident where written.
+pub const COHORTS: u32 = 16;
 /// The slot that all further threads share.
 pub const SHARED_SLOT: u32 = EXCLUSIVE_SLOTS;
 /// All slots. A reader sums as many exclusive ones as thread entries were ever leased: who leases slot s holds an entry of s or
@@ -70,7 +72,7 @@ pub enum SectionKind {
     Marks = 7,
     /// [`Cell`] entries: `mark * sites + site`.
     MarkCounters = 8,
-    /// Reserved: bytes freed by cohort of birth, for survivors.
+    /// [`Cell`] entries: `cohort * sites + site`, the account of the blocks that were born in a cohort (`cohorts`).
     Cohorts = 9,
     /// [`Mark`] entries: the last copies of the highest moment.
     Peak = 10,
@@ -208,7 +210,8 @@ pub struct Header {
     pub depth: AtomicU32,
     /// Bits of [`Complaint`].
     pub complaints: AtomicU32,
-    reserved_sample: AtomicU64,
+    /// The youngest cohort that a block was born in; 0 = no mark was pinned before any block that there is.
+    pub cohort: AtomicU64,
     /// st_ino of the control page's memfd.
     pub control_inode: AtomicU64,
     /// Resident bytes at the start.
@@ -483,7 +486,7 @@ pub struct Control {
     /// from an expired generation to 0.
     pub rings: AtomicU32,
     reserved_sample: AtomicU64,
-    /// Reserved: the cohort that blocks are born into.
+    /// The cohort that blocks are born into, below [`COHORTS`]; raised by one by each command that takes a mark of which survivors are to be known.
     pub cohort: AtomicU64,
     /// Until when the reader answers for its request, in ticks of the processor's clock; it keeps moving it on while it lives.
     pub lease: AtomicU64,
@@ -562,7 +565,7 @@ offsets! {
     Header {
         magic: 0, version: 8, state: 12, total_bytes: 16, identity: 24, pid: 32, parent_pid: 36, start_unix_ns: 40,
         start_boot_ns: 48, forked_from: 56, sections_len: 64, granule_shift: 68, exe: 72, cmdline: 80, depth: 88,
-        complaints: 92, reserved_sample: 96, control_inode: 104, start_rss_bytes: 112, directory: 120, lens: 128,
+        complaints: 92, cohort: 96, control_inode: 104, start_rss_bytes: 112, directory: 120, lens: 128,
         peak: 160, sampling: 192, sections: 256, reserved_end: 1280,
     }
     Lens { frames: 0, sites: 4, modules: 8, strings: 12, threads: 16, marks: 20, codes: 24, reserved: 28, }

@@ -30,6 +30,7 @@
 
 pub mod children;
 pub mod codes;
+pub mod cohorts;
 pub mod counters;
 pub mod error;
 pub mod estimates;

@@ -246,6 +246,13 @@ mod tests {
             assert!(sites <= reader.sites.capacity());
         }
         let _ = reader.threads.losses();
+        for cohort in 0..=reader.cohorts.youngest() {
+            let known = (0..reader.sites.len())
+                .map(SiteId)
+                .filter(|&site| reader.cohorts.is_known(site));
+            let live = known.filter_map(|site| reader.cohorts.live(cohort, site));
+            assert!(live.count() <= reader.sites.capacity() as usize);
+        }
         true
     }
 

@@ -14,7 +14,9 @@
 
 use crate::error::Error;
 use crate::extent::Region;
-use crate::layout::{Control, Cursor, PAGE, RINGS, RingEvent, RingFlag, RingHead, SectionKind};
+use crate::layout::{
+    COHORTS, Control, Cursor, PAGE, RINGS, RingEvent, RingFlag, RingHead, SectionKind,
+};
 use crate::sampling::Mode;
 use crate::sync::Word;
 use core::mem::size_of;
@@ -260,6 +262,22 @@ impl Control {
     #[must_use]
     pub fn is_lossless(&self) -> bool {
         self.ring_flags.peek() & RingFlag::Lossless as u32 != 0
+    }
+
+    /// Begins a cohort: what is allocated from now on was born in it, or later. None where there is no further one.
+    #[must_use]
+    pub fn begin_cohort(&self) -> Option<u32> {
+        let mut held = self.cohort.peek();
+        loop {
+            let next = u32::try_from(held).ok()?.checked_add(1)?;
+            if next >= COHORTS {
+                return None;
+            }
+            match self.cohort.claim(held, next.into()) {
+                Ok(_) => return Some(next),
+                Err(now) => held = now,
+            }
+        }
     }
 
     /// Asks for a mode, in place of what was asked for and is not done yet.

@@ -1,13 +1,14 @@
 //! The writer's half, composed: makes a ledger in zeroed memory and hands out its tables. Used by the shim.
 
 use crate::codes::{CodeId, Codes};
+use crate::cohorts::Cohorts;
 use crate::counters::{Counters, Total, Written};
 use crate::error::Error;
 use crate::estimates::Estimates;
 use crate::extent::Region;
 use crate::frames::{Frame, FrameId, Frames};
 use crate::header::{Geometry, section};
-use crate::layout::{Cell, Header, INSIDE_MARKS, PEAKS, SHARED_SLOT, SLOTS, SectionKind};
+use crate::layout::{COHORTS, Cell, Header, INSIDE_MARKS, PEAKS, SHARED_SLOT, SLOTS, SectionKind};
 use crate::marks::Marks;
 use crate::modules::{ModuleId, Modules, Strings};
 use crate::peak::Peak;
@@ -36,6 +37,8 @@ pub struct Tables<'a> {
     pub threads: Threads<'a>,
     /// Inside marks.
     pub marks: Marks<'a>,
+    /// Blocks by cohort of birth.
+    pub cohorts: Cohorts<'a>,
     /// The highest moment.
     pub peak: Peak<'a>,
     /// What sampled blocks stand for.
@@ -78,6 +81,7 @@ impl<'a> Tables<'a> {
                 section(region, header, SectionKind::Marks)?,
                 cells(SectionKind::MarkCounters, INSIDE_MARKS)?,
             ),
+            cohorts: Cohorts::new(&header.cohort, cells(SectionKind::Cohorts, COHORTS)?),
             peak: Peak::new(
                 &header.peak,
                 section(region, header, SectionKind::Peak)?,

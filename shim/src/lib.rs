@@ -23,6 +23,7 @@
 )]
 
 mod bounds;
+mod cohorts;
 mod descriptors;
 mod elf;
 mod entry;

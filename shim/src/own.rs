@@ -10,7 +10,7 @@ use crate::sampling::Pick;
 use crate::shadow::{self, Live};
 use crate::thread::{self, State};
 use crate::tracer;
-use crate::{highest, loader, rings, sampling, start};
+use crate::{cohorts, highest, loader, rings, sampling, start};
 use heapshim_ledger::counters::Slot;
 use heapshim_ledger::layout::Thread;
 use heapshim_ledger::sites::SiteId;
@@ -73,8 +73,9 @@ pub(crate) fn release(entry: &Entry, block: Block, next: usize) -> usize {
 /// What the thread has freed in all is counted already.
 #[inline(always)]
 fn charge_and_leave(state: &State, live: Live) {
-    let charged = state.slot().freed(live.site, live.size);
-    debug_assert!(charged, "a sample is no small block");
+    if !state.slot().freed(live.site, live.size) {
+        let _charged = cohorts::gone(state.slot(), live);
+    }
     state.set_guard(0, true);
 }
 
@@ -83,8 +84,9 @@ fn charge_and_leave(state: &State, live: Live) {
 #[inline(never)]
 fn charge_passed_on(state: &State, live: Live, next: usize) -> usize {
     highest::pass_on(state.entry());
-    let charged = state.slot().freed(live.site, live.size);
-    debug_assert!(charged, "a sample is no small block");
+    if !state.slot().freed(live.site, live.size) {
+        let _charged = cohorts::gone(state.slot(), live);
+    }
     state.set_guard(0, start::is_armed());
     next
 }

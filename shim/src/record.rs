@@ -6,6 +6,7 @@
 //!
 //! Usual events begin with [`own::enter`](crate::own::enter), in few instructions; all others, and those that it gives nothing for, here. The steps are the same.
 
+use crate::cohorts::{self, Cohort};
 use crate::entry::Entry;
 use crate::real::{self, Block};
 use crate::sampling::{self, Pick};
@@ -22,8 +23,9 @@ use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::{AtomicU64, Word, add_owned, add_owned_reaches, add_shared_reaches};
 
 /// What becomes of blocks, and of Python's objects.
-const ALLOCATED: (Operation, Operation) = (Operation::Allocated, Operation::Freed);
-const OBJECTS: (Operation, Operation) = (Operation::ObjectAllocated, Operation::ObjectFreed);
+pub(crate) const ALLOCATED: (Operation, Operation) = (Operation::Allocated, Operation::Freed);
+pub(crate) const OBJECTS: (Operation, Operation) =
+    (Operation::ObjectAllocated, Operation::ObjectFreed);
 
 /// Who is counted, and in which way.
 pub(crate) trait Guard {
@@ -185,8 +187,9 @@ impl<'e, G: Guard> Event<'e, G> {
         let pick = self.guard.pick(size);
         if pick == Pick::All {
             if let Some(live) = self.live(size) {
-                let put = shadow::put(block.addr(), live);
-                self.charge_new(ALLOCATED, block, live, put);
+                let cohort = rings::cohort();
+                let put = shadow::put(block.addr(), cohorts::tagged(live, cohort));
+                self.charge_new(ALLOCATED, block, (live, cohort), put);
             }
             return;
         }
@@ -204,7 +207,7 @@ impl<'e, G: Guard> Event<'e, G> {
             Pick::All => {
                 if let Some(live) = self.live(size) {
                     let put = python::shadow::put(object.addr(), live);
-                    self.charge_new(OBJECTS, object, live, put);
+                    self.charge_new(OBJECTS, object, (live, rings::cohort()), put);
                 }
             }
             Pick::One(class) => self.sampled_object(object, size, class),
@@ -226,7 +229,7 @@ impl<'e, G: Guard> Event<'e, G> {
         &self,
         (allocated, freed): (Operation, Operation),
         block: Block,
-        live: Live,
+        (live, cohort): (Live, Cohort),
         put: Put,
     ) {
         if !start::is_armed() {
@@ -240,6 +243,9 @@ impl<'e, G: Guard> Event<'e, G> {
         self.guard.slot().allocated(live.site, live.size);
         self.moved(&self.guard.thread().risen, live.size);
         self.tell(allocated, block, live);
+        if !cohort.is_none() {
+            cohorts::born(allocated, live, cohort);
+        }
         if live.site == SiteId(OVERFLOW_SITE) {
             self.guard.count(&self.guard.thread().overflow);
         }
@@ -372,22 +378,34 @@ impl<'e, G: Guard> Event<'e, G> {
         // Passed on first, since the account may be copied then: as it is while the block is still there.
         let before = || self.moved(&self.guard.thread().fallen, live.size);
         if !self.guard.slot().freed_after(live.site, live.size, before) {
-            return self.sample_gone(operation, block, live);
+            return self.charge_otherwise(operation, block, live);
         }
         self.tell(operation, block, live);
     }
 
-    /// Takes a sampled block off its site's estimate.
+    /// A block that is a sample, or that has a cohort.
     #[cold]
     #[inline(never)]
-    fn sample_gone(&self, operation: Operation, block: Block, live: Live) {
-        let (site, class) = sampling::untagged(live);
+    fn charge_otherwise(&self, operation: Operation, block: Block, live: Live) {
+        match sampling::untagged(live) {
+            (_, 0) => {
+                self.moved(&self.guard.thread().fallen, live.size);
+                let live = cohorts::gone(self.guard.slot(), live);
+                self.tell(operation, block, live);
+            }
+            (site, class) => self.sample_gone(operation, block, Live { site, ..live }, class),
+        }
+    }
+
+    /// Takes a sampled block off its site's estimate.
+    fn sample_gone(&self, operation: Operation, block: Block, live: Live, class: u32) {
+        let site = live.site;
         let weight = sampling::weight_of(class, live.size);
         self.moved(&self.guard.thread().fallen, weight.bytes >> BYTES_POINT);
         if let Some(tracer) = tracer::get() {
             tracer.writer.estimates.take_off(site, &weight);
         }
-        self.tell(operation, block, Live { site, ..live });
+        self.tell(operation, block, live);
     }
 
     /// Adds to what the thread has allocated or freed, for the highest moment.

@@ -8,6 +8,7 @@
 //!
 //! Nothing that the reader writes is believed beyond what it costs to be wrong: an address is masked, a wait is bounded.
 
+use crate::cohorts::Cohort;
 use crate::shadow::Live;
 use crate::sys::{self, Descriptor};
 use crate::{sampling, start, tracer};
@@ -69,6 +70,18 @@ pub(crate) fn are_asked() -> bool {
     asked
 }
 
+/// The cohort that a block is born in now. (One load, as above.)
+#[inline(always)]
+pub(crate) fn cohort() -> Cohort {
+    let word: u32;
+    // SAFETY: reads one aligned word of a page that is never unmapped; nothing else changes.
+    unsafe {
+        core::arch::asm!("mov {word:e}, dword ptr [rip + {page} + {cohort}]", word = out(reg) word, page = sym CONTROL,
+            cohort = const offset_of!(Control, cohort), options(nostack, readonly, preserves_flags));
+    }
+    Cohort::of_word(word)
+}
+
 /// True while a mode is asked for that nobody has taken.
 #[inline(always)]
 pub(crate) fn is_mode_asked() -> bool {
@@ -106,11 +119,17 @@ pub(crate) fn install(file: Descriptor, bytes: u64, identity: u64, wanted: bool)
             CAPACITY.put(rings::fit(bytes));
         }
     }
+    // In a forked child, the parent's word: blocks that it inherits are older than any mark of its own.
+    let inherited = control().cohort.peek();
     // SAFETY: a page of ours, made for this; the file's first page is a `Control`.
     unsafe { sys::map_over(page, file, size_of::<Control>()) }.ok()?;
     let control = control();
     control.magic.put(MAGIC);
     control.identity.put(identity);
+    if inherited != 0 {
+        control.cohort.put(inherited);
+        let _begun = control.begin_cohort();
+    }
     control.ring_capacity.put(CAPACITY.peek());
     if wanted {
         want(control);

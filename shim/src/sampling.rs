@@ -140,7 +140,7 @@ pub(crate) fn untagged(live: Live) -> (SiteId, u32) {
     let number = live.site.0;
     (
         SiteId(number & ((1 << shadow::SITE_BITS) - 1)),
-        number >> shadow::SITE_BITS,
+        number >> shadow::SITE_BITS & ((1 << shadow::CLASS_BITS) - 1),
     )
 }
 

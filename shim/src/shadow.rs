@@ -4,25 +4,31 @@
 //! one would charge the wrong site later. Objects that Python's own allocator hands out have a shadow of their own (`python::shadow`).
 //!
 //! ```text
-//! entry: size (32) | present (1) | watched (1) | cohort of birth (6, reserved) | reserved (3) | class (3) | site (18)        0 = no live block
+//! entry: size (32) | present (1) | watched (1) | reserved (2) | cohort of birth (4) | reserved (3) | class (3) | site (18)        0 = no live block
 //! class: of a sampled block, the interval that it was sampled at (`sampling`); 0 = it is counted as it is
+//! cohort: which pinned mark the block came after (`cohorts`); 0 = none
 //! size 2^32 − 1: the size stands in the next granule's entry (a block of 4 GiB has many granules of its own)
 //! ```
 
 use crate::python;
 use crate::radix::Radix;
 use heapshim_ledger::header::LARGEST;
+use heapshim_ledger::layout::COHORTS;
 use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::{AtomicU64, Word};
 
 const ESCAPE: u64 = u32::MAX as u64;
-/// A site and a class are one number above this table: the site's, where the class is 0.
-const SITE_MASK: u64 = (1 << (SITE_BITS + CLASS_BITS)) - 1;
+/// A site, a class and a cohort are one number above this table: the site's, where the other two are 0.
+const SITE_MASK: u64 =
+    ((1 << (SITE_BITS + CLASS_BITS)) - 1) | ((COHORTS as u64 - 1) << COHORT_SHIFT);
 /// Bits of a site.
 pub(crate) const SITE_BITS: u32 = 18;
 /// Bits of a class, above those of the site.
 pub(crate) const CLASS_BITS: u32 = 3;
+/// Where the cohort begins.
+pub(crate) const COHORT_SHIFT: u32 = 24;
 const _: () = assert!(LARGEST.sites <= 1 << SITE_BITS);
+const _: () = assert!(COHORTS.is_power_of_two() && COHORTS <= 1 << (30 - COHORT_SHIFT));
 /// A block that is no sample has none of these.
 const CLASS_MASK: u64 = ((1 << CLASS_BITS) - 1) << SITE_BITS;
 /// Set in every entry, so that a block of no bytes at site 0 would not look like none.
@@ -35,7 +41,7 @@ static BLOCKS: Radix<AtomicU64> = Radix::new(5);
 /// What the shadow knows of a live block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Live {
-    /// Who allocated it; of a sampled block in a table, `sampling::tagged`.
+    /// Who allocated it; of a sampled block in a table, `sampling::tagged`; of one with a cohort, `cohorts::tagged`.
     pub(crate) site: SiteId,
     /// Bytes asked for.
     pub(crate) size: u64,
@@ -92,7 +98,7 @@ fn put_large(address: usize, first: &AtomicU64, live: Live) -> bool {
     true
 }
 
-/// A live block that is one entry, counted as it is, and that nobody watches.
+/// A live block that is one entry, counted as it is, and that nobody watches; of any cohort.
 #[derive(Debug)]
 pub(crate) struct Small {
     entry: &'static AtomicU64,
@@ -223,6 +229,11 @@ mod tests {
         ] {
             put(address, block);
             assert_eq!((small(), take(address)), (None, Some(block)));
+        }
+        for cohort in [1, COHORTS - 1] {
+            let young = live(7 | cohort << COHORT_SHIFT, 24);
+            put(address, young);
+            assert_eq!((small(), small()), (Some(young), None));
         }
     }
 }

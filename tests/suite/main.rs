@@ -8,6 +8,7 @@
 mod allocators;
 mod behind;
 mod blame;
+mod born;
 mod bundles;
 mod by_thread;
 mod cgroups;

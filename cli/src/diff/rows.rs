@@ -9,7 +9,7 @@ use super::spread::{Units, Variances};
 use super::{Details, Options};
 use crate::blame::{self, Blamed, FrameAt, Judged, Mode};
 use crate::distribution::Distribution;
-use crate::report::{Amount, By, Row, Sort, Unattributed};
+use crate::report::{Amount, By, Row, Sort, Surviving, Unattributed};
 use crate::symbolize::{Language, MeaningId, SymbolFrame, Symbolizer};
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -36,7 +36,7 @@ struct Gathered<'a> {
     live: Amount,
     total: Amount,
     variances: Variances,
-    survivors: Option<Amount>,
+    survivors: Option<Surviving>,
     distribution: Option<Distribution>,
     /// The heaviest change so far among those that grew, and among those that did not.
     heaviest: [Option<(Change<'a>, Blamed)>; 2],
@@ -322,7 +322,7 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    fn detail(&mut self, distribution: Option<&Distribution>, survivors: Option<Amount>) {
+    fn detail(&mut self, distribution: Option<&Distribution>, survivors: Option<Surviving>) {
         if let Some(more) = distribution {
             self.distribution.get_or_insert_default().merge(more);
         }
@@ -383,6 +383,12 @@ fn key(by: By, frame: &SymbolFrame) -> Key {
     }
 }
 
+/// What is not known comes last of what is there.
+fn known(row: &Row) -> Amount {
+    let known = row.survivors.and_then(Surviving::known);
+    known.unwrap_or_default()
+}
+
 /// Greatest first; what is equal in that, by the other numbers, and then by name: the same diff always prints the same.
 fn sort(rows: &mut [Row], by: Sort) {
     let first = |row: &Row| match by {
@@ -391,7 +397,7 @@ fn sort(rows: &mut [Row], by: Sort) {
         Sort::Live => row.live.bytes,
         Sort::Total => row.total.bytes,
         Sort::Allocations => row.total.blocks,
-        Sort::Survivors => row.survivors.unwrap_or_default().bytes,
+        Sort::Survivors => known(row).bytes,
     };
     let numbers = |row: &Row| {
         let growth = row.growth;

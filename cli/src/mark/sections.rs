@@ -6,10 +6,12 @@
 use super::bytes::{Reader, Writer};
 use super::lists::{self, Known};
 use super::{Damage, Mark};
+use crate::births::{Births, Born};
 use crate::bundle::{Bundle, SourceLine};
 use crate::model::{Code, Exit, Frame, Losses, Module, Moment, Process, Sampling, Site, Snapshot};
 use crate::peak::Peak;
 use crate::process::Memory;
+use crate::report::Amount;
 use crate::resident::Resident;
 use crate::symbolize::records::{self, Record, write as write_records};
 use heapshim_ledger::estimates::Spread;
@@ -41,9 +43,15 @@ const SAMPLING: u32 = 15;
 /// Only marks taken with `--bundle` have these two.
 const SYMBOLS: u32 = 16;
 const SOURCES: u32 = 17;
+/// When blocks were born; only marks from which, or at which, survivors are known have it.
+const BIRTHS: u32 = 18;
 
 /// A site's part of `write_sampling`.
 const SPREAD_BYTES: usize = 36;
+
+/// A site's part of `write_births`, and a cohort's of that.
+const BORN_BYTES: usize = 12;
+const COHORT_BYTES: usize = 20;
 
 /// Entries that room is taken for before they are read: as many as the largest usual account has frames. A hostile count is not believed
 /// any further.
@@ -61,6 +69,7 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
         jit,
         sites,
         peak,
+        births,
         losses,
         complaints,
         sampling,
@@ -105,6 +114,9 @@ pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
     }
     if *sampling != Sampling::default() {
         sections.push(section(SAMPLING, &|out| write_sampling(out, sampling)));
+    }
+    if *births != Births::default() {
+        sections.push(section(BIRTHS, &|out| write_births(out, births)));
     }
     if !jit.is_empty() {
         sections.push(section(JIT, &|out| write_jit(out, jit)));
@@ -161,6 +173,7 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
     };
     let (frames, sites) = read_stacks(find, known)?;
     let peak = optional(find(PEAK), |bytes| read_peak(bytes, sites.len()))?;
+    let births = optional(find(BIRTHS), read_births)?.unwrap_or_default();
     let mut losses_bytes = find(LOSSES)?;
     let losses = read_losses(&mut losses_bytes)?;
     let complaints = losses_bytes.u32()?;
@@ -186,6 +199,7 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         jit: jit.unwrap_or_default().into_iter().collect(),
         sites,
         peak,
+        births,
         losses,
         complaints,
         sampling,
@@ -283,6 +297,46 @@ fn read_sampling(bytes: Option<Reader<'_>>) -> Result<Sampling, Damage> {
         largest: largest.min(LARGEST_MEAN),
         was_off,
         spreads: is_kept.then_some(spreads),
+    })
+}
+
+/// 0 stands for a mark that was not pinned.
+fn write_births(out: &mut Writer, births: &Births) {
+    out.u32(births.pinned.unwrap_or(0));
+    out.u32(births.sites.is_some().into());
+    let sites = births.sites.iter().flatten();
+    out.len(sites.clone().count());
+    for (site, born) in sites {
+        out.u32(*site);
+        out.u32(born.unknown.into());
+        out.len(born.live.len());
+        for (cohort, amount) in &born.live {
+            out.u32(*cohort);
+            out.u64(amount.bytes.cast_unsigned());
+            out.u64(amount.blocks.cast_unsigned());
+        }
+    }
+}
+
+fn read_births(mut bytes: Reader<'_>) -> Result<Births, Damage> {
+    let (pinned, is_known) = (bytes.u32()?, bytes.u32()? != 0);
+    let mut sites = BTreeMap::new();
+    for _ in 0..bytes.count(BORN_BYTES)? {
+        let (site, unknown) = (bytes.u32()?, bytes.u32()? != 0);
+        let mut live = Vec::new();
+        for _ in 0..bytes.count(COHORT_BYTES)? {
+            let cohort = bytes.u32()?;
+            let amount = Amount {
+                bytes: bytes.u64()?.cast_signed(),
+                blocks: bytes.u64()?.cast_signed(),
+            };
+            live.push((cohort, amount));
+        }
+        sites.insert(site, Born { unknown, live });
+    }
+    Ok(Births {
+        pinned: Some(pinned).filter(|&cohort| cohort != 0),
+        sites: is_known.then_some(sites),
     })
 }
 

@@ -10,7 +10,7 @@ use crate::distribution::{Bucket, Distribution, Measure, bounds};
 use crate::iso_time::iso_utc;
 use crate::mode;
 use crate::model::Exit;
-use crate::report::{Amount, End, Errors, Report, Row};
+use crate::report::{End, Errors, Report, Row, Surviving};
 use crate::rss::Rss;
 use crate::symbolize::SymbolFrame;
 use std::fmt::Write as _;
@@ -89,10 +89,15 @@ fn errors(errors: Option<Errors>) -> String {
     })
 }
 
-/// Nothing where they are not known.
-fn survivors(amount: Option<Amount>) -> String {
-    amount.map_or_else(String::new, |amount| {
-        let Amount { bytes, blocks } = amount;
+/// Nothing where nobody looked, `null` where it is not known.
+fn survivors(survivors: Option<Surviving>) -> String {
+    survivors.map_or_else(String::new, |surviving| {
+        let number = |number: i64| number.to_string();
+        let known = surviving.known();
+        let [bytes, blocks] = match known {
+            Some(amount) => [number(amount.bytes), number(amount.blocks)],
+            None => ["null"; 2].map(str::to_owned),
+        };
         format!(" \"survivors_bytes\": {bytes}, \"survivors_blocks\": {blocks},")
     })
 }

@@ -10,7 +10,7 @@ mod header;
 use super::paths::Labels;
 use super::text::{cut, escape, grouped, signed_size, size, source_line};
 use super::{Render, Stacks, View};
-use crate::report::{By, Report, Row, Sort};
+use crate::report::{Amount, By, Report, Row, Sort};
 use crate::symbolize::{Language, Reason, SymbolFrame};
 use distribution::Axis;
 use std::io::{self, Write};
@@ -81,6 +81,15 @@ fn shown<'a>(report: &'a Report, view: &View<'_>) -> Vec<&'a Row> {
     report.rows.iter().filter(wanted).take(top).collect()
 }
 
+/// None where it is not known.
+fn survived(row: &Row) -> Option<Amount> {
+    row.survivors.unwrap_or_default().known()
+}
+
+fn survivors(row: &Row) -> String {
+    survived(row).map_or_else(|| "unknown".to_owned(), |amount| size(amount.bytes))
+}
+
 /// A row that did not grow may still be what the user sorts for.
 fn is_busy(row: &Row, sort: Sort) -> bool {
     match sort {
@@ -88,7 +97,7 @@ fn is_busy(row: &Row, sort: Sort) -> bool {
         Sort::Live => row.live.bytes > 0 && !row.shrank(),
         Sort::Total | Sort::Allocations => row.total.blocks > 0 && !row.shrank(),
         // Also where more of what was there before has gone.
-        Sort::Survivors => row.survivors.is_some_and(|amount| amount.blocks > 0),
+        Sort::Survivors => survived(row).is_none_or(|amount| amount.blocks > 0),
     }
 }
 
@@ -333,7 +342,7 @@ fn numbers(report: &Report, row: &Row) -> Vec<String> {
     let busy = match report.sort {
         Sort::Total => Some((size(row.total.bytes), size(errors.total.bytes))),
         Sort::Allocations => Some((grouped(row.total.blocks), count(errors.total.blocks))),
-        Sort::Survivors => Some((size(row.survivors.unwrap_or_default().bytes), size(0))),
+        Sort::Survivors => Some((survivors(row), size(0))),
         Sort::Growth | Sort::Blocks | Sort::Live => None,
     };
     let counted = [

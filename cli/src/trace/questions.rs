@@ -12,7 +12,7 @@ use crate::mark::Mark;
 use crate::model::Counters;
 use crate::peak::Peak;
 use crate::process::Memory;
-use crate::report::{Amount, Survivors};
+use crate::report::{Amount, Surviving, Survivors};
 use heapshim_ledger::header::LARGEST;
 use heapshim_ledger::layout::OVERFLOW_SITE;
 use heapshim_ledger::rings::Operation;
@@ -137,12 +137,14 @@ impl Account {
 
     /// What is alive, by site.
     pub(super) fn live(&self) -> Survivors {
-        let live = |counters: &Counters| Amount {
-            bytes: counters.live_bytes(),
-            blocks: counters.live_blocks(),
+        let live = |counters: &Counters| {
+            Surviving::Known(Amount {
+                bytes: counters.live_bytes(),
+                blocks: counters.live_blocks(),
+            })
         };
         let each = (0..).zip(self.counters.iter().map(live));
-        each.filter(|(_, live)| *live != Amount::default())
+        each.filter(|(_, live)| *live != Surviving::default())
             .collect()
     }
 

@@ -570,7 +570,7 @@ pub(crate) enum Sort {
     Live,
     Total,
     Allocations,
-    /// What was allocated since the first instant and is alive at the second: of a recording
+    /// What was allocated since the first mark and is alive at the second: where `heapshim mark` took the first, or of a recording
     Survivors,
 }
 

@@ -5,7 +5,8 @@ use super::pair::Pair;
 use super::recorded::Between;
 use super::{question, report};
 use crate::args::Diff as Args;
-use heapshim_cli::catalog::Catalog;
+use crate::args::Sort;
+use heapshim_cli::catalog::{Catalog, Word};
 use heapshim_cli::error::{Error, Kind};
 use std::io::{self, BufRead};
 use std::thread;
@@ -16,20 +17,44 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     if let Some(between) = recorded {
         return question::diff(between, &args.report);
     }
-    report::check(&args.report)?;
+    match args.from {
+        Some(Word::Start) => report::check(&args.report)?,
+        _ => report::check_forms(&args.report)?,
+    }
     let target = args.target.target.as_deref();
     let pair = match args.wait || args.period.is_some() {
         true => taken(&Catalog::of(target)?, args)?,
         false => Pair::of(target, args.from.as_ref(), args.to.as_ref())?,
     };
-    report::print(&pair.subject(), &args.report)
+    let survivors = pair.survivors();
+    if survivors.is_none() && args.report.sort == Some(Sort::Survivors) {
+        return Err(unpinned(&pair));
+    }
+    report::print(&pair.subject().surviving(survivors.as_ref()), &args.report)
+}
+
+fn unpinned(pair: &Pair) -> Error {
+    let (problem, next) = match &pair.first {
+        None => (
+            "all that has been there since the start has survived",
+            "the growth from `start` says it; else begin with a mark: heapshim mark",
+        ),
+        Some(_) => (
+            "between these two marks it is not known what was allocated when",
+            "begin with one that `heapshim mark` took, of at most 15 a process, in exact mode; or ask a recording",
+        ),
+    };
+    Error::new(Kind::Usage, "--sort survivors", problem).next(next)
 }
 
 fn taken(catalog: &Catalog, args: &Args) -> Result<Pair, Error> {
-    let first = Some(catalog.take("first")?);
+    let first = match args.report.sort {
+        Some(Sort::Survivors) => catalog.pin("first")?,
+        _ => catalog.take("first")?,
+    };
     wait(args)?;
     Ok(Pair {
-        first,
+        first: Some(first),
         last: catalog.take("now")?,
         origin: catalog.origin(),
     })

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         .clone()
         .or_else(|| Some(stem(args.output.as_deref()?)));
     let name = name.unwrap_or_else(|| catalog.free_name());
-    let mut taken = catalog.take(&name)?;
+    let mut taken = catalog.pin(&name)?;
     if let Some(places) = lines::bundle(&args.bundle) {
         subject::bundle(&mut taken, places, &catalog.origin());
     }

@@ -2,11 +2,13 @@
 
 use super::recorded::Between;
 use crate::args::Instants;
+use heapshim_cli::births;
 use heapshim_cli::catalog::{Catalog, Word};
 use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::kept;
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
+use heapshim_cli::report::Survivors;
 use heapshim_cli::subject::Subject;
 
 /// Two marks, and where the files of their process are.
@@ -85,6 +87,11 @@ impl Pair {
             last,
             origin,
         })
+    }
+
+    /// What of the growth was allocated since the first, where that was pinned.
+    pub(crate) fn survivors(&self) -> Option<Survivors> {
+        births::survivors(&self.first.as_ref()?.snapshot, &self.last.snapshot)
     }
 
     /// The growth between them, to be reported.

@@ -1,0 +1,156 @@
+//! Survivors without a recording: what was allocated after a mark and is still there, by when the account says that blocks were born.
+
+use heapshim_tests::{Diff, Running, Target, environment, heapshim, line_of as line, talk};
+use serde_json::Value;
+use std::process::{Command, Output};
+
+const SOURCE: &str = "born.c";
+
+/// A line's marker, by how many blocks it grew, and how many of them have survived.
+type Expected = (&'static str, i64, i64);
+
+fn assert_survived(diff: &Diff, expected: &[Expected]) {
+    diff.assert_adds_up();
+    for (marker, growth, survived) in expected {
+        let row = diff.find(SOURCE, line(SOURCE, marker));
+        let blocks = row.map_or((0, Some(0)), |row| {
+            (row.growth().blocks, row.json()["survivors_blocks"].as_i64())
+        });
+        assert_eq!(blocks, (*growth, Some(*survived)), "{marker}");
+    }
+}
+
+fn all(diff: &Diff) -> [Option<i64>; 2] {
+    ["survivors_bytes", "survivors_blocks"].map(|key| diff.json()[key].as_i64())
+}
+
+fn refused(running: &Running, marks: &[&str]) -> Output {
+    let mut command = Command::new(heapshim());
+    command.envs(environment());
+    command.args(["diff", "-p", &running.pid().to_string()]);
+    command.args(marks).args(["--sort", "survivors"]);
+    command.output().expect("the command starts")
+}
+
+/// The program after three marks: of the pool, of the cache as it was filled first, and as it was filled again.
+fn refilled() -> Running {
+    let mut running = Target::c(SOURCE).opt("-O0").spawn();
+    for name in ["pooled", "filled", "refilled"] {
+        assert_eq!(running.step(b"go"), name);
+        running.mark(name);
+    }
+    running
+}
+
+/// Check that of a cache that was filled anew its size has survived and no more, whatever it has gone through; that what leaks from a pool is seen though more of it was given
+/// back; that a block which was moved counts as new; and that it is all the same which thread frees and which allocates: between any two marks.
+#[test]
+fn between_marks() {
+    let running = refilled();
+    let first = running.diff(&["pooled", "filled"]);
+    assert_survived(&first, &[("// cache", 100, 100), ("// pool", 0, 0)]);
+    assert_eq!(all(&first), [Some(6400), Some(100)]);
+    let common = [
+        ("// refilled", 100, 100),
+        ("// passing", 0, 0),
+        ("// pool", -120, 30),
+        ("// handed", 0, 0),
+        ("// made", 10, 10),
+        ("// grown", 1, 1),
+    ];
+    let second = running.diff(&["filled", "refilled"]);
+    assert_survived(&second, &common);
+    assert_survived(&second, &[("// cache", -100, 0)]);
+    let both = running.diff(&["pooled", "refilled"]);
+    assert_survived(&both, &common);
+    assert_survived(&both, &[("// cache", 0, 0)]);
+    let pid = running.pid().to_string();
+    let words = [
+        "diff",
+        "-p",
+        &pid,
+        "filled",
+        "refilled",
+        "--sort",
+        "survivors",
+    ];
+    let text = String::from_utf8(talk(&words).stdout).expect("UTF-8");
+    let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}: {text}"));
+    assert!(at("survivors   line") < at("488.3 KiB"), "{text}");
+    assert!(at("488.3 KiB") < at("1.4 KiB"), "{text}");
+}
+
+/// Check that what goes after the second mark is no more among a later mark's survivors, nor among those of the first.
+#[test]
+fn gone_again() {
+    let mut running = refilled();
+    let said = running.step(b"go");
+    assert!(said.starts_with("child "), "{said}");
+    assert_eq!(running.step(b"go"), "child done");
+    assert_eq!(running.step(b"go"), "alone");
+    assert_eq!(running.step(b"go"), "done");
+    let last = running.diff(&["refilled", "now"]);
+    assert_survived(&last, &[("// refilled", -100, 0), ("// pool", 0, 0)]);
+    assert_eq!(all(&last), [Some(0), Some(0)]);
+    let since = running.diff(&["pooled", "now"]);
+    assert_survived(&since, &[("// refilled", 0, 0), ("// pool", -120, 30)]);
+}
+
+/// Check that a forked child's marks know nothing of its parent's: blocks that it inherited, young as they were there, are none of its survivors, and what it frees of them takes
+/// nothing off.
+#[test]
+fn forked() {
+    let mut running = refilled();
+    let said = running.step(b"go").to_owned();
+    let child = said.strip_prefix("child ").expect("its pid").to_owned();
+    talk(&["mark", "-p", &child, "forked"]);
+    assert_eq!(running.step(b"go"), "child done");
+    let words = ["diff", "-p", &child, "forked", "now", "--format", "json"];
+    let diff = Diff::read(&String::from_utf8(talk(&words).stdout).expect("UTF-8"));
+    assert_survived(&diff, &[("// child", 15, 15), ("// refilled", -50, 0)]);
+    assert_eq!(all(&diff), [Some(360), Some(15)]);
+    assert_eq!(running.step(b"go"), "alone");
+}
+
+/// Check that nothing is guessed: from the start, from a mark that was one too many, between marks the wrong way round, and where samples were taken since.
+#[test]
+fn unknown() {
+    let mut running = refilled();
+    for number in 4..=16 {
+        running.mark(&format!("m{number}"));
+    }
+    let known = |marks: [&str; 2]| all(&running.diff(&marks)).map(|number| number.is_some());
+    assert_eq!(known(["m15", "now"]), [true; 2]);
+    for marks in [["m16", "now"], ["start", "now"], ["filled", "pooled"]] {
+        assert_eq!(known(marks), [false; 2], "{marks:?}");
+        let said = refused(&running, &marks);
+        assert_eq!(said.status.code(), Some(2), "{marks:?}");
+        let said = String::from_utf8(said.stderr).expect("UTF-8");
+        assert!(said.contains("--sort survivors: "), "{said}");
+    }
+    let pid = running.pid().to_string();
+    talk(&["mode", "-p", &pid, "sample=1K"]);
+    // What it was asked it does at its next event, which is one of the last.
+    let child = running.step(b"go");
+    assert!(child.starts_with("child "), "{child}");
+    for said in ["child done", "alone", "done"] {
+        assert_eq!(running.step(b"go"), said);
+    }
+    assert_eq!(all(&running.diff(&["filled", "now"])), [None; 2]);
+}
+
+/// Check that a line of Python has its blocks' survivors, and that of objects, whose birth is not kept, nothing is said.
+#[test]
+fn python() {
+    let mut running = Target::python("python_born.py").spawn();
+    running.mark("ready");
+    assert_eq!(running.step(b"go"), "done");
+    let diff = running.diff(&["ready", "now"]);
+    let survived = |marker: &str| {
+        let row = diff.row("python_born.py", line("python_born.py", marker));
+        row.json()["survivors_blocks"].clone()
+    };
+    assert_eq!(survived("# large"), Value::from(50));
+    assert_eq!(survived("# objects"), Value::Null);
+    assert_eq!(all(&diff), [None; 2], "nor of all");
+}
