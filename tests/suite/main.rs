@@ -22,6 +22,7 @@ mod examples;
 mod exports;
 mod foreign;
 mod forks;
+mod gates;
 mod heaptrack;
 mod inside;
 mod kept_ledgers;

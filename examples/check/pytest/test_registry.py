@@ -1,0 +1,5 @@
+import registry
+
+
+def test_call():
+    assert registry.call("answer") == 6
