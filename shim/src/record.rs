@@ -186,9 +186,10 @@ impl<'e, G: Guard> Event<'e, G> {
         python::allocators::check(self.entry.return_address);
         let pick = self.guard.pick(size);
         if pick == Pick::All {
+            let place = shadow::Place::of(block.addr());
             if let Some(live) = self.live(size) {
                 let cohort = rings::cohort();
-                let put = shadow::put(block.addr(), cohorts::tagged(live, cohort));
+                let put = place.put(cohorts::tagged(live, cohort));
                 self.charge_new(ALLOCATED, block, (live, cohort), put);
             }
             return;

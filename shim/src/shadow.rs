@@ -12,6 +12,7 @@
 
 use crate::python;
 use crate::radix::Radix;
+use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use heapshim_ledger::header::LARGEST;
 use heapshim_ledger::layout::COHORTS;
 use heapshim_ledger::sites::SiteId;
@@ -68,23 +69,50 @@ pub(crate) enum Put {
     NoRoom,
 }
 
+/// Where a new live block is noted: asked for before it is known who allocated it, so that the entry is fetched while the stack is walked. To wait for it
+/// afterwards took as long as half of the rest of the hook, in a program whose heap is larger than its cache.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    address: usize,
+    entry: Option<&'static AtomicU64>,
+}
+
+impl Place {
+    /// Of a block at this address.
+    #[inline(always)]
+    pub(crate) fn of(address: usize) -> Place {
+        let entry = BLOCKS.find_or_map(address);
+        if let Some(entry) = entry {
+            // SAFETY: a hint about a reference, which is valid; it reads nothing that the program could see.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *entry).cast()) };
+        }
+        Place { address, entry }
+    }
+
+    /// Notes the block.
+    #[inline(always)]
+    pub(crate) fn put(self, live: Live) -> Put {
+        let Some(entry) = self.entry else {
+            return Put::NoRoom;
+        };
+        let before = match entry.peek() {
+            0 => None,
+            _ => take(self.address),
+        };
+        let site = u64::from(live.site.0) & SITE_MASK;
+        if live.size < ESCAPE {
+            entry.put(live.size << 32 | site | PRESENT);
+        } else if !put_large(self.address, entry, live) {
+            return Put::NoRoom;
+        }
+        before.map_or(Put::New, Put::Replaced)
+    }
+}
+
 /// Notes a new live block.
 #[inline(always)]
 pub(crate) fn put(address: usize, live: Live) -> Put {
-    let Some(entry) = BLOCKS.find_or_map(address) else {
-        return Put::NoRoom;
-    };
-    let before = match entry.peek() {
-        0 => None,
-        _ => take(address),
-    };
-    let site = u64::from(live.site.0) & SITE_MASK;
-    if live.size < ESCAPE {
-        entry.put(live.size << 32 | site | PRESENT);
-    } else if !put_large(address, entry, live) {
-        return Put::NoRoom;
-    }
-    before.map_or(Put::New, Put::Replaced)
+    Place::of(address).put(live)
 }
 
 #[cold]
