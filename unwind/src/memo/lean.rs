@@ -124,6 +124,7 @@ impl Slots {
     }
 
     /// Whether it is time to try; of all walks that go by the chain, only some are asked.
+    #[inline(always)]
     pub(crate) fn is_due(&mut self) -> bool {
         self.rest = self.rest.saturating_sub(1);
         self.rest == 0
@@ -373,7 +374,9 @@ impl<const N: usize> Memo<N> {
         memory: &mut impl Memory,
     ) -> Option<Lean> {
         let (_, sp) = from;
-        if sp & 7 != 0 || !(self.lean.is_begun() || self.begin_lean()) {
+        let is_begun =
+            sp & 7 == 0 && (self.lean.is_begun() || self.lean.is_due() && self.begin_lean());
+        if !is_begun {
             return None;
         }
         let recent = (&mut self.recent, rules);
@@ -390,15 +393,12 @@ impl<const N: usize> Memo<N> {
         self.lean.is_begun()
     }
 
-    /// Has the next walk be a lean one, if the last one could have been.
+    /// Has the next walk be a lean one, if the last one could have been. It is due.
     #[inline(never)]
     fn begin_lean(&mut self) -> bool {
         let Some(edge) = self.after_edge.checked_sub(1) else {
             return false;
         };
-        if !self.lean.is_due() {
-            return false;
-        }
         let Some(base) = self.chain.lean_base(edge) else {
             self.lean.put_off();
             return false;
