@@ -138,7 +138,8 @@ mod tests {
     /// Check that every place of the template is filled, and that nothing in the page is fetched from anywhere.
     #[test]
     fn self_contained() {
-        let page = rendered(&fixture::report());
+        // The name of what an element is, not a place.
+        let page = rendered(&fixture::report()).replace("http://www.w3.org/2000/svg", "");
         for text in ["{{", "src=", "http:", "https:", "@import", "url("] {
             assert!(!page.contains(text), "{text}");
         }
