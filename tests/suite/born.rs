@@ -24,6 +24,13 @@ fn all(diff: &Diff) -> [Option<i64>; 2] {
     ["survivors_bytes", "survivors_blocks"].map(|key| diff.json()[key].as_i64())
 }
 
+/// Takes a mark from which survivors are known.
+fn pin(running: &Running, name: &str) -> String {
+    let pid = running.pid().to_string();
+    let output = talk(&["mark", "-p", &pid, "--survivors", name]);
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
 fn refused(running: &Running, marks: &[&str]) -> Output {
     let mut command = Command::new(heapshim());
     command.envs(environment());
@@ -37,7 +44,7 @@ fn refilled() -> Running {
     let mut running = Target::c(SOURCE).opt("-O0").spawn();
     for name in ["pooled", "filled", "refilled"] {
         assert_eq!(running.step(b"go"), name);
-        running.mark(name);
+        assert_eq!(pin(&running, name), "");
     }
     running
 }
@@ -103,7 +110,7 @@ fn forked() {
     let mut running = refilled();
     let said = running.step(b"go").to_owned();
     let child = said.strip_prefix("child ").expect("its pid").to_owned();
-    talk(&["mark", "-p", &child, "forked"]);
+    talk(&["mark", "-p", &child, "--survivors", "forked"]);
     assert_eq!(running.step(b"go"), "child done");
     let words = ["diff", "-p", &child, "forked", "now", "--format", "json"];
     let diff = Diff::read(&String::from_utf8(talk(&words).stdout).expect("UTF-8"));
@@ -112,16 +119,24 @@ fn forked() {
     assert_eq!(running.step(b"go"), "alone");
 }
 
-/// Check that nothing is guessed: from the start, from a mark that was one too many, between marks the wrong way round, and where samples were taken since.
+/// Check that nothing is guessed: from the start, from a mark that nobody asked it of, or that was one too many, between marks the wrong way round, and where samples were taken since.
 #[test]
 fn unknown() {
     let mut running = refilled();
-    for number in 4..=16 {
-        running.mark(&format!("m{number}"));
+    running.mark("unpinned");
+    for number in 4..=15 {
+        assert_eq!(pin(&running, &format!("m{number}")), "");
     }
+    let said = pin(&running, "m16");
+    assert!(said.contains("15 such marks already"), "{said}");
     let known = |marks: [&str; 2]| all(&running.diff(&marks)).map(|number| number.is_some());
     assert_eq!(known(["m15", "now"]), [true; 2]);
-    for marks in [["m16", "now"], ["start", "now"], ["filled", "pooled"]] {
+    for marks in [
+        ["m16", "now"],
+        ["unpinned", "now"],
+        ["start", "now"],
+        ["filled", "pooled"],
+    ] {
         assert_eq!(known(marks), [false; 2], "{marks:?}");
         let said = refused(&running, &marks);
         assert_eq!(said.status.code(), Some(2), "{marks:?}");
@@ -143,7 +158,7 @@ fn unknown() {
 #[test]
 fn python() {
     let mut running = Target::python("python_born.py").spawn();
-    running.mark("ready");
+    pin(&running, "ready");
     assert_eq!(running.step(b"go"), "done");
     let diff = running.diff(&["ready", "now"]);
     let survived = |marker: &str| {

@@ -177,6 +177,9 @@ pub(crate) struct Mark {
     /// Replace a mark of the same name
     #[arg(long)]
     pub(crate) force: bool,
+    /// Tell what is allocated afterwards from what is there, for `diff --sort survivors`: from now on each allocation costs more
+    #[arg(long)]
+    pub(crate) survivors: bool,
     /// What it takes along.
     #[command(flatten)]
     pub(crate) bundle: Bundle,

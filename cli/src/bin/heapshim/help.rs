@@ -41,7 +41,8 @@ Examples:
   heapshim mark warm                 of the only traced process
   heapshim mark -p server hot        of that name (or pid)
   heapshim mark -o before.heapmark   in a file, to be compared later
-  heapshim mark --bundle -o all.heapmark   … and on any machine";
+  heapshim mark --bundle -o all.heapmark   … and on any machine
+  heapshim mark --survivors filled   for `heapshim diff filled --sort survivors`";
 
 /// `heapshim marks --help`
 pub(crate) const MARKS: &str = "\

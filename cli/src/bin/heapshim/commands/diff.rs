@@ -37,11 +37,11 @@ fn unpinned(pair: &Pair) -> Error {
     let (problem, next) = match &pair.first {
         None => (
             "all that has been there since the start has survived",
-            "the growth from `start` says it; else begin with a mark: heapshim mark",
+            "the growth from `start` says it; else begin with a mark: heapshim mark --survivors",
         ),
         Some(_) => (
             "between these two marks it is not known what was allocated when",
-            "begin with one that `heapshim mark` took, of at most 15 a process, in exact mode; or ask a recording",
+            "begin with a mark that was taken for it, in exact mode: heapshim mark --survivors; or ask a recording",
         ),
     };
     Error::new(Kind::Usage, "--sort survivors", problem).next(next)

@@ -1,11 +1,12 @@
 //! `heapshim mark`: the account of a running process, kept under a name or written to a file.
 
 use super::lines;
-use super::output::print;
+use super::output::{print, say};
 use crate::args::Mark as Args;
 use heapshim_cli::catalog::Catalog;
 use heapshim_cli::directory;
 use heapshim_cli::error::Error;
+use heapshim_cli::mark::Mark;
 use heapshim_cli::subject;
 use heapshim_cli::{mark, store};
 use std::path::Path;
@@ -22,7 +23,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         .clone()
         .or_else(|| Some(stem(args.output.as_deref()?)));
     let name = name.unwrap_or_else(|| catalog.free_name());
-    let mut taken = catalog.pin(&name)?;
+    let mut taken = match args.survivors {
+        true => pinned(&catalog, &name)?,
+        false => catalog.take(&name)?,
+    };
     if let Some(places) = lines::bundle(&args.bundle) {
         subject::bundle(&mut taken, places, &catalog.origin());
     }
@@ -33,6 +37,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     catalog.store().save(&taken, args.force)?;
     let _pruned = store::prune(SystemTime::now());
     print(&format!("{name}\n"))
+}
+
+/// A mark that begins what survivors are counted from.
+fn pinned(catalog: &Catalog, name: &str) -> Result<Mark, Error> {
+    let mark = catalog.pin(name)?;
+    if mark.snapshot.births.pinned.is_none() {
+        say(
+            "heapshim: --survivors: it has 15 such marks already, or has closed its control page: what survives this one will be unknown",
+        );
+    }
+    Ok(mark)
 }
 
 /// A file without a name of its own is named after itself.
