@@ -94,21 +94,27 @@ impl<'a> Tables<'a> {
     /// One site's account now: what was counted, and what sampled blocks stand for.
     #[must_use]
     pub fn total(&self, site: SiteId) -> Total {
-        self.total_where(site, || true)
+        self.totals_where(|| true)(site)
     }
 
-    /// As [`Tables::total`], in the target's own memory: a cell that nobody wrote is not even looked at, since that would make its page resident.
+    /// As [`Tables::total`], of many sites, in the target's own memory: a cell that nobody wrote is not even looked at, since that would make its page resident.
     /// `shares` says whether the shared slot may have been written; it is asked twice, as in [`Counters::total`].
     #[inline(always)]
-    #[must_use]
-    pub fn total_where(&self, site: SiteId, shares: impl Fn() -> bool) -> Total {
-        let written = || Written {
-            exclusive: self.threads.used().min(SHARED_SLOT),
-            shared: shares(),
-        };
-        match self.header.sampling.largest.peek() {
-            0 => self.counters.total_of(site, written),
-            _ => self.total_estimated(site, written),
+    pub fn totals_where<'t>(
+        &'t self,
+        shares: impl Fn() -> bool + 't,
+    ) -> impl Fn(SiteId) -> Total + 't {
+        let (threads, counters) = (self.threads, self.counters);
+        let largest = &self.header.sampling.largest;
+        move |site| {
+            let written = || Written {
+                exclusive: threads.used().min(SHARED_SLOT),
+                shared: shares(),
+            };
+            match largest.peek() {
+                0 => counters.total_of(site, written),
+                _ => self.total_estimated(site, written),
+            }
         }
     }
 

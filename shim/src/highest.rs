@@ -25,7 +25,7 @@ pub(crate) fn pass_on(thread: &Thread) {
 /// Other threads' events that began or ended meanwhile may be seen half.
 fn copy(tracer: &Tracer) {
     let blocked = sys::block_signals();
-    let total = |site| tracer.writer.total_where(site, thread::shares_slots);
+    let total = tracer.writer.totals_where(thread::shares_slots);
     let mut name = [0; MARK_NAME];
     name.iter_mut().zip(NAME).for_each(|(to, from)| *to = *from);
     let info = MarkInfo {

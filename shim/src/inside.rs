@@ -43,6 +43,6 @@ fn take(name: &[u8]) -> bool {
         in_flight: 0,
         name: padded,
     };
-    let total = |site| tracer.writer.total_where(site, thread::shares_slots);
+    let total = tracer.writer.totals_where(thread::shares_slots);
     tracer.writer.marks.write(&info, total)
 }

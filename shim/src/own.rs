@@ -5,7 +5,7 @@
 
 use crate::entry::Entry;
 use crate::real::Block;
-use crate::record::{self, Event, Guard};
+use crate::record::{self, Event, Guard, Walks};
 use crate::sampling::Pick;
 use crate::shadow::{self, Live};
 use crate::thread::{self, State};
@@ -35,6 +35,17 @@ pub(crate) fn enter(entry: &Entry) -> Option<Event<'_, Usual>> {
     }
     let state = thread::leased()?;
     if state.guard() != 0 {
+        return None;
+    }
+    record::hold(state, entry);
+    Some(Event::new(Usual(state), entry))
+}
+
+/// As `enter`, in a hook that is not the loader's, where the thread has walked no stack since the hook began.
+#[inline(always)]
+pub(crate) fn enter_again(entry: &Entry, before: Walks) -> Option<Event<'_, Usual>> {
+    let state = before.are_all()?;
+    if tracer::word() != sampling::EXACT {
         return None;
     }
     record::hold(state, entry);

@@ -122,6 +122,15 @@ pub(crate) fn walks() -> Option<Walks> {
     })
 }
 
+impl Walks {
+    /// The thread's state, if it is in no hook and has walked no stack since.
+    #[inline(always)]
+    pub(crate) fn are_all(self) -> Option<&'static State> {
+        let state = thread::leased().filter(|state| core::ptr::eq(*state, self.state))?;
+        (state.guard() == 0 && state.walks() == self.walks).then_some(state)
+    }
+}
+
 /// What a hook leaves in its entry, mixed with its stack pointer.
 const WITNESS: u64 = 0x5bd1_e995_9e37_79b9;
 
@@ -202,7 +211,7 @@ impl<'e, G: Guard> Event<'e, G> {
     }
 
     /// The same for an object that Python's allocator has given.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn object_allocated(&self, object: Block, size: usize) {
         match self.guard.pick(size) {
             Pick::All => {

@@ -11,7 +11,7 @@
 
 use super::chain::{At, Running, Words};
 use super::codes::Lines;
-use super::layout::{Chain, Layout};
+use super::layout::{Chain, Layout, V3_9, V3_10, V3_11, V3_12, V3_13};
 use super::peek::Trusted;
 
 /// Compares remembered frames, innermost last, with the live chain, and brings them up to date: from where `pass` has come to. How many outermost
@@ -44,21 +44,37 @@ pub(super) fn compare(
 /// Passes over the frames, from the innermost on, that are just as they were: how many are left, and where the live chain stands then.
 #[inline(never)]
 pub(super) fn pass(layout: &Layout, known: &[Running], at: At) -> (usize, At) {
+    pass_here(layout, known, at)
+}
+
+/// The same, for the one who asks at each event. Each way of hanging together has its own numbers, so that they stand in the instructions.
+#[inline(always)]
+pub(super) fn pass_here(layout: &Layout, known: &[Running], at: At) -> (usize, At) {
     match layout.chain {
-        Chain::Frames => pass_by(layout, known, at, |_, next| Some(next)),
-        Chain::FramesAndRecords | Chain::Entries => pass_by(layout, known, at, |base, next| {
-            let is_it = next.record == base; // before it is read: what was there may be gone
-            let record = is_it.then(|| Trusted.known(base, layout.record_previous))?;
-            Some(At { record, ..next })
-        }),
-        Chain::Dummies | Chain::DummiesAlone => pass_by(layout, known, at, |base, next| {
-            let is_linked = next.frame == base;
-            let flags = is_linked.then(|| Trusted.known(base, layout.flags))?;
-            let frame = Trusted.known(base, layout.previous);
-            let is_dummy = layout.is_dummy(flags & layout.flags_mask);
-            is_dummy.then_some(At { frame, ..next })
-        }),
+        Chain::Frames => pass_by(&V3_9, known, at, |_, _, next| Some(next)),
+        Chain::FramesAndRecords => pass_by(&V3_10, known, at, past_record),
+        Chain::Entries => pass_by(&V3_11, known, at, past_record),
+        Chain::Dummies => pass_by(&V3_12, known, at, past_dummy),
+        Chain::DummiesAlone => pass_by(&V3_13, known, at, past_dummy),
     }
+}
+
+/// Out of an evaluator by its record.
+#[inline(always)]
+fn past_record(layout: &Layout, base: u64, next: At) -> Option<At> {
+    let is_it = next.record == base; // before it is read: what was there may be gone
+    let record = is_it.then(|| Trusted.known(base, layout.record_previous))?;
+    Some(At { record, ..next })
+}
+
+/// Out of an evaluator by its dummy.
+#[inline(always)]
+fn past_dummy(layout: &Layout, base: u64, next: At) -> Option<At> {
+    let is_linked = next.frame == base;
+    let flags = is_linked.then(|| Trusted.known(base, layout.flags))?;
+    let frame = Trusted.known(base, layout.previous);
+    let is_dummy = layout.is_dummy(flags & layout.flags_mask);
+    is_dummy.then_some(At { frame, ..next })
 }
 
 /// `link` steps out of the outermost frame of an evaluator with a base, where that is still the one.
@@ -67,7 +83,7 @@ fn pass_by(
     layout: &Layout,
     known: &[Running],
     mut at: At,
-    link: impl Fn(u64, At) -> Option<At>,
+    link: impl Fn(&Layout, u64, At) -> Option<At>,
 ) -> (usize, At) {
     let offsets = [
         layout.code,
@@ -89,7 +105,7 @@ fn pass_by(
         let next = match running.base {
             _ if !is_same => None,
             0 => Some(inside),
-            base => link(base, inside),
+            base => link(layout, base, inside),
         };
         let Some(next) = next else {
             break;

@@ -15,7 +15,7 @@
 
 use super::chain::{At, Reading, Running, SOMEWHERE, STALE, Step};
 use super::codes::Lines;
-use super::compare::{compare, pass};
+use super::compare::{compare, pass, pass_here};
 use super::layout::Layout;
 use super::peek::{Checked, Peek, Trusted};
 use super::watched;
@@ -151,7 +151,7 @@ impl Frames {
         if !self.is_whole || !is_last(known, at.frame) {
             return None;
         }
-        let passed = pass(layout, known, at);
+        let passed = pass_here(layout, known, at);
         if passed.0 == 0 && passed.1.frame == 0 {
             return Some(self.len);
         }

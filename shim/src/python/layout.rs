@@ -108,11 +108,11 @@ const V3_8: Layout = Layout {
     sizes: [176, 96, 80, 368],
     ..V3_7
 };
-const V3_9: Layout = Layout {
+pub(super) const V3_9: Layout = Layout {
     version: 0x0309,
     ..V3_8
 };
-const V3_10: Layout = Layout {
+pub(super) const V3_10: Layout = Layout {
     version: 0x030a,
     chain: Chain::FramesAndRecords,
     record: 48,
@@ -122,7 +122,7 @@ const V3_10: Layout = Layout {
     sizes: [176, 88, 80, 360],
     ..V3_9
 };
-const V3_11: Layout = Layout {
+pub(super) const V3_11: Layout = Layout {
     version: 0x030b,
     chain: Chain::Entries,
     thread_id: 152,
@@ -148,7 +148,7 @@ const V3_11: Layout = Layout {
     compact: 72,
     sizes: [184, 152, 80, 120],
 };
-const V3_12: Layout = Layout {
+pub(super) const V3_12: Layout = Layout {
     version: 0x030c,
     chain: Chain::Dummies,
     thread_id: 136,
@@ -166,7 +166,7 @@ const V3_12: Layout = Layout {
     sizes: [192, 144, 64, 120],
     ..V3_11
 };
-const V3_13: Layout = Layout {
+pub(super) const V3_13: Layout = Layout {
     version: 0x030d,
     chain: Chain::DummiesAlone,
     thread_id: 152,

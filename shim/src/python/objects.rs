@@ -49,16 +49,13 @@ unsafe extern "C" fn object_free(domain: &Domain, block: Block) {
 
 extern "C" fn on_malloc(domain: &Domain, size: usize, entry: &Entry) -> Block {
     let before = record::walks();
-    let block = domain.malloc(size);
-    note(entry, block, size, before);
-    block
+    note(entry, domain.malloc(size), size, before)
 }
 
 extern "C" fn on_calloc(domain: &Domain, count: usize, size: usize, entry: &Entry) -> Block {
     let before = record::walks();
     let block = domain.calloc(count, size);
-    note(entry, block, count.wrapping_mul(size), before);
-    block
+    note(entry, block, count.wrapping_mul(size), before)
 }
 
 extern "C" fn on_realloc(domain: &Domain, block: Block, size: usize, entry: &Entry) -> Block {
@@ -67,11 +64,10 @@ extern "C" fn on_realloc(domain: &Domain, block: Block, size: usize, entry: &Ent
     let moved = domain.realloc(block, size);
     if moved.is_null() {
         put_back(entry, block, taken);
-    } else {
-        charge(entry, block, taken);
-        note(entry, moved, size, before);
+        return moved;
     }
-    moved
+    charge(entry, block, taken);
+    note(entry, moved, size, before)
 }
 
 extern "C" fn on_free(domain: &Domain, block: Block, entry: &Entry) {
@@ -101,17 +97,15 @@ fn ended_otherwise(entry: &Entry, block: Block) {
     }
 }
 
-/// Notes an object unless malloc has seen its block.
-#[inline(always)]
-fn note(entry: &Entry, block: Block, size: usize, before: Option<Walks>) {
-    let is_sure = before.is_some() && before == record::walks();
-    if block.is_null() || !is_sure && is_mallocs(block) {
-        return;
-    }
-    match own::enter(entry) {
+/// Notes an object unless malloc has seen its block: that is so if this thread has walked a stack since `before`. Returns it.
+#[inline(never)]
+fn note(entry: &Entry, block: Block, size: usize, before: Option<Walks>) -> Block {
+    let before = before.filter(|_| !block.is_null());
+    match before.and_then(|before| own::enter_again(entry, before)) {
         Some(hook) => hook.object_allocated(block, size),
         None => note_otherwise(entry, block, size),
     }
+    block
 }
 
 /// An event that is no usual one.
@@ -119,7 +113,7 @@ fn note(entry: &Entry, block: Block, size: usize, before: Option<Walks>) {
 #[inline(never)]
 fn note_otherwise(entry: &Entry, block: Block, size: usize) {
     // What malloc has passed over stands in no shadow, and was counted down already.
-    if sampling::is_on() && is_mallocs(block) {
+    if block.is_null() || is_mallocs(block) {
         return;
     }
     if let Some(light) = sampling::enter(entry) {

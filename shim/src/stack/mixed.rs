@@ -21,7 +21,7 @@ use crate::python::layout::Chain;
 use crate::stack::PLACES;
 use crate::tracer::Tracer;
 use heapshim_ledger::frames::FrameId;
-use heapshim_unwind::{End, Frame, Lean, Walked};
+use heapshim_unwind::{End, Frame, Lean, Walked, Word};
 
 mod interning;
 
@@ -106,11 +106,11 @@ impl Mixed {
         self.frames.forget();
     }
 
-    /// Reads the frames that the thread runs now.
+    /// Reads the frames that the thread runs now; `is_pythons` says that the interpreter's code is on the stack.
     #[inline(always)]
-    fn read(&mut self, names: Names<'_>, limit: usize, places: usize) -> Same {
-        let interpreter = names.interpreter;
-        let is_there = interpreter.is_there(self.is_pythons(places));
+    fn read(&mut self, names: Names<'_>, is_pythons: bool) -> Same {
+        let (interpreter, limit) = (names.interpreter, names.tracer.depth + 1);
+        let is_there = interpreter.is_there(is_pythons);
         let state = match is_there {
             true => interpreter.thread_state(),
             false => None,
@@ -126,6 +126,21 @@ impl Mixed {
         let (layout, is_certain) = (interpreter.layout, names.is_certain);
         self.frames
             .update(layout, &self.lines, innermost, limit, is_certain)
+    }
+
+    /// The most usual case: the Python frames are the last event's (or neither has any), and the evaluator of the innermost stands on one of the `shared` outermost native
+    /// frames, so that only native frames come after these: the node and the count of the last of them.
+    #[inline(always)]
+    fn stays(&self, same: Same, shared: usize) -> Option<(FrameId, u32)> {
+        let before = self.places.get(shared.checked_sub(1)?)?;
+        let is_inside = match same.count.checked_sub(1) {
+            None => true,
+            Some(last) => {
+                let evaluator = self.marks.get(last)?.place as usize;
+                evaluator != 0 && evaluator < shared
+            }
+        };
+        (same.is_all && is_inside).then_some((FrameId(before.node), before.count))
     }
 
     /// As `resume`, in the usual case: the evaluator of the last common Python frame stands on one of the `shared` outermost native frames, or only at
@@ -354,57 +369,98 @@ impl Scratch {
             self.memo.forget_walk(); // its frames have no places here
             self.mixed.is_valid = true;
         }
-        let walked = self.walk_native(entry, (tracer.depth + 1).max(LEAST_WALKED));
+        let places = (tracer.depth + 1).max(LEAST_WALKED);
         let names = Names {
             tracer,
             interpreter,
-            is_certain: self.note_places(&walked, interpreter),
+            is_certain: true,
         };
-        let places = walked.shared + walked.len;
-        let same = self.mixed.read(names, tracer.depth + 1, places);
+        match self.walk_apart(entry, places) {
+            Some(lean) if self.is_inside(&lean, interpreter) => self.capture_lean(names, &lean),
+            Some(lean) => self.capture_walked(names, &walked(&lean)),
+            None => {
+                let walked = self.walk_memo(entry, places);
+                self.capture_walked(names, &walked)
+            }
+        }
+    }
+
+    /// As `walk_lean`; apart, so that each has the registers for itself.
+    #[inline(never)]
+    fn walk_apart(&mut self, entry: &Entry, places: usize) -> Option<Lean> {
+        self.walk_lean(entry, places)
+    }
+
+    /// True where all new frames are inside of the interpreter's code, and an evaluator is not known by its own.
+    #[inline(always)]
+    fn is_inside(&self, lean: &Lean, interpreter: &Interpreter) -> bool {
+        interpreter.layout.chain != Chain::Frames && self.mixed.is_pythons(lean.shared)
+    }
+
+    /// The usual case of `capture_walked`: a lean walk, among whose frames no signal's is, so that all is certain.
+    #[inline(always)]
+    fn capture_lean(
+        &mut self,
+        names: Names<'_>,
+        lean: &Lean,
+    ) -> (Option<FrameId>, End, usize) {
+        let same = self.mixed.read(names, true);
+        let reached = self.mixed.stays(same, lean.shared);
+        match reached.filter(|&(_, count)| self.is_usual(names, count as usize + lean.len)) {
+            Some(reached) => {
+                let node = self.intern_slots(names.tracer, lean, reached);
+                (node, End::Complete, lean.shared)
+            }
+            None => {
+                self.note_slots(lean);
+                self.capture_otherwise(names, &walked(lean), same)
+            }
+        }
+    }
+
+    /// Any walk.
+    #[inline(never)]
+    fn capture_walked(
+        &mut self,
+        names: Names<'_>,
+        walked: &Walked,
+    ) -> (Option<FrameId>, End, usize) {
+        let names = Names {
+            is_certain: self.note_places(walked, names.interpreter),
+            ..names
+        };
+        let is_pythons = self.mixed.is_pythons(walked.shared + walked.len);
+        let same = self.mixed.read(names, is_pythons);
+        let reached = self.mixed.stays(same, walked.shared);
+        let reached = reached.filter(|&(_, count)| {
+            walked.end == End::Complete && self.is_usual(names, count as usize + walked.len)
+        });
+        match reached {
+            Some(reached) => {
+                let node = self.intern_fresh(names.tracer, walked, walked.shared, reached);
+                (node, End::Complete, walked.shared)
+            }
+            None => self.capture_otherwise(names, walked, same),
+        }
+    }
+
+    /// The Python frames are others, or are to be placed anew.
+    #[inline(never)]
+    fn capture_otherwise(
+        &mut self,
+        names: Names<'_>,
+        walked: &Walked,
+        same: Same,
+    ) -> (Option<FrameId>, End, usize) {
         let usual = match walked.end {
-            End::Complete if same.is_all => self.stay(names, &walked, same),
-            End::Complete => self.go_on(names, &walked, same),
+            End::Complete => self.go_on(names, walked, same),
             _ => None,
         };
         let (node, end) = match usual {
             Some(node) => (node, End::Complete),
-            None => self.make(names, &walked, same),
+            None => self.make(names, walked, same),
         };
         (node, end, walked.shared)
-    }
-
-    /// The native frames; of a lean walk, the memo has those that are new as slots.
-    #[inline(always)]
-    fn walk_native(&mut self, entry: &Entry, places: usize) -> Walked {
-        match self.walk_lean(entry, places) {
-            None => self.walk_memo(entry, places),
-            Some(Lean { shared, len }) => Walked {
-                len,
-                shared,
-                end: End::Complete,
-                is_kept: true,
-            },
-        }
-    }
-
-    /// The most usual case: the Python frames are the last event's (or neither has any), and the evaluator of the innermost stands on a native frame that is,
-    /// too; so only native frames come after these. Else as `go_on`.
-    #[inline(always)]
-    fn stay(&mut self, names: Names<'_>, walked: &Walked, same: Same) -> Option<Option<FrameId>> {
-        let before = self.mixed.places.get(walked.shared.checked_sub(1)?)?;
-        let (node, count) = (FrameId(before.node), before.count as usize);
-        let is_inside = match same.count.checked_sub(1) {
-            None => true,
-            Some(last) => {
-                let evaluator = self.mixed.marks.get(last)?.place as usize;
-                evaluator != 0 && evaluator < walked.shared
-            }
-        };
-        if !is_inside || !self.is_usual(names, count + walked.len) {
-            return self.go_on(names, walked, same);
-        }
-        Some(self.intern_fresh(names.tracer, walked, walked.shared, (node, narrow(count))))
     }
 
     /// True where a stack of so many frames, that the walk has seen the end of, is cut off nowhere, and neither was the last one.
@@ -442,7 +498,8 @@ impl Scratch {
     #[inline(always)]
     fn note_places(&mut self, walked: &Walked, interpreter: &Interpreter) -> bool {
         let by_code = interpreter.layout.chain == Chain::Frames;
-        match walked.is_kept && !by_code && self.mixed.is_pythons(walked.shared) {
+        let is_usual = walked.is_kept && !self.memo.is_lean() && !by_code;
+        match is_usual && self.mixed.is_pythons(walked.shared) {
             true => self.note_kept(walked),
             false => self.note_any(walked, interpreter),
         }
@@ -452,19 +509,23 @@ impl Scratch {
     #[inline(always)]
     fn note_kept(&mut self, walked: &Walked) -> bool {
         let places = self.mixed.places.get_mut(walked.shared..);
-        let places = places.unwrap_or(&mut []).iter_mut();
-        if self.memo.is_lean() {
-            for (place, slot) in places.zip(self.memo.lean_frames(&lean(walked))) {
-                place.note(slot.address().wrapping_add(8));
-            }
-            return true; // a signal's frame is never among them
-        }
         let mut is_certain = is_certain(walked);
-        for (place, entry) in places.zip(self.memo.kept(walked)) {
+        let fresh = self.memo.kept(walked).iter();
+        for (place, entry) in places.unwrap_or(&mut []).iter_mut().zip(fresh) {
             place.note(entry.sp());
             is_certain &= !entry.is_exact();
         }
         is_certain
+    }
+
+    /// The same of a lean walk.
+    #[inline(always)]
+    fn note_slots(&mut self, lean: &Lean) {
+        let places = self.mixed.places.get_mut(lean.shared..);
+        let fresh = self.memo.lean_frames(lean).iter();
+        for (place, slot) in places.unwrap_or(&mut []).iter_mut().zip(fresh) {
+            place.note(sp_of(slot));
+        }
     }
 
     #[inline(never)]
@@ -522,11 +583,21 @@ impl Scratch {
     }
 }
 
-/// The walk as a lean one.
+/// A lean walk as any.
 #[inline(always)]
-fn lean(walked: &Walked) -> Lean {
-    let &Walked { shared, len, .. } = walked;
-    Lean { shared, len }
+fn walked(lean: &Lean) -> Walked {
+    Walked {
+        len: lean.len,
+        shared: lean.shared,
+        end: End::Complete,
+        is_kept: true,
+    }
+}
+
+/// The stack pointer of a lean walk's frame.
+#[inline(always)]
+fn sp_of(slot: &Word) -> u64 {
+    slot.address().wrapping_add(size_of::<u64>() as u64)
 }
 
 /// False where the walk cannot tell whether a signal handler is among the frames.

@@ -1,14 +1,14 @@
 //! The making of a mixed stack: each frame's trie node, outermost first, from where the last event's stack is left.
 
 use super::super::{Naming, Scratch, foremost, intern_frame};
-use super::{Cursor, Names, Place, Resume, lean, narrow};
+use super::{Cursor, Names, Place, Resume, narrow, sp_of};
 use crate::python::chain::{STALE, UNKNOWN};
 use crate::python::codes::Resolved;
 use crate::tracer::Tracer;
 use heapshim_ledger::codes::PythonFrame;
 use heapshim_ledger::frames::{Frame, FrameId};
 use heapshim_ledger::layout::FrameKind;
-use heapshim_unwind::{Entry, Walked};
+use heapshim_unwind::{Entry, Lean, Walked};
 
 /// Tells a Python frame's key in the node cache from an address.
 const PYTHON_KEY: u64 = 1 << 62;
@@ -56,7 +56,11 @@ impl Scratch {
             cache: &mut self.cache,
         };
         if self.memo.is_lean() {
-            let frames = self.memo.lean_frames(&lean(walked)).get(passed..)?;
+            let lean = Lean {
+                shared: walked.shared,
+                len: walked.len,
+            };
+            let frames = self.memo.lean_frames(&lean).get(passed..)?;
             let frames = frames.iter().map(|slot| (slot.value(), false));
             return intern_places(naming, reached, places, frames);
         }
@@ -66,6 +70,30 @@ impl Scratch {
         }
         let frames = self.frames.get(..walked.len.checked_sub(passed)?)?;
         intern_places(naming, reached, places, frames.iter().rev().map(address))
+    }
+
+    /// The same of a lean walk, and notes where they lie.
+    #[inline(always)]
+    pub(super) fn intern_slots(
+        &mut self,
+        tracer: &Tracer,
+        lean: &Lean,
+        (mut node, mut count): (FrameId, u32),
+    ) -> Option<FrameId> {
+        let mut naming = Naming {
+            tracer,
+            generation: self.generation,
+            module: &mut self.module,
+            cache: &mut self.cache,
+        };
+        let places = self.mixed.places.get_mut(lean.shared..)?.iter_mut();
+        for (place, slot) in places.zip(self.memo.lean_frames(lean)) {
+            node = naming.node_of(node, slot.value(), false)?;
+            count += 1;
+            place.note(sp_of(slot));
+            (place.node, place.count) = (node.0, count);
+        }
+        Some(node)
     }
 
     /// The node of the stack, outermost frame first.
