@@ -48,6 +48,7 @@ mod python_agreement;
 mod python_frames;
 mod python_leak;
 mod python_objects;
+mod python_signals;
 mod recordings;
 mod rss;
 mod sampled;

@@ -22,9 +22,9 @@ const LARGE: u64 = 1_000_000;
 const HIDDEN: usize = 2;
 
 /// File, line and name, innermost frame first.
-type Stack = Vec<(String, u64, String)>;
+pub(crate) type Stack = Vec<(String, u64, String)>;
 /// Blocks and bytes by stack.
-type Stacks = BTreeMap<Stack, (u64, u64)>;
+pub(crate) type Stacks = BTreeMap<Stack, (u64, u64)>;
 
 fn is_large(site: &Site) -> bool {
     let counters = site.counters;
@@ -44,7 +44,7 @@ fn large_blocks(snapshot: &Snapshot) -> Stacks {
 }
 
 /// A stack's Python frames, how many others there are, and whether it was cut.
-fn frames_of(snapshot: &Snapshot, innermost: u32) -> (Stack, usize, bool) {
+pub(crate) fn frames_of(snapshot: &Snapshot, innermost: u32) -> (Stack, usize, bool) {
     let (mut stack, mut native, mut is_cut) = (Stack::new(), 0, false);
     let mut node = innermost;
     while node != 0 {
@@ -82,7 +82,7 @@ fn assert_same(what: &str, found: &Stacks, expected: &Stacks) {
 }
 
 /// Runs a program with FILE as its last word, and gives its account and its notes.
-fn run(
+pub(crate) fn run(
     python: &Python,
     words: &[&str],
     environment: &[(&str, &str)],
@@ -106,7 +106,7 @@ fn run(
     (snapshot, file)
 }
 
-fn program(name: &str) -> String {
+pub(crate) fn program(name: &str) -> String {
     let path = programs().join(name);
     path.to_str().expect("a UTF-8 path").to_string()
 }
