@@ -4,6 +4,7 @@
 //! those of threads without a state go through `record` from the beginning.
 
 use crate::entry::Entry;
+use crate::python::shadow as objects;
 use crate::real::Block;
 use crate::record::{self, Event, Guard, Walks};
 use crate::sampling::Pick;
@@ -30,15 +31,18 @@ impl Usual {
 /// Begins an event, if it is a usual one.
 #[inline(always)]
 pub(crate) fn enter(entry: &Entry) -> Option<Event<'_, Usual>> {
+    let state = idle(entry)?;
+    record::hold(state, entry);
+    Some(Event::new(Usual(state), entry))
+}
+
+/// The calling thread's state, where each event is recorded and it is in no hook.
+#[inline(always)]
+fn idle(entry: &Entry) -> Option<&'static State> {
     if tracer::word() != sampling::EXACT || loader::is_loader(entry.return_address) {
         return None;
     }
-    let state = thread::leased()?;
-    if state.guard() != 0 {
-        return None;
-    }
-    record::hold(state, entry);
-    Some(Event::new(Usual(state), entry))
+    thread::leased().filter(|state| state.guard() == 0)
 }
 
 /// As `enter`, in a hook that is not the loader's, where the thread has walked no stack since the hook began.
@@ -57,10 +61,7 @@ pub(crate) fn enter_again(entry: &Entry, before: Walks) -> Option<Event<'_, Usua
 /// is kept for it: those that would be, were an eighth of all instructions here.
 #[inline(always)]
 pub(crate) fn release(entry: &Entry, block: Block, next: usize) -> usize {
-    if tracer::word() != sampling::EXACT || loader::is_loader(entry.return_address) {
-        return 0;
-    }
-    let Some(state) = thread::leased().filter(|state| state.guard() == 0) else {
+    let Some(state) = idle(entry) else {
         return 0;
     };
     if block.is_null() {
@@ -74,20 +75,38 @@ pub(crate) fn release(entry: &Entry, block: Block, next: usize) -> usize {
     if !tracer::armed() || rings::are_asked() {
         return charge_otherwise(state, entry, block, live, next);
     }
+    charge_and_leave(state, live, next)
+}
+
+/// The same for an object of Python's. One that their shadow does not know is nobody's, or malloc's.
+#[inline(always)]
+pub(crate) fn release_object(entry: &Entry, object: Block, next: usize) -> usize {
+    let Some(state) = idle(entry) else {
+        return 0;
+    };
+    let small = match objects::Small::at(object.addr()) {
+        Ok(small) => small,
+        Err(true) => return 0,
+        Err(false) => return next,
+    };
+    record::hold(state, entry);
+    let live = small.take();
+    if !tracer::armed() || rings::are_asked() {
+        return charge_object_otherwise(state, entry, object, live, next);
+    }
+    charge_and_leave(state, live, next)
+}
+
+#[inline(always)]
+fn charge_and_leave(state: &State, live: Live, next: usize) -> usize {
     if add_owned_reaches(&state.entry().fallen, live.size) {
         return charge_passed_on(state, live, next);
     }
-    charge_and_leave(state, live);
-    next
-}
-
-/// What the thread has freed in all is counted already.
-#[inline(always)]
-fn charge_and_leave(state: &State, live: Live) {
     if !state.slot().freed(live.site, live.size) {
         let _charged = cohorts::gone(state.slot(), live);
     }
     state.set_guard(0, true);
+    next
 }
 
 /// The account may be copied first, as it is while the block is still there.
@@ -113,6 +132,20 @@ fn charge_otherwise(
     next: usize,
 ) -> usize {
     Event::new(Usual(state), entry).charge_freed(block, Some(live));
+    next
+}
+
+/// The same for an object of Python's.
+#[cold]
+#[inline(never)]
+fn charge_object_otherwise(
+    state: &'static State,
+    entry: &Entry,
+    object: Block,
+    live: Live,
+    next: usize,
+) -> usize {
+    Event::new(Usual(state), entry).charge_object(object, Some(live));
     next
 }
 

@@ -35,8 +35,9 @@ const LIBRARIES: usize = 4;
 
 /// A wrapped domain: what our functions get as their context. Never moves.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Domain {
-    /// The table that was there before: written while ours is not in use.
+    /// The table that was there before: written while ours is not in use. First, as `enter_object_free!` takes the context from here.
     original: [AtomicU64; 5],
     /// Where the interpreter keeps the domain's table: 0 = not found.
     place: AtomicU64,

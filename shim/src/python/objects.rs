@@ -9,12 +9,15 @@
 
 use super::allocators::Domain;
 use super::watched::OFFSETS;
-use crate::entry::{Entry, enter};
+use crate::entry::{Entry, enter, enter_object_free};
 use crate::own;
 use crate::real::Block;
 use crate::record::{self, Event, Guard, Walks};
 use crate::sampling;
 use crate::shadow::{self, Live};
+
+/// Where free stands in a table.
+const FREE: usize = 4;
 
 /// The addresses of our malloc, calloc, realloc and free.
 #[inline(always)]
@@ -44,7 +47,7 @@ unsafe extern "C" fn object_realloc(domain: &Domain, block: Block, size: usize) 
 
 #[unsafe(naked)]
 unsafe extern "C" fn object_free(domain: &Domain, block: Block) {
-    enter!(on_free, "rdx")
+    enter_object_free!(on_usual_free, on_free)
 }
 
 extern "C" fn on_malloc(domain: &Domain, size: usize, entry: &Entry) -> Block {
@@ -68,6 +71,11 @@ extern "C" fn on_realloc(domain: &Domain, block: Block, size: usize, entry: &Ent
     }
     charge(entry, block, taken);
     note(entry, moved, size, before)
+}
+
+/// What is done before an object is given back, if that is a usual event: the function that takes it back. Else nothing has happened, and 0.
+extern "C" fn on_usual_free(domain: &Domain, block: Block, entry: &Entry) -> usize {
+    own::release_object(entry, block, domain.original(FREE))
 }
 
 extern "C" fn on_free(domain: &Domain, block: Block, entry: &Entry) {
@@ -200,7 +208,7 @@ impl Domain {
     fn free(&self, block: Block) {
         // SAFETY: the table's fifth word is a function of this type.
         let function: unsafe extern "C" fn(usize, Block) =
-            unsafe { core::mem::transmute(self.original(4)) };
+            unsafe { core::mem::transmute(self.original(FREE)) };
         // SAFETY: with its own context and the caller's argument.
         unsafe { function(self.original(0), block) }
     }

@@ -16,6 +16,8 @@ use heapshim_ledger::sync::{AtomicU32, Word};
 
 /// With the class, as in `shadow`.
 const SITE_MASK: u32 = (1 << (SITE_BITS + CLASS_BITS)) - 1;
+/// An object that is no sample has none of these.
+const CLASS_MASK: u32 = ((1 << CLASS_BITS) - 1) << SITE_BITS;
 const WATCHED: u32 = 1 << 21;
 const SIZE_SHIFT: u32 = 22;
 /// Sizes from here on stand in the next two entries.
@@ -68,6 +70,38 @@ fn put_large(address: usize, first: &AtomicU32, live: Live) -> bool {
     }
     first.put(word(ESCAPE, live.site));
     true
+}
+
+/// A live object that is one entry, counted as it is, and that nobody watches.
+#[derive(Debug)]
+pub(crate) struct Small {
+    entry: &'static AtomicU32,
+    word: u32,
+}
+
+impl Small {
+    /// The object at an address, if it is one; else whether another one is there.
+    #[inline(always)]
+    pub(crate) fn at(address: usize) -> Result<Small, bool> {
+        let entry = OBJECTS.find(address).ok_or(false)?;
+        let word = entry.peek();
+        let is_small =
+            word & (WATCHED | CLASS_MASK) == 0 && word != 0 && word >> SIZE_SHIFT <= ESCAPE;
+        match is_small {
+            true => Ok(Small { entry, word }),
+            false => Err(word != 0),
+        }
+    }
+
+    /// Takes it out, as `take` does.
+    #[inline(always)]
+    pub(crate) fn take(self) -> Live {
+        self.entry.put(0);
+        Live {
+            site: SiteId(self.word & SITE_MASK),
+            size: u64::from(self.word >> SIZE_SHIFT).wrapping_sub(1),
+        }
+    }
 }
 
 /// Takes an object out. None where no live object begins there.
@@ -128,6 +162,31 @@ mod tests {
         Live {
             site: SiteId(site),
             size,
+        }
+    }
+
+    /// Check that the short way gives back what stands in one entry, and leaves alone what does not, what is watched, what is a sample, and what is not there.
+    #[test]
+    fn small_ones() {
+        let address = 0x7e80_0000_0010;
+        let small = || Small::at(address).map(Small::take);
+        assert!(Small::at(0x1237_0000_0000).is_err_and(|is_there| !is_there));
+        for block in [live(7, 0), live(LARGEST.sites - 1, 1021)] {
+            put(address, block);
+            assert_eq!((small(), small()), (Ok(block), Err(false)));
+            put(address, block);
+            assert!(watch(address));
+            assert_eq!(small(), Err(true), "watched");
+            assert_eq!(take(address), Some(block));
+        }
+        for block in [
+            live(7, 1022),
+            live(7, 1 << 40),
+            live(7 | 1 << SITE_BITS, 24),
+            live(7 | 7 << SITE_BITS, 24),
+        ] {
+            put(address, block);
+            assert_eq!((small(), take(address)), (Err(true), Some(block)));
         }
     }
 

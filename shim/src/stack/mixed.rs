@@ -21,9 +21,10 @@ use crate::python::layout::Chain;
 use crate::stack::PLACES;
 use crate::tracer::Tracer;
 use heapshim_ledger::frames::FrameId;
-use heapshim_unwind::{End, Frame, Lean, Walked, Word};
+use heapshim_unwind::{End, Lean, Walked};
 
 mod interning;
+mod noting;
 
 /// Native frames that are walked at least, however few are kept: a signal handler is told from other code by its frame on the stack, and
 /// what it interrupted must not be trusted.
@@ -328,12 +329,6 @@ impl Mixed {
 }
 
 impl Place {
-    /// A frame inside of the interpreter's code, where an evaluator is not known by its own.
-    #[inline(always)]
-    fn note(&mut self, sp: u64) {
-        (self.sp, self.evaluates, self.is_pythons) = (sp, false, true);
-    }
-
     /// The stack is made up to there.
     #[inline(always)]
     fn set(&mut self, at: &Cursor) {
@@ -394,16 +389,12 @@ impl Scratch {
     /// True where all new frames are inside of the interpreter's code, and an evaluator is not known by its own.
     #[inline(always)]
     fn is_inside(&self, lean: &Lean, interpreter: &Interpreter) -> bool {
-        interpreter.layout.chain != Chain::Frames && self.mixed.is_pythons(lean.shared)
+        !is_by_code(interpreter) && self.mixed.is_pythons(lean.shared)
     }
 
     /// The usual case of `capture_walked`: a lean walk, among whose frames no signal's is, so that all is certain.
     #[inline(always)]
-    fn capture_lean(
-        &mut self,
-        names: Names<'_>,
-        lean: &Lean,
-    ) -> (Option<FrameId>, End, usize) {
+    fn capture_lean(&mut self, names: Names<'_>, lean: &Lean) -> (Option<FrameId>, End, usize) {
         let same = self.mixed.read(names, true);
         let reached = self.mixed.stays(same, lean.shared);
         match reached.filter(|&(_, count)| self.is_usual(names, count as usize + lean.len)) {
@@ -494,84 +485,12 @@ impl Scratch {
         (node, end)
     }
 
-    /// Notes where the frames lie that are new. False where a signal handler may be among them.
-    #[inline(always)]
-    fn note_places(&mut self, walked: &Walked, interpreter: &Interpreter) -> bool {
-        let by_code = interpreter.layout.chain == Chain::Frames;
-        let is_usual = walked.is_kept && !self.memo.is_lean() && !by_code;
-        match is_usual && self.mixed.is_pythons(walked.shared) {
-            true => self.note_kept(walked),
-            false => self.note_any(walked, interpreter),
-        }
-    }
-
-    /// The usual case: the memo has the frames, the interpreter's code stands further out, and an evaluator is not known by its code.
-    #[inline(always)]
-    fn note_kept(&mut self, walked: &Walked) -> bool {
-        let places = self.mixed.places.get_mut(walked.shared..);
-        let mut is_certain = is_certain(walked);
-        let fresh = self.memo.kept(walked).iter();
-        for (place, entry) in places.unwrap_or(&mut []).iter_mut().zip(fresh) {
-            place.note(entry.sp());
-            is_certain &= !entry.is_exact();
-        }
-        is_certain
-    }
-
-    /// The same of a lean walk.
-    #[inline(always)]
-    fn note_slots(&mut self, lean: &Lean) {
-        let places = self.mixed.places.get_mut(lean.shared..);
-        let fresh = self.memo.lean_frames(lean).iter();
-        for (place, slot) in places.unwrap_or(&mut []).iter_mut().zip(fresh) {
-            place.note(sp_of(slot));
-        }
-    }
-
-    #[inline(never)]
-    fn note_any(&mut self, walked: &Walked, interpreter: &Interpreter) -> bool {
-        let by_code = interpreter.layout.chain == Chain::Frames;
-        let outer = walked.shared.checked_sub(1).filter(|_| by_code);
-        let mut caller = outer
-            .and_then(|outer| self.memo.outer(outer))
-            .unwrap_or_default();
-        let mut is_pythons = self.mixed.is_pythons(walked.shared);
-        let mut is_certain = is_certain(walked);
-        let first = walked.shared;
-        for nth in first..first + walked.len {
-            let (frame, place) = (self.native(walked, nth), self.mixed.places.get_mut(nth));
-            let Some((frame, place)) = frame.zip(place) else {
-                break;
-            };
-            is_pythons |= interpreter.holds(frame.address);
-            place.is_pythons = is_pythons;
-            place.sp = frame.sp;
-            place.evaluates = by_code && interpreter.evaluates(frame.address, caller.address);
-            is_certain &= !frame.exact;
-            caller = frame;
-        }
-        is_certain
-    }
-
-    /// The native frame at a place.
-    #[inline]
-    pub(super) fn native(&self, walked: &Walked, place: usize) -> Option<Frame> {
-        let fresh = place.checked_sub(walked.shared);
-        match fresh.filter(|_| !walked.is_kept) {
-            None => self.memo.outer(place),
-            Some(fresh) => {
-                let inner = walked.len.checked_sub(fresh + 1)?;
-                self.frames.get(inner).map(heapshim_unwind::Entry::frame)
-            }
-        }
-    }
-
     /// From where the stack is to be made, and how many of its outermost frames are too many.
     #[inline(always)]
     fn outline(&mut self, names: Names<'_>, walked: &Walked, same: Same) -> (Resume, usize) {
         let places = walked.shared + walked.len;
         let resume = self.mixed.resume(same, walked.shared);
-        let by_code = names.interpreter.layout.chain == Chain::Frames;
+        let by_code = is_by_code(names.interpreter);
         let (resume, replaced) = self.mixed.settle_places(resume, places, by_code);
         let frames = self.mixed.frames.len() - resume.frame;
         let native = (places - resume.place).saturating_sub(replaced);
@@ -583,6 +502,12 @@ impl Scratch {
     }
 }
 
+/// True where an evaluator is known by its code alone.
+#[inline(always)]
+fn is_by_code(interpreter: &Interpreter) -> bool {
+    interpreter.layout.chain == Chain::Frames
+}
+
 /// A lean walk as any.
 #[inline(always)]
 fn walked(lean: &Lean) -> Walked {
@@ -592,16 +517,4 @@ fn walked(lean: &Lean) -> Walked {
         end: End::Complete,
         is_kept: true,
     }
-}
-
-/// The stack pointer of a lean walk's frame.
-#[inline(always)]
-fn sp_of(slot: &Word) -> u64 {
-    slot.address().wrapping_add(size_of::<u64>() as u64)
-}
-
-/// False where the walk cannot tell whether a signal handler is among the frames.
-#[inline(always)]
-fn is_certain(walked: &Walked) -> bool {
-    matches!(walked.end, End::Complete | End::TooDeep)
 }

@@ -1,7 +1,8 @@
 //! The making of a mixed stack: each frame's trie node, outermost first, from where the last event's stack is left.
 
 use super::super::{Naming, Scratch, foremost, intern_frame};
-use super::{Cursor, Names, Place, Resume, narrow, sp_of};
+use super::noting::sp_of;
+use super::{Cursor, Names, Place, Resume, narrow};
 use crate::python::chain::{STALE, UNKNOWN};
 use crate::python::codes::Resolved;
 use crate::tracer::Tracer;
