@@ -205,7 +205,7 @@ impl<'e, G: Guard> Event<'e, G> {
         }
         sampling::note_last(block);
         match pick {
-            Pick::One(class) => self.sampled(block, size, class),
+            Pick::One(class) => self.sampled(ALLOCATED, block, size, class),
             _ => self.passed(block),
         }
     }
@@ -220,7 +220,7 @@ impl<'e, G: Guard> Event<'e, G> {
                     self.charge_new(OBJECTS, object, (live, rings::cohort()), put);
                 }
             }
-            Pick::One(class) => self.sampled_object(object, size, class),
+            Pick::One(class) => self.sampled(OBJECTS, object, size, class),
             Pick::Pass => self.passed_object(object),
         }
     }
@@ -261,25 +261,23 @@ impl<'e, G: Guard> Event<'e, G> {
         }
     }
 
-    /// Charges a block that is a sample to its site's estimate.
+    /// Charges a block, or an object, that is a sample to its site's estimate.
     #[cold]
     #[inline(never)]
-    pub(crate) fn sampled(&self, block: Block, size: usize, class: u32) {
+    pub(crate) fn sampled(
+        &self,
+        kind: (Operation, Operation),
+        block: Block,
+        size: usize,
+        class: u32,
+    ) {
         if let Some(live) = self.live(size) {
             let tagged = tagged(live, class);
-            let put = shadow::put(block.addr(), tagged);
-            self.charge_sample(ALLOCATED, block, (live, class), put);
-        }
-    }
-
-    /// The same for an object of Python's.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn sampled_object(&self, object: Block, size: usize, class: u32) {
-        if let Some(live) = self.live(size) {
-            let tagged = tagged(live, class);
-            let put = python::shadow::put(object.addr(), tagged);
-            self.charge_sample(OBJECTS, object, (live, class), put);
+            let put = match kind == OBJECTS {
+                true => python::shadow::put(block.addr(), tagged),
+                false => shadow::put(block.addr(), tagged),
+            };
+            self.charge_sample(kind, block, (live, class), put);
         }
     }
 

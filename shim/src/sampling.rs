@@ -209,7 +209,8 @@ impl Light<'_> {
         python::allocators::check(self.entry.return_address);
         self.state.countdown.last.put(block.addr() as u64);
         if picked && !block.is_null() {
-            self.usual().sampled(block, size, class_of(self.word));
+            let class = class_of(self.word);
+            self.usual().sampled(record::ALLOCATED, block, size, class);
         } else if shadow::holds(block.addr()) {
             self.usual().passed(block);
         } else {
@@ -222,8 +223,8 @@ impl Light<'_> {
     #[inline(always)]
     pub(crate) fn note_object(self, object: Block, size: usize) {
         if self.picks(size) {
-            self.usual()
-                .sampled_object(object, size, class_of(self.word));
+            let class = class_of(self.word);
+            self.usual().sampled(record::OBJECTS, object, size, class);
         } else if python::shadow::holds(object.addr()) {
             self.usual().passed_object(object);
         } else {

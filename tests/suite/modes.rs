@@ -1,7 +1,9 @@
 //! `heapshim mode`: a running program is switched between exact, samples and nothing, and its account is right across it.
 
 use crate::sampled::lines;
-use heapshim_tests::{Amount, Diff, Running, Target, environment, heapshim, needs, talk};
+use heapshim_tests::{
+    Amount, Diff, Recording, Running, Target, environment, fresh_directory, heapshim, needs, talk,
+};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
@@ -92,6 +94,36 @@ fn there_and_back() {
         assert_eq!(row.growth(), one, "{}", row.brief());
         assert_eq!(row.json()["growth_bytes_error"], 0, "{}", row.brief());
     }
+}
+
+/// Check that samples are not recorded as though they were all that there is: neither of a running process nor of a command; that exact events are again; and that a recording
+/// in which there are both does not say that it is exact.
+#[test]
+fn not_recorded() {
+    let mut running = filling().spawn();
+    let pid = running.pid().to_string();
+    let file = fresh_directory("not-recorded").join("run.heaptrace");
+    let file = file.to_str().expect("UTF-8");
+    switched(&mut running, "sample=8K", b"a");
+    for words in [
+        &["record", "-p", &pid, "-o", file][..],
+        &["run", "--sample", "8K", "--record", file, "--", "true"],
+    ] {
+        let refused = Command::new(heapshim()).args(words).output();
+        let refused = refused.expect("the command starts");
+        let said = String::from_utf8(refused.stderr).expect("UTF-8");
+        assert!(
+            !refused.status.success() && said.contains("sampl"),
+            "{said}"
+        );
+        assert!(!std::path::Path::new(file).exists(), "{words:?}");
+    }
+    switched(&mut running, "exact", b"a");
+    let recording = Recording::of(running.pid(), &["--lossless"]);
+    running.step(b"a");
+    let recorded = recording.end();
+    assert!(recorded.events() > 0, "{}", recorded.said);
+    assert!(!recorded.ask("diff", &[]).0.exact());
 }
 
 /// Check that each block gives back what it came with, in whatever mode it goes.

@@ -1,4 +1,4 @@
-//! `cargo xtask ci | tidy | bench | bench-instructions | bench-mark | bench-recording | bench-symbols | compare | fuzz | soak | stress | screenshots | suites`: what runs on every change, and what no compiler checks.
+//! `cargo xtask ci | tidy | bench | bench-instructions | bench-mark | bench-recording | bench-symbols | bench-trace | compare | fuzz | soak | stress | screenshots | suites`: what runs on every change, and what no compiler checks.
 //!
 //! `.ci/run` and the README's command come here through `tests/run`, which has installed what the tests need. Each step of `ci` is a
 //! command that can be typed by hand; it is printed before it runs, and the first failure ends it.
@@ -15,6 +15,7 @@ mod bench_mark;
 mod bench_recording;
 mod bench_symbols;
 mod bench_table;
+mod bench_trace;
 mod bench_workloads;
 mod ci;
 mod compare;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         ["bench-instructions", ref words @ ..] => bench_instructions::run(&root(), words),
         ["bench-mark", ref words @ ..] => bench_mark::run(&root(), words),
         ["bench-recording", ref words @ ..] => bench_recording::run(&root(), words),
+        ["bench-trace", ref words @ ..] => bench_trace::run(&root(), words),
         ["bench-symbols", ref words @ ..] => bench_symbols::run(&root(), words),
         ["compare", ref command @ ..] => compare::run(&root(), command),
         ["fuzz", ref words @ ..] => fuzz::run(&root(), words),
@@ -54,7 +56,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: cargo xtask ci | tidy | bench [RUNS] [-- COMMAND…] | bench-instructions [keep] | bench-mark [RUNS] | bench-recording [RUNS] -- COMMAND… | bench-symbols [MIB] | compare [RUNS] -- COMMAND… | fuzz [--runs 10m] [--keep] [TARGET…] | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | suites [SUITE[/TEST]…] | layout-hash"
+                "usage: cargo xtask ci | tidy | bench [RUNS] [-- COMMAND…] | bench-instructions [keep] | bench-mark [RUNS] | bench-recording [RUNS] -- COMMAND… | bench-symbols [MIB] | bench-trace [MIB] | compare [RUNS] -- COMMAND… | fuzz [--runs 10m] [--keep] [TARGET…] | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | suites [SUITE[/TEST]…] | layout-hash"
             );
             ExitCode::from(2)
         }

@@ -7,6 +7,7 @@ use super::Happening;
 use super::file::Chunk;
 use super::read::Trace;
 use super::sums::charge;
+use crate::births::Births;
 use crate::error::Error;
 use crate::mark::Mark;
 use crate::model::Counters;
@@ -227,7 +228,9 @@ impl Account {
         (now.rss_bytes, now.resident) = (0, None);
         (now.exact, now.in_flight) = (self.exact, trace.lost());
         mark.memory = Memory::default();
-        mark.snapshot.peak = None; // what the target kept is that of another moment
+        // What the target kept is of another moment.
+        mark.snapshot.peak = None;
+        mark.snapshot.births = Births::default();
         Ok(mark)
     }
 }

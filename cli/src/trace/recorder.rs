@@ -11,14 +11,16 @@ use super::drain::Drain;
 use super::file::{Kind, Of, Output};
 use super::sums::Sums;
 use super::{Happening, tables};
-use crate::error::Error;
+use crate::error::{Error, Kind as Failure};
 use crate::mark::{self, Mark};
+use crate::mode;
 use crate::model::{Counters, Exit, Process, Snapshot};
 use crate::process::{self, Memory, Origin};
 use crate::session::Session;
 use crate::snapshot;
 use crate::subject::{self, Places};
 use heapshim_ledger::Reader;
+use heapshim_ledger::sampling::Mode;
 use heapshim_ledger::sync::Word;
 use std::fs::File;
 use std::io;
@@ -118,6 +120,11 @@ impl Recorder {
         );
         let mut control = ControlFile::open(control, identity, &session.object())?;
         let since_start = control.since_start(began);
+        if let Err(refused) = refuse_samples(&reader, &session.object()) {
+            // One that keeps its events for us from its start on is not to wait: asked, it is told so when `control` goes.
+            let _asked = control.ask(options.lossless, since_start.is_some());
+            return Err(refused);
+        }
         let process = session.process()?;
         let memory = process::memory(session.pid());
         let mut start = snapshot::take(&reader, process.clone(), "begin", memory)?;
@@ -306,6 +313,11 @@ impl Recorder {
         } else {
             self.write_tables()?;
         }
+        let sampling = &mark.snapshot.sampling;
+        if sampling.largest != 0 || sampling.was_off {
+            // Blocks that are samples, or were not recorded: an event says neither, and each stands for itself alone.
+            inexact(&mut mark.snapshot);
+        }
         let lost = self.missing(&mark.snapshot);
         if let Some(places) = self.options.bundle.clone() {
             subject::bundle(&mut mark, places, &self.origin(how));
@@ -378,6 +390,21 @@ impl Recorder {
         match how {
             Ended::Left => Origin::of(self.session.pid()),
             Ended::Exited(_) => Origin::default(),
+        }
+    }
+}
+
+/// A recording has each event as it was: of a sample it would say that it was all.
+fn refuse_samples(reader: &Reader<'_>, object: &str) -> Result<(), Error> {
+    match snapshot::sampling(reader, None).mode {
+        Mode::Exact => Ok(()),
+        mode => {
+            let problem = format!(
+                "it is in mode {}, which has no events to record",
+                mode::word(mode)
+            );
+            let next = "have each recorded again: heapshim mark NAME, then heapshim mode exact";
+            Err(Error::new(Failure::Missing, object, problem).next(next))
         }
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Axis {
     last: u8,
     /// Powers of two of a character.
     step: u8,
+    /// False where events were lost: whether a block whose end is not there has ended, nobody knows.
+    knows_ends: bool,
 }
 
 impl Axis {
@@ -35,6 +37,7 @@ impl Axis {
             first,
             last,
             step: (last - first + 1).div_ceil(BAR),
+            knows_ends: report.to.moment.exact,
         })
     }
 
@@ -75,7 +78,7 @@ impl Axis {
             found.map_or_else(|| "–".to_owned(), |most| value(self.measure, most))
         };
         let rest = match self.measure {
-            Measure::Lifetime => count(row.growth.blocks.cast_unsigned()),
+            Measure::Lifetime => still_live(row.growth.blocks, self.knows_ends),
             Measure::Size => size(row.total.bytes),
         };
         let columns = self.columns();
@@ -130,12 +133,20 @@ pub(super) fn headline(report: &Report, measure: Measure, all: &Distribution) ->
                     count(older)
                 ),
             };
-            let live = count(report.growth.blocks.cast_unsigned());
-            format!(
-                "{} blocks freed{spans}; {live} still live{older}",
-                count(all.blocks())
-            )
+            let live = match report.to.moment.exact {
+                true => format!("{} still live", still_live(report.growth.blocks, true)),
+                false => "how many still live is unknown, as events were lost".to_owned(),
+            };
+            let freed = count(all.blocks());
+            format!("{freed} blocks freed{spans}; {live}{older}")
         }
+    }
+}
+
+fn still_live(blocks: i64, knows_ends: bool) -> String {
+    match knows_ends {
+        true => count(blocks.cast_unsigned()),
+        false => "unknown".to_owned(),
     }
 }
 
@@ -208,6 +219,18 @@ mod tests {
         let report = report(Measure::Size, &[1]);
         assert!(Axis::of(&report, &[]).is_some());
         assert_eq!(Axis::of(&fixture::report(), &[]), None);
+    }
+
+    /// Check that where events were lost nothing is said of the blocks whose ends may be among them.
+    #[test]
+    fn lost() {
+        let mut report = report(Measure::Lifetime, &[3, 3]);
+        report.to.moment.exact = false;
+        let mut out = Vec::new();
+        Table.render(&report, &View::default(), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.matches("unknown").count(), 3, "{text}");
+        assert!(text.contains("; how many still live is unknown"), "{text}");
     }
 
     /// Check the lines of a whole table: the header's, the columns' and a row's.

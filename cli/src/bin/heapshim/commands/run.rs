@@ -9,6 +9,7 @@ use heapshim_cli::mark::Mark;
 use heapshim_cli::subject::Places;
 use heapshim_cli::trace::{Background, Options};
 use heapshim_cli::tree::Tree;
+use heapshim_ledger::sampling::Mode;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -76,6 +77,11 @@ fn recording(args: &Args, places: Places) -> Result<Option<Recording>, Error> {
         return Ok(None);
     };
     record::check_name(path)?;
+    if args.sample.is_some_and(|mode| mode != Mode::Exact) {
+        let problem = "a recording has every event, of which samples are a part";
+        let next = "leave out one of --record and --sample";
+        return Err(Error::new(Kind::Usage, "--record", problem).next(next));
+    }
     let options = Options {
         lossless: args.lossless,
         bundle: args.bundle.then_some(places),

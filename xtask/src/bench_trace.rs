@@ -1,0 +1,150 @@
+//! `cargo xtask bench-trace [MIB]`: how long each question to a large recording takes, and in how much memory. Not in CI: it takes minutes, and the disk that the recording needs.
+//!
+//! The recording is of `workloads/pairs.c` with a million live blocks of 4,000 sizes, of which nothing is foreseen (more bytes an event than of most programs), until it has so many
+//! MiB; it lies in the directory for temporary files, and is deleted. Memory is what the command had resident at most.
+
+use crate::took::Took;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// A recording that is large, unless told otherwise.
+const MIB: u64 = 1024;
+/// What is recorded first, to know how many bytes a pair takes.
+const TRIAL_PAIRS: u64 = 2_000_000;
+/// The program, and what it is told besides the pairs.
+const PROGRAM: &str = "xtask/workloads/pairs.c";
+const WORDS: [&str; 6] = ["--live", "1000000", "--sizes", "4000", "--sites", "12"];
+/// What is asked; `%` stands for a share of the recording's time.
+const QUESTIONS: [&[&str]; 8] = [
+    &["diff"],
+    &["diff", "--from", "30%", "--to", "60%"],
+    &[
+        "diff",
+        "--from",
+        "30%",
+        "--to",
+        "60%",
+        "--sort",
+        "survivors",
+    ],
+    &["peak"],
+    &["temporary"],
+    &["lifetimes"],
+    &["sizes"],
+    &["timeline"],
+];
+
+/// Runs it.
+pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
+    let mib = match words {
+        [] => Some(MIB),
+        [mib] => mib.parse().ok(),
+        _ => None,
+    };
+    let Some(mib) = mib else {
+        eprintln!("usage: cargo xtask bench-trace [MIB]");
+        return ExitCode::from(2);
+    };
+    let directory = std::env::temp_dir().join(format!("bench-trace-{}", std::process::id()));
+    let measured = fs::create_dir_all(&directory)
+        .ok()
+        .filter(|()| crate::bench::library(root).is_some())
+        .and_then(|()| Bench::new(root, &directory).measure(mib));
+    // What is left there is the system's to clear.
+    let _removed = fs::remove_dir_all(&directory);
+    match measured {
+        Some(()) => ExitCode::SUCCESS,
+        None => {
+            eprintln!("bench-trace: the program does not build, or a command fails");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Bench<'a> {
+    root: &'a Path,
+    heapshim: PathBuf,
+    directory: &'a Path,
+}
+
+impl<'a> Bench<'a> {
+    fn new(root: &'a Path, directory: &'a Path) -> Bench<'a> {
+        let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+        let target = target.unwrap_or_else(|| root.join("target"));
+        Bench {
+            root,
+            heapshim: target.join("release/heapshim"),
+            directory,
+        }
+    }
+
+    fn measure(&self, mib: u64) -> Option<()> {
+        let program = self.compiled()?;
+        let file = self.directory.join("run.heaptrace");
+        self.record(&program, TRIAL_PAIRS, &file)?;
+        let trial = fs::metadata(&file).ok()?.len().max(1);
+        let pairs = (mib << 20).saturating_mul(TRIAL_PAIRS) / trial;
+        let took = self.record(&program, pairs, &file)?;
+        let bytes = fs::metadata(&file).ok()?.len();
+        println!(
+            "recorded: {:.0} MiB, {:.2} bytes an event, {:.0} s, {:.0} MiB resident",
+            mebibytes(bytes as f64),
+            bytes as f64 / (pairs * 2) as f64,
+            took.wall_ms / 1e3,
+            mebibytes(took.peak_bytes)
+        );
+        // The recording's time is the run's, nearly: the program's start and the command's are in it.
+        QUESTIONS
+            .iter()
+            .try_for_each(|question| self.ask(question, &file, took.wall_ms))
+    }
+
+    fn compiled(&self) -> Option<PathBuf> {
+        let program = self.directory.join("pairs");
+        let status = Command::new("gcc")
+            .args(["-O2", "-g", "-pthread"])
+            .arg(self.root.join(PROGRAM))
+            .arg("-o")
+            .arg(&program)
+            .status();
+        status.ok()?.success().then_some(program)
+    }
+
+    fn record(&self, program: &Path, pairs: u64, file: &Path) -> Option<Took> {
+        let mut run = Command::new(&self.heapshim);
+        run.args(["run", "--quiet", "--lossless", "--record"])
+            .arg(file)
+            .arg("--")
+            .arg(program)
+            .args(["--pairs", &pairs.to_string()])
+            .args(WORDS);
+        Took::by(&mut run)
+    }
+
+    fn ask(&self, question: &[&str], file: &Path, length_ms: f64) -> Option<()> {
+        let (word, options) = question.split_first()?;
+        let options = options.iter().map(|option| match option.strip_suffix('%') {
+            Some(share) => format!(
+                "{:.0}ms",
+                length_ms * share.parse::<f64>().unwrap_or(0.0) / 100.0
+            ),
+            None => (*option).to_owned(),
+        });
+        let mut command = Command::new(&self.heapshim);
+        command.arg(word).arg(file).args(options);
+        let took = Took::by(&mut command)?;
+        println!(
+            "{}: {:.1} s, processor {:.1} s, {:.0} MiB resident",
+            question.join(" "),
+            took.wall_ms / 1e3,
+            took.processor_ms / 1e3,
+            mebibytes(took.peak_bytes)
+        );
+        Some(())
+    }
+}
+
+fn mebibytes(bytes: f64) -> f64 {
+    bytes / f64::from(1 << 20)
+}
