@@ -148,6 +148,7 @@ impl Recorder {
             // What happened between the account and our request is in neither, or in both.
             expect_quiet(&mut start, &reader);
         }
+        tell_of_samples(&mut start);
         append_start(&mut output, &start, memory).map_err(written)?;
         Ok(Recorder {
             written: tables::Lens::of(&start),
@@ -313,11 +314,7 @@ impl Recorder {
         } else {
             self.write_tables()?;
         }
-        let sampling = &mark.snapshot.sampling;
-        if sampling.largest != 0 || sampling.was_off {
-            // Blocks that are samples, or were not recorded: an event says neither, and each stands for itself alone.
-            inexact(&mut mark.snapshot);
-        }
+        tell_of_samples(&mut mark.snapshot);
         let lost = self.missing(&mark.snapshot);
         if let Some(places) = self.options.bundle.clone() {
             subject::bundle(&mut mark, places, &self.origin(how));
@@ -406,6 +403,13 @@ fn refuse_samples(reader: &Reader<'_>, object: &str) -> Result<(), Error> {
             let next = "have each recorded again: heapshim mark NAME, then heapshim mode exact";
             Err(Error::new(Failure::Missing, object, problem).next(next))
         }
+    }
+}
+
+/// Blocks that are samples, or were not recorded: an event says neither, and each stands for itself alone.
+fn tell_of_samples(snapshot: &mut Snapshot) {
+    if snapshot.sampling.largest != 0 || snapshot.sampling.was_off {
+        inexact(snapshot);
     }
 }
 
