@@ -66,10 +66,9 @@ pub fn survivors(from: &Snapshot, to: &Snapshot) -> Option<Survivors> {
     let is_later = from.process.identity == to.process.identity
         && from.moment.unix_ns <= to.moment.unix_ns
         && to.births.pinned.is_none_or(|cohort| cohort >= pinned);
-    let had_samples = to.sampling.largest != 0 || to.sampling.was_off;
     let sites = to.births.sites.as_ref();
     let each = |(site, born): (&u32, &Born)| (*site, surviving(born, pinned));
-    let sites = sites.filter(|_| is_later && !had_samples)?;
+    let sites = sites.filter(|_| is_later && !to.sampling.had_samples())?;
     Some(sites.iter().map(each).collect())
 }
 

@@ -3,6 +3,7 @@
 //! Called by the commands `mark`, `marks` and `diff`; it alone knows what a MARK word means. A process that has ended is still there
 //! by the marks that were kept of it.
 
+use crate::births::Births;
 use crate::control::ControlPage;
 use crate::error::{Error, Kind};
 use crate::mark::Mark;
@@ -163,6 +164,18 @@ impl Catalog {
     /// # Errors
     /// `Missing` where the process has ended.
     pub fn take(&self, name: &str) -> Result<Mark, Error> {
+        let mut mark = self.look(name)?;
+        if let Some(session) = &self.session {
+            mark.snapshot.births = Births::of(&session.reader()?);
+        }
+        Ok(mark)
+    }
+
+    /// The same to look at, again and again: nothing is in it of when blocks were born.
+    ///
+    /// # Errors
+    /// As `take`.
+    pub fn look(&self, name: &str) -> Result<Mark, Error> {
         let session = self.session.as_ref().ok_or_else(|| {
             Error::new(
                 Kind::Missing,
@@ -182,19 +195,24 @@ impl Catalog {
         })
     }
 
-    /// As [`Catalog::take`], of the account from which survivors are to be known: what is allocated from now on is told from what is there, if the process still has a
-    /// control page of which we may write, and was not asked that too often.
+    /// As [`Catalog::take`], of the account from which survivors are to be known: what is allocated from now on is told from what is there.
     ///
     /// # Errors
-    /// As `take`.
+    /// As `take`; also where they could not be known: the process was asked that too often, samples were taken, its control page is closed to us.
     pub fn pin(&self, name: &str) -> Result<Mark, Error> {
-        let page = self.session.as_ref().map(ControlPage::open);
-        // A mark without it is as good a mark: what it does not know it says.
-        let pinned = page
-            .and_then(Result::ok)
-            .and_then(|page| page.begin_cohort());
+        if self.look(name)?.snapshot.sampling.had_samples() {
+            let problem = "samples were taken, or nothing was recorded: which of its blocks are new is not known any more";
+            let error = Error::new(Kind::Failed, &self.object, problem);
+            return Err(error.next("survivors take a process that was exact from its start"));
+        }
+        let page = self.session.as_ref().map(ControlPage::open).transpose()?;
+        let cohort = page.and_then(|page| page.begin_cohort());
+        let pinned = cohort.ok_or_else(|| {
+            let problem = "it has as many marks with survivors as it can tell apart (15, in a forked child fewer)";
+            Error::new(Kind::Failed, &self.object, problem).next("compare with one that it has: heapshim marks")
+        })?;
         let mut mark = self.take(name)?;
-        mark.snapshot.births.pinned = pinned;
+        mark.snapshot.births.pinned = Some(pinned);
         Ok(mark)
     }
 

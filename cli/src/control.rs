@@ -1,4 +1,5 @@
-//! The control page of a traced process: the only memory of a target's that the command writes. Here, to ask for another mode; `trace` asks for events.
+//! The control page of a traced process: the only memory of a target's that the command writes. Here, to ask for another mode, or to begin a
+//! cohort; `trace` asks for events.
 //!
 //! It is found among the process's descriptors by the inode that its ledger names, so that no other file is written, whatever a target has open. Whoever may
 //! open it may as well attach a debugger: the kernel asks for the same rights.
@@ -21,8 +22,6 @@ use std::ptr::{self, NonNull};
 
 /// What the link of its descriptor says.
 const LINK: &[u8] = b"/memfd:heapshim-control (deleted)";
-/// Its first page is all that a mode needs: a recording may go on meanwhile.
-const BYTES: usize = size_of::<Control>();
 
 /// The control file of a running process whose ledger says that it has this inode; None where it has closed it.
 ///
@@ -49,11 +48,77 @@ pub(crate) fn find(pid: u32, inode: u64) -> Result<Option<OwnedFd>, Error> {
     Ok(None)
 }
 
-/// The control page of a running process, mapped.
+/// A control file, mapped to be written: all of it, or its first page.
 #[derive(Debug)]
-pub struct ControlPage {
+pub(crate) struct Mapped {
     base: NonNull<u8>,
+    bytes: u64,
 }
+
+// SAFETY: the mapping is reached through atomics alone.
+unsafe impl Send for Mapped {}
+
+impl Mapped {
+    /// Maps so many bytes of the file of the account with this identity. That they are there, and stay, is seen first.
+    ///
+    /// # Errors
+    /// `Damaged` where it is no control file, or another account's.
+    pub(crate) fn of(
+        file: &OwnedFd,
+        bytes: u64,
+        identity: u64,
+        object: &str,
+    ) -> Result<Mapped, Error> {
+        let wrong = |problem: &str| Error::new(Kind::Damaged, object, problem);
+        let failed = |errno| Error::io(object, "its control page was not mapped", errno);
+        let seals = rustix::fs::fcntl_get_seals(file).map_err(failed)?;
+        let size = rustix::fs::fstat(file).map_err(failed)?.st_size;
+        let is_there = u64::try_from(size).is_ok_and(|size| size >= bytes) && bytes >= PAGE;
+        if !seals.contains(SealFlags::SHRINK | SealFlags::GROW) || !is_there {
+            return Err(wrong("its control page is not one that heapshim made"));
+        }
+        let len = usize::try_from(bytes).unwrap_or(0);
+        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+        // SAFETY: no address is asked for, so that no other mapping is touched; the memory is used as atomics alone.
+        let mapped =
+            unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, flags, file.as_fd(), 0) };
+        let base = NonNull::new(mapped.map_err(failed)?.cast());
+        let base = base.ok_or_else(|| wrong("its control page was mapped at 0"))?;
+        let mapped = Mapped { base, bytes };
+        let control = mapped.control();
+        if (control.magic.peek(), control.identity.peek()) != (MAGIC, identity) {
+            return Err(wrong("its control page belongs to another account"));
+        }
+        Ok(mapped)
+    }
+
+    /// How much of the file it is.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(crate) fn region(&self) -> Region<'_> {
+        // SAFETY: mapped, readable and writable until `self` is dropped; page-aligned; sealed against shrinking, as `of` saw; and
+        // `base` is private to this type, which uses it through `Region` alone.
+        unsafe { Region::new(self.base.as_ptr(), self.bytes) }
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        rings::control(&self.region()).expect("a page was mapped")
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        let len = usize::try_from(self.bytes).unwrap_or(0);
+        // SAFETY: exactly what `of` mapped; every borrow of it is gone.
+        let _unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), len) };
+    }
+}
+
+/// The control page of a running process. It is all that a mode needs: a recording may go on meanwhile.
+#[derive(Debug)]
+pub struct ControlPage(Mapped);
 
 impl ControlPage {
     /// Opens a process's.
@@ -64,60 +129,18 @@ impl ControlPage {
         let header = session.reader()?.header;
         let (inode, identity) = (header.control_inode.peek(), header.identity.peek());
         let file = find(session.pid(), inode)?.ok_or_else(|| closed(session))?;
-        let page = ControlPage::map(&file, session)?;
-        let control = page.control();
-        if (control.magic.peek(), control.identity.peek()) != (MAGIC, identity) {
-            return Err(damaged(
-                session,
-                "its control page belongs to another account",
-            ));
-        }
-        Ok(page)
-    }
-
-    fn map(file: &OwnedFd, session: &Session) -> Result<ControlPage, Error> {
-        let failed = |errno| Error::io(session.object(), "its control page was not mapped", errno);
-        let seals = rustix::fs::fcntl_get_seals(file).map_err(failed)?;
-        let size = rustix::fs::fstat(file).map_err(failed)?.st_size;
-        if !seals.contains(SealFlags::SHRINK)
-            || usize::try_from(size).is_ok_and(|size| size < BYTES)
-        {
-            return Err(damaged(
-                session,
-                "its control page is not one that heapshim made",
-            ));
-        }
-        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
-        // SAFETY: no address is asked for, so that no other mapping is touched; the memory is used as atomics alone.
-        let mapped =
-            unsafe { rustix::mm::mmap(ptr::null_mut(), BYTES, protection, flags, file.as_fd(), 0) };
-        let base = NonNull::new(mapped.map_err(failed)?.cast());
-        base.map(|base| ControlPage { base })
-            .ok_or_else(|| damaged(session, "its control page was mapped at 0"))
-    }
-
-    fn control(&self) -> &Control {
-        // SAFETY: mapped, readable and writable until `self` is dropped; page-aligned; sealed against shrinking, as `map` saw.
-        let region = unsafe { Region::new(self.base.as_ptr(), PAGE) };
-        rings::control(&region).expect("a page was mapped")
+        Mapped::of(&file, PAGE, identity, &session.object()).map(ControlPage)
     }
 
     /// Has what is allocated from now on told from what is there. None where that was done as often as it can be.
     #[must_use]
     pub fn begin_cohort(&self) -> Option<u32> {
-        self.control().begin_cohort()
+        self.0.control().begin_cohort()
     }
 
     /// Asks for a mode: the process takes it at its next event.
     pub fn ask(&self, mode: Mode) {
-        self.control().ask_mode(mode);
-    }
-}
-
-impl Drop for ControlPage {
-    fn drop(&mut self) {
-        // SAFETY: exactly what `map` mapped; every borrow of it is gone.
-        let _unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), BYTES) };
+        self.0.control().ask_mode(mode);
     }
 }
 
@@ -125,10 +148,6 @@ fn closed(session: &Session) -> Error {
     let problem = "it has closed its control page: nobody can ask it for another mode";
     let next = "start it anew with `heapshim run --sample SIZE`";
     Error::new(Kind::Missing, session.object(), problem).next(next)
-}
-
-fn damaged(session: &Session, problem: &str) -> Error {
-    Error::new(Kind::Damaged, session.object(), problem)
 }
 
 /// What a process records now.

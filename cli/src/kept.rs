@@ -57,7 +57,7 @@ pub fn read(path: &Path) -> Result<Mark, Error> {
     let mapping = copy.mapping;
     let reader = mapping.reader(&object)?;
     let process = session::recorded_process(&reader);
-    let mut snapshot = snapshot::take(&reader, process, NAME, Memory::default())?;
+    let mut snapshot = snapshot::take_with_births(&reader, process, NAME, Memory::default())?;
     snapshot.moment.exact &= settled;
     let changed = file.metadata().and_then(|metadata| metadata.modified());
     let since = changed

@@ -241,6 +241,13 @@ pub struct Sampling {
     pub spreads: Option<BTreeMap<u32, Spread>>,
 }
 
+impl Sampling {
+    /// True where not every event was recorded, at any time.
+    pub(crate) fn had_samples(&self) -> bool {
+        self.largest != 0 || self.was_off || self.mode != Mode::Exact
+    }
+}
+
 impl Default for Sampling {
     /// Every event was recorded.
     fn default() -> Sampling {

@@ -63,9 +63,24 @@ pub fn take(
         in_flight: exactness.in_flight,
     };
     let sampling = sampling(reader, Some(spreads(reader)));
-    let births = Births::of(reader);
     let snapshot = assemble(reader, process, moment, &totals, sampling)?;
-    Ok(with_peak(Snapshot { births, ..snapshot }, reader))
+    Ok(with_peak(snapshot, reader))
+}
+
+/// The same, with what is known of when its blocks were born: pages of the target's that nobody has touched become resident by being read, so that what comes back every
+/// second leaves them alone.
+///
+/// # Errors
+/// As `take`.
+pub(crate) fn take_with_births(
+    reader: &Reader<'_>,
+    process: Process,
+    name: &str,
+    memory: Memory,
+) -> Result<Snapshot, Error> {
+    let snapshot = take(reader, process, name, memory)?;
+    let births = Births::of(reader);
+    Ok(Snapshot { births, ..snapshot })
 }
 
 /// What the account's sites mean, without the account: every counter is zero, and nothing of the counters' pages is read.

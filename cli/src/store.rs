@@ -8,6 +8,7 @@ use crate::directory::{Private, Reach, xdg};
 use crate::error::{Error, Kind};
 use crate::kept;
 use crate::mark::{self, Mark};
+use crate::model::Process;
 use crate::process;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,13 +64,8 @@ impl Store {
     /// `Failed` where the name is taken or cannot be one, else what the system said.
     pub fn save(&self, mark: &Mark, force: bool) -> Result<PathBuf, Error> {
         let name = &mark.snapshot.moment.name;
-        let taken = self
-            .load(name)
-            .is_ok_and(|old| old.snapshot.process.identity == mark.snapshot.process.identity);
-        if taken && !force {
-            let problem = format!("pid {} has a mark of that name", mark.snapshot.process.pid);
-            return Err(Error::new(Kind::Failed, name, problem)
-                .next("take another name, or replace it with --force"));
+        if !force {
+            self.check_free(name, &mark.snapshot.process)?;
         }
         if let Some(root) = self.directory.parent() {
             Private::open_or_make(root, Reach::Owner)?;
@@ -78,6 +74,20 @@ impl Store {
         let file = file_name(name);
         private.write(&file, &mark::encode(mark), Reach::Owner)?;
         Ok(private.path().join(file))
+    }
+
+    /// Refuses a name that a mark of this process has.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub fn check_free(&self, name: &str, process: &Process) -> Result<(), Error> {
+        let old = self.load(name);
+        if !old.is_ok_and(|old| old.snapshot.process.identity == process.identity) {
+            return Ok(());
+        }
+        let problem = format!("pid {} has a mark of that name", process.pid);
+        let error = Error::new(Kind::Failed, name, problem);
+        Err(error.next("take another name, or replace it with --force"))
     }
 
     /// Reads the mark of that name.
@@ -230,7 +240,7 @@ fn changed(path: &Path) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Frame, Losses, Moment, Process, Snapshot};
+    use crate::model::{Frame, Losses, Moment, Snapshot};
     use crate::process::Memory;
 
     fn mark(name: &str, identity: u64) -> Mark {

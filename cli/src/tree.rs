@@ -177,7 +177,8 @@ impl Tree {
         };
         let memory = Memory::default();
         let session = &held.session;
-        let mut snapshot: Snapshot = snapshot::take(&session.reader()?, process, "exit", memory)?;
+        let mut snapshot: Snapshot =
+            snapshot::take_with_births(&session.reader()?, process, "exit", memory)?;
         session.made_code()?.name(&mut snapshot);
         snapshot.complaints |= self.own_allocator(&snapshot.process.exe);
         Ok(Mark {

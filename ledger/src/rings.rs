@@ -268,7 +268,7 @@ impl Control {
     #[must_use]
     pub fn begin_cohort(&self) -> Option<u32> {
         let mut held = self.cohort.peek();
-        loop {
+        for _ in 0..COHORTS {
             let next = u32::try_from(held).ok()?.checked_add(1)?;
             if next >= COHORTS {
                 return None;
@@ -278,6 +278,7 @@ impl Control {
                 Err(now) => held = now,
             }
         }
+        None
     }
 
     /// Asks for a mode, in place of what was asked for and is not done yet.

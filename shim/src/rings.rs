@@ -124,12 +124,13 @@ pub(crate) fn install(file: Descriptor, bytes: u64, identity: u64, wanted: bool)
     // SAFETY: a page of ours, made for this; the file's first page is a `Control`.
     unsafe { sys::map_over(page, file, size_of::<Control>()) }.ok()?;
     let control = control();
-    control.magic.put(MAGIC);
-    control.identity.put(identity);
+    // Before the identity: whoever asks for a cohort has seen that.
     if inherited != 0 {
         control.cohort.put(inherited);
         let _begun = control.begin_cohort();
     }
+    control.magic.put(MAGIC);
+    control.identity.put(identity);
     control.ring_capacity.put(CAPACITY.peek());
     if wanted {
         want(control);

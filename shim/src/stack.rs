@@ -162,11 +162,17 @@ impl Scratch {
     #[inline(never)]
     fn capture_native(&mut self, tracer: &Tracer, entry: &Entry) -> (Option<FrameId>, End, usize) {
         let walked = self.walk_memo(entry, tracer.depth);
-        let node = match walked.end {
-            End::TooDeep if tracer.depth >= deep::ANCHORED => self.intern_deep(tracer, &walked),
-            _ => self.intern_walk(tracer, &walked),
-        };
+        let node = self.node_of_walk(tracer, &walked);
         (node, walked.end, walked.shared)
+    }
+
+    /// What the node needs of the stack is not there while the walk is.
+    #[inline(never)]
+    fn node_of_walk(&mut self, tracer: &Tracer, walked: &Walked) -> Option<FrameId> {
+        match walked.end {
+            End::TooDeep if tracer.depth >= deep::ANCHORED => self.intern_deep(tracer, walked),
+            _ => self.intern_walk(tracer, walked),
+        }
     }
 
     /// Keeps the native path's frame small.

@@ -24,11 +24,15 @@ fn all(diff: &Diff) -> [Option<i64>; 2] {
     ["survivors_bytes", "survivors_blocks"].map(|key| diff.json()[key].as_i64())
 }
 
-/// Takes a mark from which survivors are known.
-fn pin(running: &Running, name: &str) -> String {
+/// Takes a mark from which survivors are known; what is said where it is not taken.
+fn pin(running: &Running, name: &str) -> Result<(), String> {
     let pid = running.pid().to_string();
-    let output = talk(&["mark", "-p", &pid, "--survivors", name]);
-    String::from_utf8(output.stderr).expect("UTF-8")
+    let mut command = Command::new(heapshim());
+    command.env_clear().envs(environment());
+    command.args(["mark", "-p", &pid, "--survivors", name]);
+    let output = command.output().expect("the command starts");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    output.status.success().then_some(()).ok_or(said)
 }
 
 fn refused(running: &Running, marks: &[&str]) -> Output {
@@ -44,7 +48,7 @@ fn refilled() -> Running {
     let mut running = Target::c(SOURCE).opt("-O0").spawn();
     for name in ["pooled", "filled", "refilled"] {
         assert_eq!(running.step(b"go"), name);
-        assert_eq!(pin(&running, name), "");
+        assert_eq!(pin(&running, name), Ok(()));
     }
     running
 }
@@ -124,19 +128,20 @@ fn forked() {
 fn unknown() {
     let mut running = refilled();
     running.mark("unpinned");
+    // A name that is taken costs none of the fifteen.
+    let said = pin(&running, "pooled").expect_err("it has one of that name");
+    assert!(said.contains("has a mark of that name"), "{said}");
     for number in 4..=15 {
-        assert_eq!(pin(&running, &format!("m{number}")), "");
+        assert_eq!(pin(&running, &format!("m{number}")), Ok(()));
     }
-    let said = pin(&running, "m16");
-    assert!(said.contains("15 such marks already"), "{said}");
+    let said = pin(&running, "m16").expect_err("one too many");
+    assert!(
+        said.contains("as many marks with survivors as it can tell apart"),
+        "{said}"
+    );
     let known = |marks: [&str; 2]| all(&running.diff(&marks)).map(|number| number.is_some());
     assert_eq!(known(["m15", "now"]), [true; 2]);
-    for marks in [
-        ["m16", "now"],
-        ["unpinned", "now"],
-        ["start", "now"],
-        ["filled", "pooled"],
-    ] {
+    for marks in [["unpinned", "now"], ["start", "now"], ["filled", "pooled"]] {
         assert_eq!(known(marks), [false; 2], "{marks:?}");
         let said = refused(&running, &marks);
         assert_eq!(said.status.code(), Some(2), "{marks:?}");
@@ -152,13 +157,15 @@ fn unknown() {
         assert_eq!(running.step(b"go"), said);
     }
     assert_eq!(all(&running.diff(&["filled", "now"])), [None; 2]);
+    let said = pin(&running, "sampled").expect_err("samples were taken");
+    assert!(said.contains("samples were taken"), "{said}");
 }
 
 /// Check that a line of Python has its blocks' survivors, and that of objects, whose birth is not kept, nothing is said.
 #[test]
 fn python() {
     let mut running = Target::python("python_born.py").spawn();
-    pin(&running, "ready");
+    assert_eq!(pin(&running, "ready"), Ok(()));
     assert_eq!(running.step(b"go"), "done");
     let diff = running.diff(&["ready", "now"]);
     let survived = |marker: &str| {

@@ -59,7 +59,7 @@ impl Ready {
 pub(crate) fn all(root: &Path) -> Vec<Workload> {
     let place = Place {
         sources: root.join("xtask/workloads"),
-        made: std::env::temp_dir().join("heapshim-bench"),
+        made: root.join("target").join("bench"),
     };
     let _made = fs::create_dir_all(&place.made);
     let pairs = place.compile("gcc", &["-pthread"], "pairs.c");

@@ -5,32 +5,26 @@
 
 use super::clock::Look;
 use super::heartbeat::Heartbeat;
-use crate::control;
+use crate::control::{self, Mapped};
 use crate::error::{Error, Kind};
-use heapshim_ledger::Region;
-use heapshim_ledger::layout::{Control, MAGIC, RINGS, RingFlag};
+use heapshim_ledger::layout::{Control, PAGE, RINGS, RingFlag};
 use heapshim_ledger::rings::{self, LARGEST, Rings};
 use heapshim_ledger::sync::Word;
-use rustix::fs::{FallocateFlags, FlockOperation, SealFlags};
+use rustix::fs::{FallocateFlags, FlockOperation};
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags};
-use std::os::fd::{AsFd, OwnedFd};
-use std::ptr::NonNull;
+use std::os::fd::OwnedFd;
 
 /// The file, mapped and locked.
 #[derive(Debug)]
 pub(super) struct ControlFile {
-    base: NonNull<u8>,
-    bytes: u64,
+    mapped: Mapped,
     file: OwnedFd,
     first: Look,
     generation: u32,
+    identity: u64,
     heartbeat: Option<Heartbeat>,
     object: String,
 }
-
-// SAFETY: the mapping is reached through atomics alone.
-unsafe impl Send for ControlFile {}
 
 /// The control file of a running process whose ledger says that it has this inode.
 ///
@@ -51,47 +45,23 @@ impl ControlFile {
     /// # Errors
     /// `Missing` where it has no rings, or somebody else reads them; `Damaged` where it is none.
     pub(super) fn open(file: OwnedFd, identity: u64, object: &str) -> Result<ControlFile, Error> {
-        let wrong = |problem: &str| Error::new(Kind::Damaged, object, problem);
         let failed = |errno: Errno| Error::io(object, "its control page was not mapped", errno);
         let size = rustix::fs::fstat(&file).map_err(failed)?.st_size;
         let bytes = u64::try_from(size).unwrap_or(0);
-        let seals = rustix::fs::fcntl_get_seals(&file).map_err(failed)?;
-        if !seals.contains(SealFlags::SHRINK | SealFlags::GROW) {
-            return Err(wrong(
-                "its control page is not one that heapshim made: not sealed",
-            ));
-        }
         if bytes < rings::file_bytes(0) || bytes > rings::file_bytes(LARGEST) {
-            return Err(wrong("its control page has a size that none has"));
+            let problem = "its control page has a size that none has";
+            return Err(Error::new(Kind::Damaged, object, problem));
         }
         lock(&file, object)?;
-        let len = usize::try_from(bytes).unwrap_or(0);
-        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
-        // SAFETY: no address is asked for, so that no other mapping is touched; the memory is used as atomics alone.
-        let mapped = unsafe {
-            rustix::mm::mmap(
-                std::ptr::null_mut(),
-                len,
-                protection,
-                flags,
-                file.as_fd(),
-                0,
-            )
-        };
-        let base = NonNull::new(mapped.map_err(failed)?.cast());
         let opened = ControlFile {
-            base: base.ok_or_else(|| wrong("its control page was mapped at 0"))?,
-            bytes,
+            mapped: Mapped::of(&file, bytes, identity, object)?,
             file,
             first: settled(),
             generation: 0,
+            identity,
             heartbeat: None,
             object: object.to_owned(),
         };
-        let control = opened.control();
-        if (control.magic.peek(), control.identity.peek()) != (MAGIC, identity) {
-            return Err(wrong("its control page belongs to another account"));
-        }
         opened.check_rings(object)?;
         Ok(opened)
     }
@@ -105,21 +75,16 @@ impl ControlFile {
         }
     }
 
-    fn region(&self) -> Region<'_> {
-        // SAFETY: mapped, readable and writable until `self` is dropped; page-aligned; sealed against shrinking, as `open` saw; and
-        // `base` is private to this file, which uses it through `Region` alone.
-        unsafe { Region::new(self.base.as_ptr(), self.bytes) }
-    }
-
-    /// `open` saw that there is a page.
     fn control(&self) -> &Control {
-        rings::control(&self.region()).expect("a page was mapped")
+        self.mapped.control()
     }
 
     fn rings(&self) -> Option<Rings<'_>> {
         let capacity = self.control().ring_capacity.peek();
-        let fits = rings::file_bytes(capacity.min(LARGEST)) == self.bytes;
-        Rings::open(&self.region(), capacity).ok().filter(|_| fits)
+        let fits = rings::file_bytes(capacity.min(LARGEST)) == self.mapped.bytes();
+        Rings::open(&self.mapped.region(), capacity)
+            .ok()
+            .filter(|_| fits)
     }
 
     /// When the target began, by its own word, where it has events from there on.
@@ -136,7 +101,10 @@ impl ControlFile {
     /// # Errors
     /// What the system said of the page.
     pub(super) fn ask(&mut self, lossless: bool, from_start: bool) -> Result<Vec<u64>, Error> {
-        self.heartbeat = Some(Heartbeat::begin(&self.file, self.first, &self.object)?);
+        self.heartbeat = Some(Heartbeat::begin(
+            Mapped::of(&self.file, PAGE, self.identity, &self.object)?,
+            self.first,
+        ));
         let control = self.control();
         let before = control.generation();
         let next: Vec<u64> = (0..RINGS)
@@ -208,15 +176,10 @@ fn lock(file: &OwnedFd, object: &str) -> Result<(), Error> {
 impl Drop for ControlFile {
     fn drop(&mut self) {
         self.end();
-        let (from, len) = (
-            rings::first_event(),
-            self.bytes.saturating_sub(rings::first_event()),
-        );
+        let from = rings::first_event();
+        let len = self.mapped.bytes().saturating_sub(from);
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         // What the kernel does not take back stays resident in the target: no more than the rings' size.
         let _given_back = rustix::fs::fallocate(&self.file, flags, from, len);
-        let len = usize::try_from(self.bytes).unwrap_or(0);
-        // SAFETY: exactly what `open` mapped; every borrow of it is gone.
-        let _unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), len) };
     }
 }

@@ -11,7 +11,7 @@ use super::{Happening, Map};
 use crate::distribution::{Bucket, BySite, bucket_of};
 use crate::error::Error;
 use crate::mark::Mark;
-use crate::report::Survivors;
+use crate::report::{Surviving, Survivors};
 
 /// Live blocks that are remembered at once: 285 MB of them, 430 while the table grows.
 const MOST_BLOCKS: usize = 7 << 21;
@@ -40,7 +40,14 @@ pub fn survivors(trace: &mut Trace, from_ns: u64, to_ns: u64) -> Result<Survivor
         to_ns,
     };
     Passes::of(MOST_BLOCKS).run(trace, window, &mut found)?;
-    Ok(found.account.live())
+    let mut survivors = found.account.live();
+    if !trace.has_all() {
+        // A block whose end was lost would be one of them.
+        survivors
+            .values_mut()
+            .for_each(|one| *one = Surviving::Unknown);
+    }
+    Ok(survivors)
 }
 
 /// Sizes by site, of all blocks that were allocated within the trace.

@@ -132,7 +132,7 @@ impl Account {
     pub(super) fn empty(trace: &Trace) -> Account {
         Account {
             counters: Vec::new(),
-            exact: trace.lost() == 0,
+            exact: trace.has_all(),
         }
     }
 

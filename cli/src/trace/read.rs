@@ -93,6 +93,13 @@ impl Trace {
         events.unwrap_or(0).max(end)
     }
 
+    /// True where each event is in it, as it was: none was lost, and none is a sample.
+    pub(super) fn has_all(&self) -> bool {
+        let ends = [Some(&self.start), self.end.as_ref()];
+        let had_samples = |mark: &Mark| mark.snapshot.sampling.had_samples();
+        self.lost == 0 && !ends.into_iter().flatten().any(had_samples)
+    }
+
     /// When it began, since the Unix epoch.
     #[must_use]
     pub fn begin_unix_ns(&self) -> u64 {

@@ -408,7 +408,7 @@ fn refuse_samples(reader: &Reader<'_>, object: &str) -> Result<(), Error> {
 
 /// Blocks that are samples, or were not recorded: an event says neither, and each stands for itself alone.
 fn tell_of_samples(snapshot: &mut Snapshot) {
-    if snapshot.sampling.largest != 0 || snapshot.sampling.was_off {
+    if snapshot.sampling.had_samples() {
         inexact(snapshot);
     }
 }

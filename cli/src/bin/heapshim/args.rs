@@ -177,7 +177,7 @@ pub(crate) struct Mark {
     /// Replace a mark of the same name
     #[arg(long)]
     pub(crate) force: bool,
-    /// Tell what is allocated afterwards from what is there, for `diff --sort survivors`: from now on each allocation costs more
+    /// Distinguish what is allocated afterwards from what is there, for `diff --sort survivors`: from now on each allocation costs more
     #[arg(long)]
     pub(crate) survivors: bool,
     /// What it takes along.
@@ -573,7 +573,7 @@ pub(crate) enum Sort {
     Live,
     Total,
     Allocations,
-    /// What was allocated since the first mark and is alive at the second: where `heapshim mark` took the first, or of a recording
+    /// What was allocated since the first mark and is alive at the second: where `heapshim mark --survivors` took the first, or of a recording
     Survivors,
 }
 

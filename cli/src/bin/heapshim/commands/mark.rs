@@ -1,7 +1,7 @@
 //! `heapshim mark`: the account of a running process, kept under a name or written to a file.
 
 use super::lines;
-use super::output::{print, say};
+use super::output::print;
 use crate::args::Mark as Args;
 use heapshim_cli::catalog::Catalog;
 use heapshim_cli::directory;
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         .or_else(|| Some(stem(args.output.as_deref()?)));
     let name = name.unwrap_or_else(|| catalog.free_name());
     let mut taken = match args.survivors {
-        true => pinned(&catalog, &name)?,
+        true => pinned(&catalog, &name, args)?,
         false => catalog.take(&name)?,
     };
     if let Some(places) = lines::bundle(&args.bundle) {
@@ -39,15 +39,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     print(&format!("{name}\n"))
 }
 
-/// A mark that begins what survivors are counted from.
-fn pinned(catalog: &Catalog, name: &str) -> Result<Mark, Error> {
-    let mark = catalog.pin(name)?;
-    if mark.snapshot.births.pinned.is_none() {
-        say(
-            "heapshim: --survivors: it has 15 such marks already, or has closed its control page: what survives this one will be unknown",
-        );
+/// A mark that begins what survivors are counted from. A process has few of them: what would fail afterwards is refused before.
+fn pinned(catalog: &Catalog, name: &str, args: &Args) -> Result<Mark, Error> {
+    if args.output.is_none() && !args.force {
+        let process = catalog.look(name)?.snapshot.process;
+        catalog.store().check_free(name, &process)?;
     }
-    Ok(mark)
+    catalog.pin(name)
 }
 
 /// A file without a name of its own is named after itself.

@@ -74,10 +74,10 @@ fn text(subject: &Subject<'_>, args: &Args, stream: Stream) -> Result<Vec<u8>, E
 /// Refuses what has no meaning together, before anything is run or taken.
 pub(crate) fn check(args: &Args) -> Result<(), Error> {
     if args.sort == Some(Sort::Survivors) {
-        let problem = "from the start on, all that is there has survived";
+        let problem = "this report has no first mark that survivors could be counted from";
         let error = Error::new(Kind::Usage, "--sort survivors", problem);
         return Err(error
-            .next("ask between two marks, or of a recording: heapshim diff A B --sort survivors"));
+            .next("ask between two marks (heapshim mark --survivors A, heapshim diff A B), or a recording: heapshim diff FILE --sort survivors"));
     }
     check_forms(args)
 }

@@ -102,7 +102,7 @@ struct Watched<'a> {
 impl Watched<'_> {
     fn of<'a>(target: Option<&str>, args: &'a Args) -> Result<Watched<'a>, Error> {
         let catalog = Catalog::of(target)?;
-        let now = catalog.take("now")?;
+        let now = catalog.look("now")?;
         let pid = now.snapshot.process.pid;
         let from = catalog.last_or_start()?;
         Ok(Watched {
@@ -136,7 +136,7 @@ impl Watched<'_> {
                 format!("pid {}", self.pid),
                 "it has ended",
             )),
-            false => self.catalog.take("now"),
+            false => self.catalog.look("now"),
         }
     }
 

@@ -21,7 +21,7 @@ const FOR: Duration = Duration::from_secs(600);
 /// Watches and prints what came out; also where the process ends before.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let catalog = Catalog::of(args.target.target.as_deref())?;
-    let first = catalog.take("first")?;
+    let first = catalog.look("first")?;
     let pid = first.snapshot.process.pid;
     let started = process::start_ticks(pid);
     let mut series = Series::new(0.0);
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
             say(&format!("pid {pid}: it has ended"));
             break;
         }
-        let mark = catalog.take("now")?;
+        let mark = catalog.look("now")?;
         let time = time(args, number, &first, &mark);
         let subject = Subject::new(Some(&first), &mark, catalog.origin());
         series.add(time, &subject.report_with(&mut readers, &options));
