@@ -7,7 +7,7 @@ use crate::births::Births;
 use crate::control::ControlPage;
 use crate::error::{Error, Kind};
 use crate::mark::Mark;
-use crate::model::{Moment, Snapshot};
+use crate::model::{Moment, Process, Snapshot};
 use crate::nearest::nearest;
 use crate::peak::NAME;
 use crate::process::{self, Memory, Origin};
@@ -159,6 +159,21 @@ impl Catalog {
         live.map_or_else(Origin::default, |session| Origin::of(session.pid()))
     }
 
+    fn running(&self) -> Result<&Session, Error> {
+        let problem = "it has ended: there is no 'now'";
+        let ended = || Error::new(Kind::Missing, &self.object, problem);
+        let next = "name two of its marks; `heapshim marks` lists them";
+        self.session.as_ref().ok_or_else(|| ended().next(next))
+    }
+
+    /// Who it is that runs.
+    ///
+    /// # Errors
+    /// `Missing` where it has ended.
+    pub fn process(&self) -> Result<Process, Error> {
+        self.running()?.process()
+    }
+
     /// Takes a mark, which is not kept yet.
     ///
     /// # Errors
@@ -176,14 +191,7 @@ impl Catalog {
     /// # Errors
     /// As `take`.
     pub fn look(&self, name: &str) -> Result<Mark, Error> {
-        let session = self.session.as_ref().ok_or_else(|| {
-            Error::new(
-                Kind::Missing,
-                &self.object,
-                "it has ended: there is no 'now'",
-            )
-            .next("name two of its marks; `heapshim marks` lists them")
-        })?;
+        let session = self.running()?;
         let memory = process::memory(session.pid());
         let mut snapshot = snapshot::take(&session.reader()?, session.process()?, name, memory)?;
         session.made_code()?.name(&mut snapshot);
@@ -200,14 +208,13 @@ impl Catalog {
     /// # Errors
     /// As `take`; also where they could not be known: the process was asked that too often, samples were taken, its control page is closed to us.
     pub fn pin(&self, name: &str) -> Result<Mark, Error> {
-        if self.look(name)?.snapshot.sampling.had_samples() {
+        let session = self.running()?;
+        if snapshot::sampling(&session.reader()?, None).had_samples() {
             let problem = "samples were taken, or nothing was recorded: which of its blocks are new is not known any more";
             let error = Error::new(Kind::Failed, &self.object, problem);
             return Err(error.next("survivors take a process that was exact from its start"));
         }
-        let page = self.session.as_ref().map(ControlPage::open).transpose()?;
-        let cohort = page.and_then(|page| page.begin_cohort());
-        let pinned = cohort.ok_or_else(|| {
+        let pinned = ControlPage::open(session)?.begin_cohort().ok_or_else(|| {
             let problem = "it has as many marks with survivors as it can tell apart (15, in a forked child fewer)";
             Error::new(Kind::Failed, &self.object, problem).next("compare with one that it has: heapshim marks")
         })?;

@@ -3,6 +3,7 @@
 //! The readers: `go tool pprof`, the inferno crate, ms_print, Graphviz, CPython's csv and XML parsers. speedscope is a web page: its files are
 //! checked against what its schema says of them.
 
+use crate::recordings::events;
 use heapshim_tests::{
     Amount, Diff, Recording, Running, Target, environment, found, fresh_directory,
 };
@@ -499,8 +500,7 @@ fn of_a_running_process() {
 /// Check that of a recording the growth between two instants is exported, to the byte, and that instants of anything else are refused.
 #[test]
 fn of_a_recording() {
-    let mut running = Target::c("events.c").opt("-O0").spawn();
-    assert_eq!(running.said(), "warm");
+    let mut running = events();
     let recording = Recording::of(running.pid(), &["--lossless"]);
     running.step(b"go");
     let recorded = recording.end();

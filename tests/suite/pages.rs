@@ -1,5 +1,6 @@
 //! What we write for browsers, in a browser: the report's page and the flamegraph do what they say, with the account's figures.
 
+use crate::recordings::events;
 use heapshim_tests::{Browser, Diff, Recording, Target, fresh_directory, talk};
 use serde_json::Value;
 use std::fs;
@@ -225,8 +226,7 @@ fn timeline_of_a_recording() {
     let Some(browser) = Browser::open(1280, 900) else {
         return;
     };
-    let mut running = Target::c("events.c").opt("-O0").spawn();
-    assert_eq!(running.said(), "warm");
+    let mut running = events();
     let recording = Recording::of(running.pid(), &["--lossless"]);
     running.step(b"go");
     let recorded = recording.end();

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 /// Events of one more round of events.c: more than a ring has room for.
 const ROUND: u64 = 300_000;
 
-fn events() -> Running {
+/// events.c, before its first step.
+pub(crate) fn events() -> Running {
     let running = Target::c("events.c").opt("-O0").spawn();
     assert_eq!(running.said(), "warm");
     running

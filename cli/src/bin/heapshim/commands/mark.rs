@@ -42,8 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
 /// A mark that begins what survivors are counted from. A process has few of them: what would fail afterwards is refused before.
 fn pinned(catalog: &Catalog, name: &str, args: &Args) -> Result<Mark, Error> {
     if args.output.is_none() && !args.force {
-        let process = catalog.look(name)?.snapshot.process;
-        catalog.store().check_free(name, &process)?;
+        catalog.store().check_free(name, &catalog.process()?)?;
     }
     catalog.pin(name)
 }
