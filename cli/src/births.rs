@@ -1,8 +1,8 @@
 //! When blocks were born, as far as pinned marks tell: which of a site's blocks came after a mark and are still there (survivors), without a recording.
 //!
 //! A mark is pinned by the command that takes it (`control`): the process then begins a *cohort* (`heapshim_ledger::cohorts`), and every snapshot after it has what is live of
-//! each. What is not known is said to be unknown, never guessed: of marks that were not pinned, of accounts that had samples, and of sites whose blocks' entries have no
-//! room for a cohort (Python's objects).
+//! each. What is not known is said to be unknown, never guessed: of marks that were not pinned, of accounts that had samples, and of sites of which the target had no
+//! room for a block's cohort.
 
 use crate::model::Snapshot;
 use crate::report::{Amount, Surviving, Survivors};
@@ -63,9 +63,12 @@ fn born(reader: &Reader<'_>, site: SiteId) -> Born {
 #[must_use]
 pub fn survivors(from: &Snapshot, to: &Snapshot) -> Option<Survivors> {
     let pinned = from.births.pinned?;
-    let is_later = from.process.identity == to.process.identity
-        && from.moment.unix_ns <= to.moment.unix_ns
-        && to.births.pinned.is_none_or(|cohort| cohort >= pinned);
+    // Of two that are pinned the cohorts tell which was first; a clock may have been set meanwhile.
+    let is_after = match to.births.pinned {
+        Some(cohort) => cohort >= pinned,
+        None => from.moment.unix_ns <= to.moment.unix_ns,
+    };
+    let is_later = from.process.identity == to.process.identity && is_after;
     let sites = to.births.sites.as_ref();
     let each = |(site, born): (&u32, &Born)| (*site, surviving(born, pinned));
     let sites = sites.filter(|_| is_later && !to.sampling.had_samples())?;
@@ -124,6 +127,10 @@ mod tests {
         assert_eq!(survivors(&from, &snapshot(2)), None);
         assert_eq!(survivors(&pinned(Some(1), 10), &later()), None);
         assert_eq!(survivors(&from, &pinned(Some(2), 9)), None, "nobody looked");
+        let mut set_back = later();
+        (set_back.moment.unix_ns, set_back.births.pinned) = (1, Some(2));
+        assert!(survivors(&from, &set_back).is_some(), "the clock was set");
+        assert_eq!(survivors(&pinned(Some(3), 0), &set_back), None);
         let mut sampled = later();
         sampled.sampling.largest = 1024;
         assert_eq!(survivors(&from, &sampled), None);

@@ -6,7 +6,7 @@
 use crate::births::Births;
 use crate::control::ControlPage;
 use crate::error::{Error, Kind};
-use crate::mark::Mark;
+use crate::mark::{Mark, Packed};
 use crate::model::{Moment, Process, Snapshot};
 use crate::nearest::nearest;
 use crate::peak::NAME;
@@ -186,6 +186,24 @@ impl Catalog {
         Ok(mark)
     }
 
+    /// The same to be kept and not looked at: written as it is taken.
+    ///
+    /// # Errors
+    /// As `take`.
+    pub fn take_packed(&self, name: &str) -> Result<Packed, Error> {
+        let session = self.running()?;
+        let reader = session.reader()?;
+        let pid = session.pid();
+        let memory = || process::memory(pid);
+        let process = session.process()?;
+        let (mut packed, made) = snapshot::take_packed(&reader, process, name, memory)?;
+        let snapshot = &mut packed.mark.snapshot;
+        snapshot.jit = session.made_code()?.names(&made);
+        snapshot.complaints = session.complaints()?;
+        snapshot.births = Births::of(&reader);
+        Ok(packed)
+    }
+
     /// The same to look at, again and again: nothing is in it of when blocks were born.
     ///
     /// # Errors
@@ -206,21 +224,40 @@ impl Catalog {
     /// As [`Catalog::take`], of the account from which survivors are to be known: what is allocated from now on is told from what is there.
     ///
     /// # Errors
-    /// As `take`; also where they could not be known: the process was asked that too often, samples were taken, its control page is closed to us.
+    /// As `take`, and as `begin_cohort`.
     pub fn pin(&self, name: &str) -> Result<Mark, Error> {
+        let pinned = self.begin_cohort()?;
+        let mut mark = self.take(name)?;
+        mark.snapshot.births.pinned = Some(pinned);
+        Ok(mark)
+    }
+
+    /// As [`Catalog::pin`], to be kept and not looked at.
+    ///
+    /// # Errors
+    /// As `pin`.
+    pub fn pin_packed(&self, name: &str) -> Result<Packed, Error> {
+        let pinned = self.begin_cohort()?;
+        let mut packed = self.take_packed(name)?;
+        packed.mark.snapshot.births.pinned = Some(pinned);
+        Ok(packed)
+    }
+
+    /// Begins what survivors are counted of.
+    ///
+    /// # Errors
+    /// Where they could not be known: the process was asked that too often, samples were taken, its control page is closed to us.
+    fn begin_cohort(&self) -> Result<u32, Error> {
         let session = self.running()?;
         if snapshot::sampling(&session.reader()?, None).had_samples() {
             let problem = "samples were taken, or nothing was recorded: which of its blocks are new is not known any more";
             let error = Error::new(Kind::Failed, &self.object, problem);
             return Err(error.next("survivors take a process that was exact from its start"));
         }
-        let pinned = ControlPage::open(session)?.begin_cohort().ok_or_else(|| {
+        ControlPage::open(session)?.begin_cohort().ok_or_else(|| {
             let problem = "it has as many marks with survivors as it can tell apart (15, in a forked child fewer)";
             Error::new(Kind::Failed, &self.object, problem).next("compare with one that it has: heapshim marks")
-        })?;
-        let mut mark = self.take(name)?;
-        mark.snapshot.births.pinned = Some(pinned);
-        Ok(mark)
+        })
     }
 
     /// Every mark that is kept, oldest first. What cannot be read, or is of an earlier image, is left out.

@@ -19,6 +19,7 @@ pub(crate) use filter::Pattern;
 use crate::blame::{Mode, Table};
 use crate::complaint::{self, Note};
 use crate::distribution::{BySite, Distribution, Measure};
+use crate::frees::{Freed, Groups};
 use crate::model::{Moment, Snapshot};
 use crate::report::{Amount, By, End, Partly, Report, Sort, Surviving, Survivors, Unattributed};
 use crate::rss::Rss;
@@ -79,6 +80,33 @@ pub struct Details<'a> {
     pub spread: Option<(Measure, &'a BySite)>,
     /// What was allocated since the first.
     pub survivors: Option<&'a Survivors>,
+    /// Who freed their blocks, by group.
+    pub freed: Option<(&'a Groups, &'a [Freed])>,
+}
+
+/// The row of each site of two snapshots of one process, also of those that are nothing at either: a site that only freed is one of them.
+pub fn groups(
+    from: &Snapshot,
+    to: &Snapshot,
+    symbolizer: &mut Symbolizer,
+    options: &Options,
+) -> Groups {
+    let options = &with_program(options, to, symbolizer);
+    let mut rows = rows::Rows::new(options, None, Details::default());
+    let changes = change::every(from, to).into_iter();
+    let of_site = changes
+        .map(|change| rows.place(change, symbolizer))
+        .collect();
+    let rows = rows.in_order(symbolizer);
+    Groups { of_site, rows }
+}
+
+/// What is passed over in this program.
+fn with_program(options: &Options, of: &Snapshot, symbolizer: &mut Symbolizer) -> Options {
+    Options {
+        table: options.table.clone().of(program::program(of, symbolizer)),
+        ..options.clone()
+    }
 }
 
 /// The same, with what else is known of sites.
@@ -90,10 +118,7 @@ pub fn diff_detailed<'a>(
     details: Details<'_>,
 ) -> Report {
     let from = from.into();
-    let options = &Options {
-        table: options.table.clone().of(program::program(to, symbolizer)),
-        ..options.clone()
-    };
+    let options = &with_program(options, to, symbolizer);
     let units = Units::of(from, to);
     let mut rows = rows::Rows::new(options, units, details);
     let mut variances = Variances::default();

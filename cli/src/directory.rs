@@ -152,26 +152,39 @@ impl Private {
     /// # Errors
     /// What the system said, with the path.
     pub fn write(&self, name: &str, bytes: &[u8], reach: Reach) -> Result<(), Error> {
-        self.write_through(name, bytes, reach, |file| file.sync_all())
+        self.write_through(name, &[bytes], reach, |file| file.sync_all())
     }
 
-    /// As [`Private::write`], without waiting for the disk: for what is worth nothing where the machine goes down.
+    /// As [`Private::write`], without waiting for the disk: for what is worth little where the machine goes down.
     ///
     /// # Errors
     /// What the system said, with the path.
     pub fn write_lossy(&self, name: &str, bytes: &[u8], reach: Reach) -> Result<(), Error> {
-        self.write_through(name, bytes, reach, |_| Ok(()))
+        self.write_pieces_lossy(name, &[bytes], reach)
+    }
+
+    /// As [`Private::write_lossy`], of bytes in pieces that follow each other.
+    ///
+    /// # Errors
+    /// What the system said, with the path.
+    pub fn write_pieces_lossy(
+        &self,
+        name: &str,
+        pieces: &[impl AsRef<[u8]>],
+        reach: Reach,
+    ) -> Result<(), Error> {
+        self.write_through(name, pieces, reach, |_| Ok(()))
     }
 
     fn write_through(
         &self,
         name: &str,
-        bytes: &[u8],
+        pieces: &[impl AsRef<[u8]>],
         reach: Reach,
         sync: fn(&File) -> std::io::Result<()>,
     ) -> Result<(), Error> {
         let temporary = temporary_name(name);
-        let written = self.write_new(&temporary, bytes, reach);
+        let written = self.write_new(&temporary, pieces, reach);
         let result = written.and_then(|file| sync(&file)).and_then(|()| {
             rustix::fs::renameat(&self.fd, temporary.as_str(), &self.fd, name)
                 .map_err(std::io::Error::from)
@@ -200,11 +213,18 @@ impl Private {
         let _gone = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty());
     }
 
-    fn write_new(&self, name: &str, bytes: &[u8], reach: Reach) -> std::io::Result<File> {
+    fn write_new(
+        &self,
+        name: &str,
+        pieces: &[impl AsRef<[u8]>],
+        reach: Reach,
+    ) -> std::io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let owner = Reach::Owner.file_mode();
         let mut file = File::from(rustix::fs::openat(&self.fd, name, flags, owner)?);
-        file.write_all(bytes)?;
+        for piece in pieces {
+            file.write_all(piece.as_ref())?;
+        }
         rustix::fs::fchmod(&file, reach.file_mode())?;
         Ok(file)
     }

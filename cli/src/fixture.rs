@@ -123,6 +123,7 @@ fn row(stack: Vec<SymbolFrame>, growth: (i64, i64), live: i64, via: Option<&str>
         errors: None,
         survivors: None,
         distribution: None,
+        freed: None,
         blamed: stack.len() - 1,
         stack: stack.into(),
     }

@@ -15,6 +15,7 @@ pub mod error;
 pub mod export;
 #[cfg(test)]
 mod fixture;
+pub mod frees;
 pub mod glob;
 pub mod iso_time;
 pub mod kept;

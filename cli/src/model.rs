@@ -243,7 +243,8 @@ pub struct Sampling {
 
 impl Sampling {
     /// True where not every event was recorded, at any time.
-    pub(crate) fn had_samples(&self) -> bool {
+    #[must_use]
+    pub fn had_samples(&self) -> bool {
         self.largest != 0 || self.was_off || self.mode != Mode::Exact
     }
 }

@@ -10,6 +10,9 @@ const RIGHT: f64 = 0.6;
 /// How alike a word must otherwise be (Jaro's measure, clap's own bound): one that was begun, or had more than one slip.
 const LIKENESS: f64 = 0.7;
 
+/// A word that is so many times shorter than the wrong one is not what was meant.
+const LENGTHS: usize = 3;
+
 /// The one of `known` that is most like `wrong`; None where none is. Below the bounds, a suggestion is a guess.
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase();
@@ -19,8 +22,12 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         let apart = lower.len().abs_diff(wrong.len());
         (right, Reverse(apart), strsim::jaro(&wrong, &lower), word)
     });
+    // Two letters are in most long words, in their order.
+    let comparable = |word: &str| word.len() * LENGTHS >= wrong.len();
     measured
-        .filter(|(right, _, likeness, _)| *right > RIGHT || *likeness > LIKENESS)
+        .filter(|(right, _, likeness, word)| {
+            *right > RIGHT || *likeness > LIKENESS && comparable(word)
+        })
         // Of two that are one slip away, the one that lacks no letter: --tpo is --top, not --to.
         .max_by(|a, b| {
             let slips = a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
@@ -42,6 +49,7 @@ mod tests {
         assert_eq!(nearest("warmr", known), Some("warmer"));
         assert_eq!(nearest("strat", known), Some("start"));
         assert_eq!(nearest("xyz", known), None);
+        assert_eq!(nearest("no-such-name", ["sh"]), None);
         // Jaro's measure alone finds "output" more like it: two letters that changed places in a short word are far apart there.
         assert_eq!(nearest("tpo", ["output", "top", "stacks"]), Some("top"));
         assert_eq!(

@@ -4,8 +4,12 @@
 //! and 64 KiB a thread; a moment at which more is live than in its copy is itself the highest that is known.
 
 use crate::births::Births;
+use crate::mark::PackedPeak;
+use crate::mark::lists::Entries;
 use crate::model::{Counters, Moment, Sampling, Site, Snapshot};
 use heapshim_ledger::Reader;
+use heapshim_ledger::marks::MarkInfo;
+use heapshim_ledger::peak::promised;
 
 /// What the highest moment is called.
 pub const NAME: &str = "peak";
@@ -22,18 +26,38 @@ pub struct Peak {
 }
 
 impl Peak {
-    /// The copy that a ledger holds; None where it never grew enough for one.
+    /// The copy that a ledger holds; None where it never grew enough for one. Not exact where it is lower than the highest moment by more than is
+    /// promised: other threads freed while it was made.
     #[must_use]
     pub(crate) fn of(reader: &Reader<'_>) -> Option<Peak> {
-        let (info, counters) = reader.peak.read(Vec::new, |counters, _, total| {
+        let room = || Vec::with_capacity(reader.sites.len() as usize);
+        let (info, counters) = reader.peak.read(room, |counters, _, total| {
             counters.push(Counters::from(total));
         })?;
+        let (moment, highest_bytes) = said(reader, &info, live_bytes(counters.iter()));
         Some(Peak {
-            moment: Moment {
-                name: NAME.to_owned(),
-                ..crate::snapshot::moment(&info)
-            },
-            highest_bytes: i64::try_from(reader.peak.highest()).unwrap_or(i64::MAX),
+            moment,
+            highest_bytes,
+            counters,
+        })
+    }
+
+    /// The same, its counters written as they are read.
+    pub(crate) fn packed(reader: &Reader<'_>) -> Option<PackedPeak> {
+        let room = || {
+            let mut counters = Entries::default();
+            counters.expect_sites(reader.sites.len() as usize);
+            (counters, 0)
+        };
+        let (info, (counters, live)) = reader.peak.read(room, |(counters, live), _, total| {
+            let one = Counters::from(total);
+            *live = one.live_bytes().wrapping_add(*live);
+            counters.counters(&one);
+        })?;
+        let (moment, highest_bytes) = said(reader, &info, live);
+        Some(PackedPeak {
+            moment,
+            highest_bytes,
             counters,
         })
     }
@@ -41,6 +65,20 @@ impl Peak {
     fn live_bytes(&self) -> i64 {
         live_bytes(self.counters.iter())
     }
+}
+
+/// What is said of a copy in which so much is live: its moment, and the most that was.
+fn said(reader: &Reader<'_>, info: &MarkInfo, live: i64) -> (Moment, i64) {
+    let highest_bytes = i64::try_from(reader.peak.highest()).unwrap_or(i64::MAX);
+    let promised = promised(highest_bytes, reader.threads.used());
+    let whole = highest_bytes.saturating_sub(live) <= promised;
+    let moment = crate::snapshot::moment(info);
+    let moment = Moment {
+        name: NAME.to_owned(),
+        exact: moment.exact && whole,
+        ..moment
+    };
+    (moment, highest_bytes)
 }
 
 fn live_bytes<'c>(counters: impl Iterator<Item = &'c Counters>) -> i64 {

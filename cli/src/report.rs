@@ -8,6 +8,7 @@
 use crate::blame::Mode;
 use crate::complaint::Note;
 use crate::distribution::{Distribution, Measure};
+use crate::frees::Freed;
 use crate::model::{Moment, Process};
 use crate::rss::Rss;
 use crate::symbolize::{Language, Stack, SymbolFrame};
@@ -226,6 +227,8 @@ pub struct Row {
     pub survivors: Option<Surviving>,
     /// How its blocks were spread, where the report is of that.
     pub distribution: Option<Distribution>,
+    /// Who freed its blocks, where somebody asked.
+    pub freed: Option<Freed>,
     /// The heaviest stack, innermost frame first.
     pub stack: Stack,
     /// The place in `stack` of the frame that is charged.

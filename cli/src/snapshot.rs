@@ -4,6 +4,9 @@
 //! names; what was taken but not yet published is an empty entry here (its counters are still zero). Every invariant of
 //! `model` is established here, against a hostile writer: a snapshot that comes out can be walked without checks.
 
+mod lists;
+mod packed;
+
 use crate::births::Births;
 use crate::error::{Error, Kind};
 use crate::model::{
@@ -16,14 +19,18 @@ use heapshim_ledger::counters::Total;
 use heapshim_ledger::estimates::Spread;
 use heapshim_ledger::frames::FrameId;
 use heapshim_ledger::header::LARGEST;
-use heapshim_ledger::layout::{FrameKind as Kinds, INSIDE_MARKS, MARK_NAME, Was};
+use heapshim_ledger::layout::{FrameKind as Kinds, MARK_NAME, Was};
 use heapshim_ledger::marks::MarkInfo;
 use heapshim_ledger::modules::{MAX_TEXT, ModuleId};
+use heapshim_ledger::reader::Exactness;
 use heapshim_ledger::sampling::{LARGEST_MEAN, Mode};
 use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::Word;
 use heapshim_ledger::{Error as LedgerError, Reader};
 use std::collections::BTreeMap;
+
+use lists::{Lists, Values};
+pub use packed::take_packed;
 
 /// How much larger than today's largest a ledger's tables may be before they are taken for hostile.
 const ROOM: u32 = 4;
@@ -42,6 +49,15 @@ pub fn take(
     memory: Memory,
 ) -> Result<Snapshot, Error> {
     check_size(reader, &process)?;
+    let (totals, exactness) = copied(reader);
+    let moment = moment_now(name, memory, exactness);
+    let sampling = sampling(reader, Some(spreads(reader)));
+    let snapshot = listed(reader, process, moment, &totals, sampling)?;
+    Ok(with_peak(snapshot, reader))
+}
+
+/// Each site's account, and how exact that is.
+fn copied(reader: &Reader<'_>) -> (Vec<Total>, Exactness) {
     // All of its room at once: one that grows is moved, and each of its pages touched twice.
     let mut totals: Vec<Total> = Vec::with_capacity(reader.sites.len() as usize);
     let exactness = reader.copy_totals(|site, total| {
@@ -54,17 +70,18 @@ pub fn take(
             .map_or(total, |place| std::mem::replace(place, total))
     });
     totals.truncate(exactness.sites_len as usize);
-    let moment = Moment {
+    (totals, exactness)
+}
+
+fn moment_now(name: &str, memory: Memory, exactness: Exactness) -> Moment {
+    Moment {
         name: name.to_owned(),
         unix_ns: now_unix_ns(),
         rss_bytes: memory.rss_bytes,
         resident: memory.resident,
         exact: exactness.in_flight == 0,
         in_flight: exactness.in_flight,
-    };
-    let sampling = sampling(reader, Some(spreads(reader)));
-    let snapshot = assemble(reader, process, moment, &totals, sampling)?;
-    Ok(with_peak(snapshot, reader))
+    }
 }
 
 /// The same, with what is known of when its blocks were born: pages of the target's that nobody has touched become resident by being read, so that what comes back every
@@ -98,7 +115,7 @@ pub(crate) fn meanings(reader: &Reader<'_>, process: Process) -> Result<Snapshot
         exact: false,
         in_flight: 0,
     };
-    assemble(reader, process, moment, &totals, sampling(reader, None))
+    listed(reader, process, moment, &totals, sampling(reader, None))
 }
 
 fn with_peak(snapshot: Snapshot, reader: &Reader<'_>) -> Snapshot {
@@ -133,10 +150,8 @@ fn spreads(reader: &Reader<'_>) -> BTreeMap<u32, Spread> {
 /// The names of the marks that the target took itself and that are still there, oldest first, by number.
 #[must_use]
 pub fn inside_marks(reader: &Reader<'_>) -> Vec<(u32, Moment)> {
-    let begun = reader.marks.begun();
-    let numbers = begun.saturating_sub(INSIDE_MARKS)..begun;
     let read = |number| Some((number, moment(&reader.marks.read(number, |_, _| ())?)));
-    numbers.filter_map(read).collect()
+    reader.marks.kept().filter_map(read).collect()
 }
 
 /// Copies the account as it was when the target took its mark `number`; None where that is no longer kept.
@@ -154,7 +169,7 @@ pub fn inside(
         return Ok(None);
     };
     let sampling = sampling(reader, None);
-    let snapshot = assemble(reader, process, moment(&info), &totals, sampling)?;
+    let snapshot = listed(reader, process, moment(&info), &totals, sampling)?;
     Ok(Some(with_peak(snapshot, reader)))
 }
 
@@ -183,43 +198,62 @@ pub(crate) fn moment(info: &MarkInfo) -> Moment {
     }
 }
 
-fn assemble(
+fn listed(
     reader: &Reader<'_>,
     process: Process,
     moment: Moment,
     totals: &[Total],
     sampling: Sampling,
 ) -> Result<Snapshot, Error> {
+    let mut values = Values::default();
+    let snapshot = assemble(reader, process, moment, totals, sampling, &mut values)?;
+    let Values { sites, frames } = values;
+    Ok(Snapshot {
+        sites,
+        frames,
+        ..snapshot
+    })
+}
+
+/// The snapshot; its sites and frames have gone into `lists`.
+fn assemble(
+    reader: &Reader<'_>,
+    process: Process,
+    moment: Moment,
+    totals: &[Total],
+    sampling: Sampling,
+    lists: &mut impl Lists,
+) -> Result<Snapshot, Error> {
     let damaged = damaged(&process);
+    lists.expect(totals.len(), reader.frames.len() as usize);
     let ids = (0..reader.sites.len()).map(SiteId);
-    let sites: Vec<Site> = ids
-        .zip(totals)
-        .map(|(id, total)| site(reader, id, *total))
-        .collect();
+    let mut furthest = 0;
+    for (id, total) in ids.zip(totals) {
+        let site = site(reader, id, *total);
+        furthest = furthest.max(site.frame);
+        lists.site(site);
+    }
     // How many there are is asked before the modules are read: what these nodes name is there by then.
     let nodes = (0..reader.frames.len()).map(FrameId);
+    let frames_len = nodes.len() as u64;
     let ids = (0..reader.modules.len()).map(ModuleId);
     let modules: Vec<Module> = ids.map(|id| module(reader, id)).collect();
     let ids = (0..reader.codes.len()).map(CodeId);
     let codes: Vec<Code> = ids.map(|id| code(reader, id)).collect();
     let mut threads = Vec::new();
-    let mut frames = Vec::with_capacity(nodes.len());
     for id in nodes {
         let node = reader.frames.get(id).map_err(&damaged)?;
-        frames.push(match node.kind {
+        lists.frame(match node.kind {
             Kinds::Thread => label(reader, &node, &mut threads),
             _ => frame(&node, modules.len(), codes.len()),
         });
     }
-    if let Some(site) = sites
-        .iter()
-        .find(|site| site.frame as usize >= frames.len())
-    {
-        let (index, len) = (site.frame.into(), frames.len() as u64);
+    // Without sites too: there is always a root.
+    if u64::from(furthest) >= frames_len {
         return Err(damaged(LedgerError::Index {
             kind: 3,
-            index,
-            len,
+            index: furthest.into(),
+            len: frames_len,
         }));
     }
     let losses = losses(reader);
@@ -229,9 +263,9 @@ fn assemble(
         modules,
         codes,
         threads,
-        frames,
+        frames: Vec::new(),
         jit: BTreeMap::new(), // `symbolize::jit` knows
-        sites,
+        sites: Vec::new(),
         peak: None, // the callers know whose
         births: Births::default(),
         losses,
@@ -388,7 +422,7 @@ pub(crate) mod tests {
     use std::os::fd::OwnedFd;
     use std::os::unix::fs::FileExt;
 
-    fn process() -> Process {
+    pub(crate) fn process() -> Process {
         let name = || "test".to_owned();
         Process {
             pid: 7,
@@ -467,6 +501,8 @@ pub(crate) mod tests {
             name,
         };
         assert!(writer.marks.write(&info, |site| writer.total(site)));
+        let height = heapshim_ledger::peak::Height::at(77);
+        writer.peak.copy(height, &info, |site| writer.total(site));
         writer.ready();
         fd
     }

@@ -7,7 +7,7 @@
 use crate::directory::{Private, Reach, xdg};
 use crate::error::{Error, Kind};
 use crate::kept;
-use crate::mark::{self, Mark};
+use crate::mark::{self, Mark, Packed};
 use crate::model::Process;
 use crate::process;
 use std::fs;
@@ -64,15 +64,44 @@ impl Store {
     /// `Failed` where the name is taken or cannot be one, else what the system said.
     pub fn save(&self, mark: &Mark, force: bool) -> Result<PathBuf, Error> {
         let name = &mark.snapshot.moment.name;
-        if !force {
-            self.check_free(name, &mark.snapshot.process)?;
+        self.make_room(name, &mark.snapshot.process, force)?;
+        self.put(name, |private, file| {
+            private.write(file, &mark::encode(mark), Reach::Owner)
+        })
+    }
+
+    /// The same, of a mark of a running process that is written already. The disk is not waited for: what such a mark is compared with is gone with the machine, and one
+    /// that was cut says so.
+    ///
+    /// # Errors
+    /// As `save`.
+    pub fn save_packed(&self, packed: Packed, force: bool) -> Result<PathBuf, Error> {
+        let name = packed.mark.snapshot.moment.name.clone();
+        self.make_room(&name, &packed.mark.snapshot.process, force)?;
+        self.put(&name, |private, file| {
+            private.write_pieces_lossy(file, &packed.into_pieces(), Reach::Owner)
+        })
+    }
+
+    fn make_room(&self, name: &str, process: &Process, force: bool) -> Result<(), Error> {
+        match force {
+            true => Ok(()),
+            false => self.check_free(name, process),
         }
+    }
+
+    /// Has a file of the mark of this name written.
+    fn put(
+        &self,
+        name: &str,
+        write: impl FnOnce(&Private, &str) -> Result<(), Error>,
+    ) -> Result<PathBuf, Error> {
         if let Some(root) = self.directory.parent() {
             Private::open_or_make(root, Reach::Owner)?;
         }
         let private = Private::open_or_make(&self.directory, Reach::Owner)?;
         let file = file_name(name);
-        private.write(&file, &mark::encode(mark), Reach::Owner)?;
+        write(&private, &file)?;
         Ok(private.path().join(file))
     }
 

@@ -6,6 +6,7 @@
 use crate::bundle::Bundle;
 use crate::diff::{self, Details, From};
 use crate::distribution::{BySite, Measure};
+use crate::frees::{Freed, Groups};
 use crate::mark::Mark;
 use crate::process::Origin;
 use crate::render::Sources;
@@ -98,6 +99,28 @@ impl<'a> Subject<'a> {
         Subject { details, ..self }
     }
 
+    /// The same, with who freed what it says of.
+    #[must_use]
+    pub fn freeing(self, groups: &'a Groups, freed: &'a [Freed]) -> Subject<'a> {
+        let details = Details {
+            freed: Some((groups, freed)),
+            ..self.details
+        };
+        Subject { details, ..self }
+    }
+
+    /// The rows of all sites, also of those that are nothing at either mark.
+    #[must_use]
+    pub fn groups(&self, places: Places, options: &diff::Options) -> Groups {
+        let mut readers = Readers::new(places, &self.origin);
+        self.carry(&mut readers);
+        let (from, to) = (self.from.unwrap_or(self.to), self.to);
+        let symbolizer = &mut readers.symbolizer;
+        let groups = diff::groups(&from.snapshot, &to.snapshot, symbolizer, options);
+        symbolizer.keep();
+        groups
+    }
+
     /// The growth, and where its source lines come from.
     #[must_use]
     pub fn report(&self, places: Places, options: &diff::Options) -> (Report, Sources) {
@@ -109,6 +132,24 @@ impl<'a> Subject<'a> {
     /// The growth, by readers that may have read for other reports of the same process: what these have looked up is not looked up again.
     #[must_use]
     pub fn report_with(&self, readers: &mut Readers, options: &diff::Options) -> Report {
+        self.carry(readers);
+        let symbolizer = &mut readers.symbolizer;
+        let from = self
+            .from
+            .map_or(From::Start, |mark| From::Mark(&mark.snapshot));
+        let report =
+            diff::diff_detailed(from, &self.to.snapshot, symbolizer, options, self.details);
+        symbolizer.keep();
+        let (merged, peak_rss) = (self.merged, self.peak_rss);
+        Report {
+            merged,
+            peak_rss,
+            ..report
+        }
+    }
+
+    /// What the marks themselves say of their addresses and lines.
+    fn carry(&self, readers: &mut Readers) {
         let Readers {
             symbolizer,
             sources,
@@ -124,18 +165,6 @@ impl<'a> Subject<'a> {
                 symbolizer.carry(&mark.snapshot, &bundle.records);
                 sources.carry(&bundle.lines);
             }
-        }
-        let from = self
-            .from
-            .map_or(From::Start, |mark| From::Mark(&mark.snapshot));
-        let report =
-            diff::diff_detailed(from, &self.to.snapshot, symbolizer, options, self.details);
-        symbolizer.keep();
-        let (merged, peak_rss) = (self.merged, self.peak_rss);
-        Report {
-            merged,
-            peak_rss,
-            ..report
         }
     }
 }
@@ -158,6 +187,19 @@ pub struct Readers {
 }
 
 impl Readers {
+    /// For the next report of the same process, in a while: files are closed, sources read anew; names that were looked up stay.
+    pub fn rest(&mut self) {
+        self.symbolizer.rest();
+        let options = self.symbolizer.options();
+        self.sources = Sources::new(options, options.reader);
+    }
+
+    /// Where the source lines of the last report come from.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// Readers that have opened nothing yet.
     #[must_use]
     pub fn new(places: Places, origin: &Origin) -> Readers {

@@ -6,7 +6,7 @@
 use crate::{Target, scratch};
 use heapshim_cli::model::{Process, Snapshot};
 use heapshim_cli::process::Memory;
-use heapshim_cli::{snapshot, store};
+use heapshim_cli::{mark, snapshot, store};
 use heapshim_ledger::codes::{CodeInfo, PythonFrame};
 use heapshim_ledger::header::Geometry;
 use heapshim_ledger::layout::{FrameKind, MARK_NAME};
@@ -176,8 +176,16 @@ fn read(reader: &Reader<'_>) {
             check(&inside);
         }
     }
-    if let Ok(taken) = snapshot::take(reader, process(), "now", Memory::default()) {
+    let taken = snapshot::take(reader, process(), "now", Memory::default());
+    let packed = snapshot::take_packed(reader, process(), "now", Memory::default);
+    assert_eq!(taken.is_ok(), packed.is_ok());
+    if let (Ok(taken), Ok((packed, _))) = (taken, packed) {
         check(&taken);
+        let bytes = packed.into_pieces().concat();
+        let read = mark::decode(&bytes, "packed").expect("what was taken can be read");
+        let read = read.snapshot;
+        assert!(read.sites == taken.sites && read.frames == taken.frames);
+        assert!(read.peak == taken.peak && read.threads == taken.threads);
     }
 }
 

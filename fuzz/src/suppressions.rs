@@ -43,6 +43,7 @@ fn row() -> Row {
         errors: None,
         survivors: None,
         distribution: None,
+        freed: None,
         file: frame.file.clone(),
         line: frame.line,
         function: frame.function.clone(),

@@ -6,7 +6,7 @@
 //! reason the number of slots is asked again in between: the block may have been allocated in a slot that is new since.
 //! (Summing live counters slot by slot printed −97,329 blocks for a queue that never held more than 1,024.)
 
-use crate::layout::{Cell, SHARED_SLOT, SLOTS};
+use crate::layout::{Cell, SHARED_SLOT};
 use crate::sites::SiteId;
 use crate::sync::{Word, add_owned};
 
@@ -21,6 +21,16 @@ pub struct Total {
     pub freed_bytes: u64,
     /// Blocks ever freed.
     pub freed_blocks: u64,
+}
+
+impl Total {
+    /// Allocated, and not freed: below zero where a forked child freed what it never allocated.
+    #[must_use]
+    pub const fn live_bytes(self) -> i64 {
+        self.allocated_bytes
+            .wrapping_sub(self.freed_bytes)
+            .cast_signed()
+    }
 }
 
 /// The cells of all slots, or of all inside marks: `row * sites + site`.
@@ -98,6 +108,44 @@ impl<'a> Counters<'a> {
         }
     }
 
+    /// As [`Counters::total`], of as many sites from `first` on as `totals` has room for. All that they freed is read before all that they allocated, slot by slot: for one who
+    /// reads every site that is three times faster than site by site, and as right.
+    pub fn totals_from(&self, first: SiteId, totals: &mut [Total], slots: impl Fn() -> u32) {
+        totals.fill(Total::default());
+        for cells in self.rows_from(first, totals.len(), slots()) {
+            for (total, cell) in totals.iter_mut().zip(cells) {
+                let (bytes, blocks) = (cell.freed_bytes.observe(), cell.freed_blocks.observe());
+                total.freed_bytes = total.freed_bytes.wrapping_add(bytes);
+                total.freed_blocks = total.freed_blocks.wrapping_add(blocks);
+            }
+        }
+        for cells in self.rows_from(first, totals.len(), slots()) {
+            for (total, cell) in totals.iter_mut().zip(cells) {
+                let (bytes, blocks) = (
+                    cell.allocated_bytes.observe(),
+                    cell.allocated_blocks.observe(),
+                );
+                total.allocated_bytes = total.allocated_bytes.wrapping_add(bytes);
+                total.allocated_blocks = total.allocated_blocks.wrapping_add(blocks);
+            }
+        }
+    }
+
+    /// The cells of these sites, of each slot that is counted and of the shared one.
+    fn rows_from(
+        &self,
+        first: SiteId,
+        sites: usize,
+        slots: u32,
+    ) -> impl Iterator<Item = &'a [Cell]> + use<'a> {
+        let counters = *self;
+        let slots = (0..slots.min(SHARED_SLOT)).chain([SHARED_SLOT]);
+        slots.map(move |slot| {
+            let row = counters.row(slot).get(first.0 as usize..).unwrap_or(&[]);
+            row.get(..sites).unwrap_or(row)
+        })
+    }
+
     /// Two words of a site's cells. Of one slot, which is all that a process with one thread has, they are as they stand: the copy of the highest moment
     /// asks for every site's.
     #[inline(always)]
@@ -115,22 +163,26 @@ impl<'a> Counters<'a> {
         written: Written,
         words: impl Fn(&Cell) -> [u64; 2],
     ) -> [u64; 2] {
+        let stride = self.sites as usize;
         let mut sum = [0u64; 2];
-        for found in self.cells_of(site, written).map(words) {
+        let mut add = |at: usize| {
+            let found = self.cells.get(at).map_or([0; 2], &words);
             let pairs = sum.iter_mut().zip(found);
             pairs.for_each(|(sum, found)| *sum = sum.wrapping_add(found));
+        };
+        let mut at = site.0 as usize;
+        // A site that is none would be one of the next slot.
+        if at < stride {
+            for _ in 0..written.exclusive.min(SHARED_SLOT) {
+                add(at);
+                at = at.saturating_add(stride);
+            }
+            if written.shared {
+                let row = stride.saturating_mul(SHARED_SLOT as usize);
+                add(row.saturating_add(site.0 as usize));
+            }
         }
         sum
-    }
-
-    fn cells_of(&self, site: SiteId, written: Written) -> impl Iterator<Item = &'a Cell> + use<'a> {
-        let stride = self.sites as usize;
-        let of_site = self.cells.get(site.0 as usize..).unwrap_or(&[]);
-        let of_site = of_site.iter().step_by(stride.max(1));
-        let exclusive = of_site.take(written.exclusive.min(SHARED_SLOT) as usize);
-        let shared = stride.saturating_mul(SLOTS as usize - 1);
-        let shared = self.cells.get(shared.saturating_add(site.0 as usize));
-        exclusive.chain(shared.filter(|_| written.shared))
     }
 }
 
@@ -177,6 +229,7 @@ impl Slot<'_> {
 #[cfg(all(test, loom))]
 mod models {
     use super::*;
+    use crate::layout::SLOTS;
     use crate::layout::Thread;
     use crate::sync::AtomicU32;
     use crate::testing::bounded;
@@ -297,6 +350,7 @@ mod models {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::layout::SLOTS;
 
     fn cells(sites: u32) -> Vec<Cell> {
         (0..sites * SLOTS).map(|_| Cell::default()).collect()
@@ -322,6 +376,34 @@ mod tests {
         assert_eq!(counters.total(SiteId(2), || 2), total);
         let all = counters.total(SiteId(2), || u32::MAX);
         assert_eq!((all.allocated_bytes, all.allocated_blocks), (1111, 4));
+    }
+
+    /// Check that what is read of many sites at once is what is read of each, with as many slots as are counted, and that sites that are none have nothing.
+    #[test]
+    fn many_sites() {
+        let cells = cells(5);
+        let counters = Counters::new(&cells, 5);
+        for (slot, site) in (0..SLOTS).zip((0..5).cycle()) {
+            counters
+                .slot(slot)
+                .allocated(SiteId(site), 100 + u64::from(slot));
+            assert!(counters.slot(slot / 2).freed(SiteId(site), slot.into()));
+        }
+        for (slots, first) in [(1, 0), (3, 2), (SLOTS, 0), (u32::MAX, 4), (2, 5)] {
+            let mut totals = [Total {
+                freed_bytes: 9,
+                ..Total::default()
+            }; 5];
+            counters.totals_from(SiteId(first), &mut totals, || slots);
+            for (site, total) in (first..).zip(totals) {
+                let expected = counters.total(SiteId(site), || slots);
+                assert_eq!(
+                    total,
+                    if site < 5 { expected } else { Total::default() },
+                    "{slots} {site}"
+                );
+            }
+        }
     }
 
     /// Check that the shared slot counts where it may have been written, as it is when the allocations are read.

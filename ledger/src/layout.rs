@@ -3,14 +3,14 @@
 //! Every field is an atomic in native byte order: the ledger never leaves its machine as it is (mark files are little-endian copies).
 //! A change here changes [`VERSION`] and docs/LEDGER.md in the same commit.
 
-pub use crate::reasons::{Complaint, TruncatedReason, Was};
+pub use crate::reasons::{Complaint, RingFlag, TruncatedReason, Was};
 use crate::sampling::INTERVALS;
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// "HEAPSHIM" read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"HEAPSHIM");
 /// The layout's version: what this code writes and the only one that it reads.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 /// `Header::state`: everything in the header is written.
 pub const READY: u32 = 1;
 /// Slots of counters that one thread leases alone. 16: a few more than the cores of a usual server process that allocates
@@ -260,7 +260,7 @@ pub struct PeakHead {
     pub live: AtomicU64,
     /// The highest that `live` ever was.
     pub highest: AtomicU64,
-    /// What `live` was when the last copy was begun.
+    /// Of what height the best copy is: what `live` was when it was begun, less what it has fallen by until it was done.
     pub copied: AtomicU64,
     /// Copies ever begun; copy n lies in entry n % PEAKS.
     pub copies: AtomicU32,
@@ -502,14 +502,6 @@ pub struct Control {
     reserved_end: [AtomicU64; CONTROL_END],
 }
 
-/// How a reader wants its events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum RingFlag {
-    /// A full ring is waited for as long as the reader lives: nothing is dropped.
-    Lossless = 1,
-}
-
 /// How far the reader has come in one ring. A cache line of its own: each is read by another thread.
 #[derive(Debug)]
 #[cfg_attr(any(test, loom), derive(Default))]
@@ -537,13 +529,13 @@ pub struct RingHead {
 #[cfg_attr(any(test, loom), derive(Default))]
 #[repr(C)]
 pub struct RingEvent {
-    /// Low 32 bits of the event's number plus one << 32 | operation << 24 | site (Release: the event is whole).
+    /// Low 32 bits of the event's number plus one << 32 | who freed it is told << 27 | operation << 24 | site (Release: the event is whole).
     pub stamp: AtomicU64,
     /// The processor's clock.
     pub ticks: AtomicU64,
     /// Thread << 48 | address.
     pub place: AtomicU64,
-    /// Bytes asked for.
+    /// Bytes asked for; where it is told, the site of the stack that freed the block << 46.
     pub size: AtomicU64,
 }
 

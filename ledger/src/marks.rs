@@ -71,6 +71,20 @@ impl<'a> Marks<'a> {
         begun.saturating_sub(self.ring)..begun
     }
 
+    /// Numbers of the marks that are whole, in no order.
+    pub fn written(&self) -> impl Iterator<Item = u32> {
+        let entries = self.marks.iter().take(self.ring as usize);
+        let sequences = entries.map(|mark| mark.sequence.observe());
+        sequences
+            .filter(|sequence| sequence & 1 == 0)
+            .filter_map(|sequence| (sequence / 2).checked_sub(1))
+    }
+
+    /// Has the next mark written where the last one was.
+    pub(crate) fn pass_over(&self) {
+        self.len.add_shared(self.ring - 1);
+    }
+
     /// Writes a mark; `totals` gives each site's sum. False where the entry is being written by another thread, or has been
     /// given to a newer mark already.
     pub fn write(&self, info: &MarkInfo, totals: impl Fn(SiteId) -> Total) -> bool {

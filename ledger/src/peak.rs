@@ -8,7 +8,10 @@
 //! So copies come at geometric distances, at most: about 900 while a heap that rises and falls grows to 16 GiB. (A copy at each hundredth of the rise cost a Python
 //! program that parses 4 MB of JSON 39 % more instructions.) There are two entries, so that the last whole copy
 //! stands while the next is made; a thread that finds another at it goes on. One that is killed in the middle leaves
-//! the last copy. Reader: the newest entry that is whole, read as inside marks are, or the account, where that is higher.
+//! the last copy. Reader: of the entries that are whole, read as inside marks are, that which has most, or the account, where that is higher.
+//!
+//! Nobody waits, so others may free while the copy is made, much where its thread waits for a processor: the copy is then short of the height by as much as
+//! the sum has fallen meanwhile. It counts as one of a lower height, so that the next rise is copied again, and one that is lower than the copy before it takes the next one's place, not that one's.
 //!
 //! What is not in the sum yet is less than a step a thread. So the higher of the two is lower than the true peak by less than a step and a hundredth, and a step for
 //! each thread; heaps that never held a step have no copy.
@@ -26,6 +29,25 @@ const PART_OF_STEP: i64 = STEP / 2;
 /// A heap is copied again when it was larger by this part.
 const PART: i64 = 100;
 
+/// A height from which the heap falls.
+#[derive(Clone, Copy, Debug)]
+pub struct Height {
+    height: i64,
+    /// What the sum was when the fall had been passed on.
+    left: i64,
+}
+
+impl Height {
+    /// One from which nothing has fallen yet.
+    #[must_use]
+    pub const fn at(height: i64) -> Height {
+        Height {
+            height,
+            left: height,
+        }
+    }
+}
+
 /// The highest moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Peak<'a> {
@@ -41,15 +63,15 @@ impl<'a> Peak<'a> {
         }
     }
 
-    /// Passes on what a thread holds, if it is enough, and says whether the account is to be copied now. To be called when `risen` or `fallen` is not below
+    /// Passes on what a thread holds, if it is enough, and says from which height the heap falls where the account is to be copied now. To be called when `risen` or `fallen` is not below
     /// zero: after a block that came was charged, before one that goes is. What a signal handler, or another thread at the same entry, adds or passes on meanwhile is neither lost nor doubled: as much goes as comes.
-    pub fn pass_on(&self, thread: &Thread) -> bool {
+    pub fn pass_on(&self, thread: &Thread) -> Option<Height> {
         let risen = begin_again(&thread.risen);
         let fallen = begin_again(&thread.fallen);
         let came = risen.wrapping_sub(fallen);
         let held = thread.pending.add_shared(came).wrapping_add(came);
         if held.cast_signed().unsigned_abs() < PART_OF_STEP.cast_unsigned() {
-            return false;
+            return None;
         }
         thread.pending.add_shared(held.wrapping_neg());
         let live = self
@@ -61,19 +83,34 @@ impl<'a> Peak<'a> {
         // Forked children free what they never allocated: below zero is no peak.
         let reached = live.max(0).cast_unsigned();
         self.head.highest.fetch_max(reached, Ordering::Relaxed);
-        let highest = self.head.highest.peek().cast_signed();
         let copied = self.head.copied.peek().cast_signed();
-        let falls = held.cast_signed() < 0;
-        falls && highest >= copied.saturating_add(STEP.max(copied / PART))
+        let fallen_by = held.cast_signed().wrapping_neg();
+        let height = live.saturating_add(fallen_by);
+        let is_due = fallen_by > 0 && height >= copied.saturating_add(step_at(copied));
+        is_due.then_some(Height { height, left: live })
     }
 
-    /// Copies the account, unless another thread does. The caller promises that no signal handler runs meanwhile: one that left by longjmp would
+    /// Copies the account at a height from which it falls, unless another thread does. The caller promises that no signal handler runs meanwhile: one that left by longjmp would
     /// leave it busy for good.
-    pub fn copy(&self, info: &MarkInfo, totals: impl Fn(SiteId) -> Total) {
+    pub fn copy(&self, height: Height, info: &MarkInfo, totals: impl Fn(SiteId) -> Total) {
         if self.head.busy.claim(0, 1).is_ok() {
-            self.head.copied.put(self.head.highest.peek());
             self.copies.write(info, totals);
+            let live = self.head.live.peek().cast_signed();
+            self.note_copied(height.height, height.left.saturating_sub(live));
             self.head.busy.publish(0);
+        }
+    }
+
+    /// Notes the height that the copy just made is of: less than the one it was made for by what the sum has fallen since that was decided.
+    fn note_copied(&self, height: i64, fallen_by: i64) {
+        let best = self.head.copied.peek().cast_signed();
+        let is_short = fallen_by > step_at(height);
+        let copied = height - if is_short { fallen_by } else { 0 };
+        if copied < best {
+            // The next is written where this one is, and the best stays.
+            self.copies.pass_over();
+        } else {
+            self.head.copied.put(copied.cast_unsigned());
         }
     }
 
@@ -83,21 +120,37 @@ impl<'a> Peak<'a> {
         self.head.highest.peek()
     }
 
-    /// The last copy: its head, and each site's sum to `each`, which is called anew for each that is tried: what it was given first counts only
-    /// after `begin`. None where there is none.
+    /// The best copy: its head, and each site's sum to `each`, which is called anew for each copy that is tried, with what `begin` gives for it.
+    /// None where there is none.
     pub fn read<T>(
         &self,
         begin: impl Fn() -> T,
         mut each: impl FnMut(&mut T, SiteId, Total),
     ) -> Option<(MarkInfo, T)> {
-        self.copies.kept().rev().find_map(|number| {
-            let mut read = begin();
-            let info = self
-                .copies
-                .read(number, |site, total| each(&mut read, site, total))?;
-            Some((info, read))
-        })
+        let copies = self.copies.written().filter_map(|number| {
+            let (mut read, mut live) = (begin(), 0i64);
+            let info = self.copies.read(number, |site, total| {
+                live = live.wrapping_add(total.live_bytes());
+                each(&mut read, site, total);
+            })?;
+            Some((live, info, read))
+        });
+        // Of two alike the later: numbers come round after 2^31 copies.
+        let best = copies.max_by_key(|(live, info, _)| (*live, info.number));
+        best.map(|(_, info, read)| (info, read))
     }
+}
+
+/// How much more than a height the next has to be: a step, or a hundredth where that is more.
+const fn step_at(height: i64) -> i64 {
+    let part = height / PART;
+    if part > STEP { part } else { STEP }
+}
+
+/// How far what is kept of a height may fall short of it where so many threads run, as long as no copy was short.
+#[must_use]
+pub fn promised(height: i64, threads: u32) -> i64 {
+    step_at(height).saturating_add(STEP.saturating_mul(i64::from(threads)))
 }
 
 /// Takes off a thread's word what it is above its beginning.
@@ -150,7 +203,11 @@ mod models {
                 unix_ns: bytes,
                 ..info(1)
             };
-            self.peak().copy(&info, |_| total);
+            let height = Height {
+                left: 0,
+                ..Height::at(bytes.cast_signed())
+            };
+            self.peak().copy(height, &info, |_| total);
         }
 
         fn read(&self) -> Option<u64> {
@@ -227,15 +284,33 @@ mod tests {
             };
             self.account.set(self.account.get() + before);
             let reaches = add_owned_reaches(word, bytes.unsigned_abs());
-            let copies = reaches && self.peak().pass_on(&self.thread);
-            if copies {
-                self.peak().copy(&info(1), |_| Total {
-                    allocated_bytes: self.account.get().cast_unsigned(),
-                    ..Total::default()
-                });
+            let passed = reaches.then(|| self.peak().pass_on(&self.thread));
+            let height = passed.flatten();
+            if let Some(height) = height {
+                self.copy(height, || ());
             }
             self.account.set(self.account.get() + bytes - before);
-            copies
+            height.is_some()
+        }
+
+        /// Copies the account; `meanwhile` is what happens before it is looked at.
+        fn copy(&self, height: Height, meanwhile: impl Fn()) {
+            self.peak().copy(height, &info(1), |_| {
+                meanwhile();
+                Total {
+                    allocated_bytes: self.account.get().cast_unsigned(),
+                    ..Total::default()
+                }
+            });
+        }
+
+        /// Another thread allocates or frees so many bytes, and passes that on.
+        fn other(&self, bytes: i64) {
+            let other = Thread::default();
+            self.account.set(self.account.get() + bytes);
+            other.pending.put(bytes.cast_unsigned());
+            other.risen.put(0);
+            let _ = self.peak().pass_on(&other);
         }
 
         fn read(&self) -> Option<u64> {
@@ -305,6 +380,36 @@ mod tests {
         }
         // To 2 GB at most a hundred steps to 6.4 MB, and then ln(312) / ln(1.01).
         assert!((300..700).contains(&copies), "{copies} to {highest}");
+    }
+
+    /// Check that a copy from which others have taken much while it was made does not stand for its height: a better one before it stays, however often
+    /// that happens, and the next time that the heap falls from so high it is copied.
+    #[test]
+    fn short() {
+        let memory = Memory::default();
+        let rise_and_fall = |high: i64, before: i64, taken: i64| {
+            memory.other(high);
+            let live = 1_000_000 + high;
+            let height = Height::at(live);
+            memory.other(-before);
+            memory.copy(height, || memory.other(-taken));
+            memory.other(before + taken - high);
+        };
+        assert!(!memory.go(1_000_000));
+        rise_and_fall(3_000_000, 0, 0);
+        assert_eq!(memory.read(), Some(4_000_000));
+        for high in [5_000_000, 6_000_000, 7_000_000] {
+            rise_and_fall(high, 0, high - 100_000);
+            assert_eq!(memory.read(), Some(4_000_000), "{high}");
+            rise_and_fall(high, high - 100_000, 0);
+            assert_eq!(memory.read(), Some(4_000_000), "{high}");
+        }
+        rise_and_fall(5_000_000, 200_000, 300_000);
+        assert_eq!(memory.read(), Some(5_500_000), "short, but the best");
+        memory.other(4_700_000);
+        assert!(memory.go(-100_000), "higher than what the copy has");
+        assert_eq!(memory.read(), Some(5_700_000));
+        assert_eq!(memory.peak().highest(), 8_000_000);
     }
 
     /// Check that a copy that was never finished leaves the one before it.

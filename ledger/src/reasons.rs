@@ -50,3 +50,13 @@ pub enum Was {
     /// Nothing was.
     Off = 4,
 }
+
+/// How a reader wants its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum RingFlag {
+    /// A full ring is waited for as long as the reader lives.
+    Lossless = 1,
+    /// The stack of each free is wanted.
+    FreeStacks = 2,
+}

@@ -14,6 +14,7 @@
 
 use crate::error::Error;
 use crate::extent::Region;
+use crate::header::LARGEST as LARGEST_LEDGER;
 use crate::layout::{
     COHORTS, Control, Cursor, PAGE, RINGS, RingEvent, RingFlag, RingHead, SectionKind,
 };
@@ -27,6 +28,12 @@ pub const LARGEST: u32 = 1 << 16;
 const SMALLEST: u32 = 1 << 8;
 const SITE_MASK: u64 = 0x00ff_ffff;
 const ADDRESS_MASK: u64 = 0xffff_ffff_ffff;
+/// In the stamp: above the size stands who freed the block.
+const IS_TOLD: u64 = 1 << 27;
+const OPERATION_MASK: u64 = 7;
+/// Bits of a size that leaves room for a site above it: 64 TiB are half of what a process can address. Of a larger block it is not told who freed it.
+const SIZE_BITS: u32 = 46;
+const _: () = assert!(LARGEST_LEDGER.sites <= 1 << (u64::BITS - SIZE_BITS));
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,12 +72,26 @@ pub struct Event {
     pub thread: u16,
     /// Whose account it is: of a block that goes back, who allocated it.
     pub site: u32,
+    /// The site of the stack that gave it back; 0 where that is not told.
+    pub freed_by: u32,
     /// The processor's clock; 0 where it may not be asked.
     pub ticks: u64,
     /// Where, in the target.
     pub address: u64,
     /// Bytes asked for.
     pub size: u64,
+}
+
+impl Event {
+    /// The word that has the size, and whether it also has who freed the block.
+    #[inline(always)]
+    fn size_word(&self) -> (u64, u64) {
+        match self.freed_by {
+            0 => (self.size, 0),
+            _ if self.size >> SIZE_BITS != 0 => (self.size, 0),
+            site => (self.size | u64::from(site) << SIZE_BITS, IS_TOLD),
+        }
+    }
 }
 
 /// The rings of one control file.
@@ -169,9 +190,10 @@ impl<'a> Rings<'a> {
         cell.ticks.put(event.ticks);
         cell.place
             .put(u64::from(event.thread) << 48 | event.address & ADDRESS_MASK);
-        cell.size.put(event.size);
+        let (size, told) = event.size_word();
+        cell.size.put(size);
         let what = (event.operation as u64) << 24 | u64::from(event.site) & SITE_MASK;
-        cell.stamp.publish(stamp(at) | what);
+        cell.stamp.publish(stamp(at) | told | what);
         true
     }
 
@@ -213,15 +235,20 @@ impl<'a> Rings<'a> {
         if word >> 32 << 32 != stamp(number) {
             return None;
         }
-        let operation = Operation::from_number(word >> 24 & 0xff)?;
-        let place = cell.place.peek();
+        let operation = Operation::from_number(word >> 24 & OPERATION_MASK)?;
+        let (place, size) = (cell.place.peek(), cell.size.peek());
+        let (size, freed_by) = match word & IS_TOLD {
+            0 => (size, 0),
+            _ => (size & ((1 << SIZE_BITS) - 1), size >> SIZE_BITS),
+        };
         Some(Event {
             operation,
             thread: u16::try_from(place >> 48).unwrap_or(u16::MAX),
             site: u32::try_from(word & SITE_MASK).unwrap_or(0),
+            freed_by: u32::try_from(freed_by).unwrap_or(0),
             ticks: cell.ticks.peek(),
             address: place & ADDRESS_MASK,
-            size: cell.size.peek(),
+            size,
         })
     }
 
@@ -262,6 +289,12 @@ impl Control {
     #[must_use]
     pub fn is_lossless(&self) -> bool {
         self.ring_flags.peek() & RingFlag::Lossless as u32 != 0
+    }
+
+    /// True where the stack of each free is wanted.
+    #[must_use]
+    pub fn wants_free_stacks(&self) -> bool {
+        self.ring_flags.peek() & RingFlag::FreeStacks as u32 != 0
     }
 
     /// Begins a cohort: what is allocated from now on was born in it, or later. None where there is no further one.
@@ -317,6 +350,7 @@ fn event(size: u64) -> Event {
         operation: Operation::Freed,
         thread: 4095,
         site: 0x3_ffff,
+        freed_by: 0,
         ticks: size.wrapping_mul(3),
         address: 0x7fff_ffff_fff0,
         size,
@@ -493,6 +527,7 @@ mod tests {
                 operation,
                 thread: u16::MAX,
                 site: 0x00ff_ffff,
+                freed_by: 0,
                 ticks: u64::MAX,
                 address: ADDRESS_MASK,
                 size: u64::MAX,
@@ -504,6 +539,27 @@ mod tests {
             };
             assert!(rings.push(0, &wide));
             assert_eq!(rings.read(0, number), Some(large));
+        }
+    }
+
+    /// Check that who freed a block comes through beside any size that leaves room for it, and that a larger size is kept instead.
+    #[test]
+    fn freed_by() {
+        let memory = pages(file_bytes(SMALLEST));
+        let (_, rings) = open(&memory, SMALLEST);
+        let most = LARGEST_LEDGER.sites - 1;
+        let sizes = [0, 24, (1 << SIZE_BITS) - 1, 1 << SIZE_BITS, u64::MAX];
+        for (number, size) in (0..).zip(sizes) {
+            let told = Event {
+                freed_by: most,
+                ..event(size)
+            };
+            assert!(rings.push(0, &told));
+            let expected = match size >> SIZE_BITS {
+                0 => told,
+                _ => event(size),
+            };
+            assert_eq!(rings.read(0, number), Some(expected));
         }
     }
 

@@ -118,6 +118,17 @@ impl<'a> Tables<'a> {
         }
     }
 
+    /// As [`Tables::total`], of as many sites from `first` on as there is room for.
+    pub(crate) fn totals_from(&self, first: SiteId, totals: &mut [Total]) {
+        if self.header.sampling.largest.peek() == 0 {
+            let slots = || self.threads.used();
+            return self.counters.totals_from(first, totals, slots);
+        }
+        for (id, total) in (first.0..).zip(totals) {
+            *total = self.total(SiteId(id));
+        }
+    }
+
     #[inline(never)]
     fn total_estimated(&self, site: SiteId, written: impl Fn() -> Written) -> Total {
         let (gone, gone_blocks) = self.estimates.freed(site);

@@ -13,6 +13,8 @@ const PAGE: u64 = 4096;
 /// Pages that are asked about to find out whether a stack pointer lies on the thread's own stack: 16 MiB deeper than before at
 /// a time; a thread that jumps further is walked as on an unknown stack.
 const EXTEND: u64 = 4096;
+/// Pages that are asked about to find out whether a hook that is left lies on the thread's own stack: 1 GiB, deeper than stacks get.
+const DEEPEST: u64 = 1 << 18;
 /// How far below what is known a stack pointer is taken to be on the same stack without a proof: what a call or two use. It must not
 /// reach from one stack into another that lies right below it, without a guard page between.
 const NEAR: u64 = 2 * PAGE;
@@ -60,6 +62,16 @@ impl Bounds {
     /// True where an address is known to lie on the thread's own stack.
     pub(crate) fn holds(&self, sp: u64) -> bool {
         self.low <= sp && sp < self.high
+    }
+
+    /// True where both addresses, of which the second lies further out, are on the thread's own stack, also where no walk has come that deep: then
+    /// every page from there up must be mapped.
+    #[cold]
+    pub(crate) fn is_one_stack(&self, inner: u64, outer: u64) -> bool {
+        let (first, end) = (inner & !(PAGE - 1), self.low & !(PAGE - 1));
+        let is_known = first >= end;
+        outer < self.high
+            && (is_known || end - first <= DEEPEST * PAGE && first_gap(first, end).is_none())
     }
 
     /// Finds out whether `sp` lies on the thread's own stack: every page from there up to what is known must be mapped. Asked from the

@@ -2,8 +2,10 @@
 //!
 //! A command that pins a mark raises one word of the control page; from its next event on each thread's blocks are born in that cohort. While the word is 0, which
 //! it is until a mark is pinned, an allocation looks at it and a free does nothing at all: a block's cohort stands above its site's number in the shadow, so that no counter is
-//! found for what has one, and the event comes here. Blocks that are samples, and Python's objects, whose entries have no room for it, are not told apart.
+//! found for what has one, and the event comes here. The entries of Python's objects have no room for that: theirs stands in a table of its own, which is there from the first
+//! object on that has one (`python::shadow`). Blocks that are samples are not told apart.
 
+use crate::python;
 use crate::record::OBJECTS;
 use crate::shadow::{COHORT_SHIFT, Live, SITE_BITS};
 use crate::tracer;
@@ -28,7 +30,8 @@ impl Cohort {
         self.0 == 0
     }
 
-    fn number(self) -> u32 {
+    /// Which it is, from 1 on.
+    pub(crate) fn number(self) -> u32 {
         self.0 >> COHORT_SHIFT
     }
 }
@@ -43,24 +46,25 @@ pub(crate) fn tagged(live: Live, cohort: Cohort) -> Live {
 }
 
 /// Takes it apart.
-fn untagged(live: Live) -> (Live, Cohort) {
+pub(crate) fn untagged(live: Live) -> (Live, Cohort) {
     let number = live.site.0;
     let site = SiteId(number & ((1 << SITE_BITS) - 1));
     let cohort = Cohort::of_word(number >> COHORT_SHIFT);
     (Live { site, ..live }, cohort)
 }
 
-/// A block was charged to its site: to its cohort as well.
+/// A block at an address was charged to its site: to its cohort as well.
 #[cold]
 #[inline(never)]
-pub(crate) fn born(operation: Operation, live: Live, cohort: Cohort) {
+pub(crate) fn born(operation: Operation, address: usize, live: Live, cohort: Cohort) {
     let Some(tracer) = tracer::get() else {
         return;
     };
     let cohorts = &tracer.writer.cohorts;
-    match operation == OBJECTS.0 {
-        true => cohorts.lost(cohort.number(), live.site),
-        false => cohorts.born(cohort.number(), live.site, live.size),
+    let is_noted = operation != OBJECTS.0 || python::shadow::set_cohort(address, cohort);
+    match is_noted {
+        true => cohorts.born(cohort.number(), live.site, live.size),
+        false => cohorts.lost(cohort.number(), live.site),
     }
 }
 

@@ -9,6 +9,7 @@
 //!          └──── Entry ────────────────────────────────────┘
 //! ```
 
+use core::cell::UnsafeCell;
 use heapshim_ledger::sync::AtomicU64;
 
 /// What a trampoline stores: the caller's registers. Lies on the stack; alive until the hook returns.
@@ -17,9 +18,9 @@ use heapshim_ledger::sync::AtomicU64;
 pub(crate) struct Entry {
     /// Set while the hook holds its thread's guard: tells a hook that was left by longjmp from one that goes on (`record`).
     pub(crate) witness: AtomicU64,
-    /// rbp, rbx, r12, r13, r14, r15; of no meaning where a block is given back, but that `enter_free!` keeps the block in the first, `enter_object_free!` domain and
-    /// block in the first two.
-    pub(crate) saved: [u64; 6],
+    /// rbp, rbx, r12, r13, r14, r15; of no meaning where a block is given back, or passed over, but that `enter_allocate!` keeps the arguments in the first two, `enter_free!`
+    /// keeps the block in the first, `enter_object_free!` domain and block in the first two. Written by the trampoline, and by `exchange_saved`.
+    saved: UnsafeCell<[u64; 6]>,
     /// Where the hook will return to.
     pub(crate) return_address: u64,
 }
@@ -30,13 +31,36 @@ impl Entry {
     pub(crate) fn caller_sp(&self) -> u64 {
         (&raw const *self) as u64 + size_of::<Entry>() as u64
     }
+
+    /// The entry of the hook that holds its thread's guard: `guard` is its `caller_sp`.
+    ///
+    /// # Safety
+    /// That hook has not returned, and does not while the entry is used.
+    pub(crate) unsafe fn of_guard<'e>(guard: u64) -> &'e Entry {
+        let address = usize::try_from(guard).unwrap_or(0);
+        let entry = core::ptr::with_exposed_provenance::<Entry>(address).wrapping_sub(1);
+        // SAFETY: the caller's promise; `caller_sp` has exposed the address.
+        unsafe { &*entry }
+    }
+
+    /// The caller's registers, where they are stored.
+    #[inline(always)]
+    pub(crate) fn saved(&self) -> &[u64; 6] {
+        // SAFETY: on this thread's stack, and changed by `exchange_saved` alone, which is not called while a walk looks at them.
+        unsafe { &*self.saved.get() }
+    }
+
+    /// Puts other words in their place; what stood there.
+    pub(crate) fn exchange_saved(&self, words: [u64; 6]) -> [u64; 6] {
+        // SAFETY: on this thread's stack; the one caller holds no reference to them, and the trampoline waits for us.
+        unsafe { self.saved.get().replace(words) }
+    }
 }
 
 /// Stores the caller's registers below its return address: `Entry` lies at rsp afterwards.
-macro_rules! store_entry {
+macro_rules! push_entry {
     () => {
-        ".cfi_startproc
-        push r15
+        "push r15
         .cfi_def_cfa_offset 16
         .cfi_offset 15, -16
         push r14
@@ -56,6 +80,14 @@ macro_rules! store_entry {
         .cfi_offset 6, -56
         push 0
         .cfi_def_cfa_offset 64"
+    };
+}
+pub(crate) use push_entry;
+
+/// The same, where a function begins with it.
+macro_rules! store_entry {
+    () => {
+        concat!(".cfi_startproc\n", crate::entry::push_entry!())
     };
 }
 pub(crate) use store_entry;
@@ -91,6 +123,55 @@ macro_rules! enter {
 }
 pub(crate) use enter;
 
+/// As `enter!`, for malloc(size) and calloc(count, size). Where each event is recorded, `$usual` is called. Else `$light`, with the same arguments: no
+/// stack is walked for it, so the caller's registers stay where they are. Where it gives no block but `light::NOT_YET`, `$otherwise` is called.
+macro_rules! enter_allocate {
+    ($usual:path, $light:path, $otherwise:path, $last:literal) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            "cmp qword ptr [rip + {armed}], {exact}",
+            "jne 2f",
+            crate::entry::push_entry!(),
+            concat!("mov ", $last, ", rsp"),
+            "call {usual}",
+            "add rsp, 56",
+            ".cfi_adjust_cfa_offset -56",
+            crate::entry::restore_registers!(),
+            "ret",
+            "2:
+            sub rsp, 56
+            .cfi_adjust_cfa_offset 56
+            mov [rsp + 8], rdi
+            mov [rsp + 16], rsi",
+            concat!("mov ", $last, ", rsp"),
+            "call {light}
+            mov rdi, [rsp + 8]
+            mov rsi, [rsp + 16]
+            add rsp, 56
+            .cfi_adjust_cfa_offset -56
+            cmp rax, {not_yet}
+            je 3f
+            ret
+            3:",
+            crate::entry::push_entry!(),
+            concat!("mov ", $last, ", rsp"),
+            "call {otherwise}",
+            "add rsp, 56",
+            ".cfi_adjust_cfa_offset -56",
+            crate::entry::restore_registers!(),
+            "ret",
+            ".cfi_endproc",
+            armed = sym crate::tracer::ARMED,
+            exact = const crate::sampling::EXACT,
+            not_yet = const crate::light::NOT_YET,
+            usual = sym $usual,
+            light = sym $light,
+            otherwise = sym $otherwise,
+        )
+    };
+}
+pub(crate) use enter_allocate;
+
 /// As `enter!`, for functions that give a block back: no stack is walked, so the caller's registers stay where they are, and `Entry::saved` holds
 /// whatever stood there.
 macro_rules! enter_release {
@@ -113,32 +194,49 @@ macro_rules! enter_release {
 }
 pub(crate) use enter_release;
 
-/// As `enter_release!`, for free(block): `$usual` gets the same arguments first, and says where to jump to with nothing of ours left on the stack; 0 = nowhere, then
-/// `$hook` is called.
+/// As `enter_release!`, for free(block). Where each event is recorded, `$usual` gets the same arguments first, in other modes `$light` the block and where the hook will
+/// return to. Either says where to jump to with nothing of ours left on the stack; 0 = nowhere, then `$hook` is called.
 macro_rules! enter_free {
-    ($usual:path, $hook:path) => {
+    ($usual:path, $light:path, $hook:path) => {
         core::arch::naked_asm!(
             ".cfi_startproc
+            cmp qword ptr [rip + {armed}], {exact}
+            jne 3f
             sub rsp, 56
             .cfi_adjust_cfa_offset 56
             mov [rsp + 8], rdi
             mov rsi, rsp
             call {usual}
             mov rdi, [rsp + 8]
-            test rax, rax
-            je 2f
             add rsp, 56
             .cfi_adjust_cfa_offset -56
+            test rax, rax
+            je 2f
+            jmp rax
+            3:
+            mov rsi, [rsp]
+            push rdi
+            .cfi_adjust_cfa_offset 8
+            call {light}
+            pop rdi
+            .cfi_adjust_cfa_offset -8
+            test rax, rax
+            je 2f
             jmp rax
             2:
+            sub rsp, 56
             .cfi_adjust_cfa_offset 56
+            mov [rsp + 8], rdi
             mov rsi, rsp
             call {hook}
             add rsp, 56
             .cfi_adjust_cfa_offset -56
             ret
             .cfi_endproc",
+            armed = sym crate::tracer::ARMED,
+            exact = const crate::sampling::EXACT,
             usual = sym $usual,
+            light = sym $light,
             hook = sym $hook,
         )
     };

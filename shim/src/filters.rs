@@ -2,8 +2,8 @@
 //!
 //! A filter may kill for a call that the program itself never makes. So after one was installed the shim makes mmap, munmap and rt_sigprocmask
 //! calls alone: tables grow without advice to the kernel, new modules and threads are noted without times and numbers, and a
-//! forked child, which would need a memfd, is not traced. Filters that another process or the container's runtime has installed were
-//! there at start-up, where a call that they forbid shows at once (they answer EPERM).
+//! forked child, which would need a memfd, is not traced. Filters that were there before the program
+//! (a service manager's, a container runtime's) `start` rehearses under (`sys::rehearsal`).
 
 use crate::passing::look_and_go_on;
 use crate::real::Next;

@@ -7,6 +7,7 @@ use crate::tracer::{self, Tracer};
 use crate::{sys, thread};
 use heapshim_ledger::layout::{MARK_NAME, Thread};
 use heapshim_ledger::marks::MarkInfo;
+use heapshim_ledger::peak::Height;
 
 /// What readers call this moment.
 const NAME: &[u8] = b"peak";
@@ -16,14 +17,14 @@ const NAME: &[u8] = b"peak";
 #[inline(never)]
 pub(crate) fn pass_on(thread: &Thread) {
     if let Some(tracer) = tracer::get()
-        && tracer.writer.peak.pass_on(thread)
+        && let Some(height) = tracer.writer.peak.pass_on(thread)
     {
-        copy(tracer);
+        copy(tracer, height);
     }
 }
 
 /// Other threads' events that began or ended meanwhile may be seen half.
-fn copy(tracer: &Tracer) {
+fn copy(tracer: &Tracer, height: Height) {
     let blocked = sys::block_signals();
     let total = tracer.writer.totals_where(thread::shares_slots);
     let mut name = [0; MARK_NAME];
@@ -36,6 +37,6 @@ fn copy(tracer: &Tracer) {
         in_flight: tracer.writer.threads.losses().in_hook.saturating_sub(1),
         name,
     };
-    tracer.writer.peak.copy(&info, total);
+    tracer.writer.peak.copy(height, &info, total);
     drop(blocked);
 }

@@ -9,16 +9,43 @@
 
 use crate::entry::Entry;
 use crate::real::{self, Block};
+use crate::record::{Event, Guard};
 use crate::sys::set_errno;
-use crate::{own, record, sampling, shadow};
+use crate::{light, own, record, shadow};
 use core::ffi::c_int;
 
+/// malloc, where each event is recorded.
 pub(crate) extern "C" fn on_malloc(size: usize, entry: &Entry) -> Block {
-    allocate(entry, size, || real::malloc(size))
+    allocate_exactly(entry, size, || real::malloc(size))
 }
 
+/// malloc in another mode, where there is nothing to record; else `light::NOT_YET`.
+pub(crate) extern "C" fn on_light_malloc(size: usize, entry: &Entry) -> Block {
+    light::allocate(entry, size, || real::malloc(size))
+}
+
+/// malloc in another mode.
+pub(crate) extern "C" fn on_other_malloc(size: usize, entry: &Entry) -> Block {
+    allocate_otherwise(entry, size, || real::malloc(size))
+}
+
+/// calloc, where each event is recorded.
 pub(crate) extern "C" fn on_calloc(count: usize, size: usize, entry: &Entry) -> Block {
-    allocate(entry, count.wrapping_mul(size), || {
+    allocate_exactly(entry, count.wrapping_mul(size), || {
+        real::calloc(count, size)
+    })
+}
+
+/// calloc in another mode, where there is nothing to record; else `light::NOT_YET`.
+pub(crate) extern "C" fn on_light_calloc(count: usize, size: usize, entry: &Entry) -> Block {
+    light::allocate(entry, count.wrapping_mul(size), || {
+        real::calloc(count, size)
+    })
+}
+
+/// calloc in another mode.
+pub(crate) extern "C" fn on_other_calloc(count: usize, size: usize, entry: &Entry) -> Block {
+    allocate_otherwise(entry, count.wrapping_mul(size), || {
         real::calloc(count, size)
     })
 }
@@ -105,7 +132,12 @@ pub(crate) extern "C" fn on_xallocx(
     now
 }
 
-/// free, where the event is a usual one and the next free may run outside of our guard: its address. Else nothing has happened, and 0.
+/// free in a mode that is not exact, where there is nothing to record.
+pub(crate) extern "C" fn on_light_free(block: Block, return_address: u64) -> usize {
+    light::free(return_address, block)
+}
+
+/// free where each event is recorded, if it is a usual one and the next free may run outside of our guard: its address. Else nothing has happened, and 0.
 pub(crate) extern "C" fn on_usual_free(block: Block, entry: &Entry) -> usize {
     match real::leaf_free() {
         0 => 0,
@@ -142,7 +174,15 @@ pub(crate) extern "C" fn on_dallocx(block: Block, flags: c_int, entry: &Entry) {
 
 #[inline(always)]
 fn allocate(entry: &Entry, size: usize, real: impl FnOnce() -> Block) -> Block {
-    let Some(hook) = own::enter(entry) else {
+    match own::is_exact() {
+        true => allocate_exactly(entry, size, real),
+        false => allocate_otherwise(entry, size, real),
+    }
+}
+
+#[inline(always)]
+fn allocate_exactly(entry: &Entry, size: usize, real: impl FnOnce() -> Block) -> Block {
+    let Some(hook) = own::enter_exact(entry) else {
         return allocate_otherwise(entry, size, real);
     };
     let block = real();
@@ -153,7 +193,7 @@ fn allocate(entry: &Entry, size: usize, real: impl FnOnce() -> Block) -> Block {
 #[cold]
 #[inline(never)]
 fn allocate_otherwise(entry: &Entry, size: usize, real: impl FnOnce() -> Block) -> Block {
-    if let Some(light) = sampling::enter(entry) {
+    if let Some(light) = light::enter(entry) {
         return light.allocate(size, real);
     }
     let hook = record::enter(entry);
@@ -176,7 +216,7 @@ fn release(entry: &Entry, block: Block, real: impl FnOnce()) {
 #[cold]
 #[inline(never)]
 fn release_otherwise(entry: &Entry, block: Block, real: impl FnOnce()) {
-    if sampling::is_nothing(entry, || shadow::holds(block.addr())) {
+    if light::is_nothing(entry.return_address, || shadow::holds(block.addr())) {
         return real();
     }
     let hook = record::enter(entry);
@@ -187,10 +227,37 @@ fn release_otherwise(entry: &Entry, block: Block, real: impl FnOnce()) {
 }
 
 #[inline(always)]
-fn reallocate(entry: &Entry, block: Block, size: usize, real: impl FnOnce() -> Block) -> Block {
-    let Some(hook) = record::enter(entry) else {
-        return real();
-    };
+fn reallocate(entry: &Entry, block: Block, size: usize, real: impl Fn() -> Block) -> Block {
+    match own::enter(entry) {
+        Some(hook) => reallocated(&hook, block, size, real),
+        None => reallocate_otherwise(entry, block, size, real),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn reallocate_otherwise(
+    entry: &Entry,
+    block: Block,
+    size: usize,
+    real: impl Fn() -> Block,
+) -> Block {
+    if let Some(moved) = light::reallocate(entry, block, size, &real) {
+        return moved;
+    }
+    match record::enter(entry) {
+        Some(hook) => reallocated(&hook, block, size, real),
+        None => real(),
+    }
+}
+
+#[inline(always)]
+fn reallocated<G: Guard>(
+    hook: &Event<'_, G>,
+    block: Block,
+    size: usize,
+    real: impl Fn() -> Block,
+) -> Block {
     let taken = hook.take(block);
     let moved = real();
     match (moved.is_null(), size) {

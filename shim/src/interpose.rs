@@ -12,7 +12,7 @@
     reason = "C's contracts, by the manual page named at each"
 )]
 
-use crate::entry::{enter, enter_free, enter_release};
+use crate::entry::{enter, enter_allocate, enter_free, enter_release};
 use crate::hooks;
 use crate::operators::{Operator, Shape, forward};
 use crate::real::Block;
@@ -22,14 +22,24 @@ use core::ffi::c_int;
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn malloc(size: usize) -> Block {
-    enter!(hooks::on_malloc, "rsi")
+    enter_allocate!(
+        hooks::on_malloc,
+        hooks::on_light_malloc,
+        hooks::on_other_malloc,
+        "rsi"
+    )
 }
 
 /// malloc(3).
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn calloc(count: usize, size: usize) -> Block {
-    enter!(hooks::on_calloc, "rdx")
+    enter_allocate!(
+        hooks::on_calloc,
+        hooks::on_light_calloc,
+        hooks::on_other_calloc,
+        "rdx"
+    )
 }
 
 /// malloc(3).
@@ -50,7 +60,7 @@ pub(crate) unsafe extern "C" fn reallocarray(block: Block, count: usize, size: u
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn free(block: Block) {
-    enter_free!(hooks::on_usual_free, hooks::on_free)
+    enter_free!(hooks::on_usual_free, hooks::on_light_free, hooks::on_free)
 }
 
 /// posix_memalign(3).
@@ -110,7 +120,7 @@ pub(crate) unsafe extern "C" fn free_aligned_sized(block: Block, align: usize, s
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn cfree(block: Block) {
-    enter_free!(hooks::on_usual_free, hooks::on_free)
+    enter_free!(hooks::on_usual_free, hooks::on_light_free, hooks::on_free)
 }
 
 /// jemalloc(3).

@@ -21,6 +21,8 @@ static CHECKED: Next = Next::new(c"__longjmp_chk");
 
 /// The word of a jmp_buf that holds the stack pointer (setjmp/jmpbuf-offsets.h, JB_RSP).
 const STACK_POINTER: usize = 6;
+/// Its word whose lower half says whether signals were saved in it, behind the eight registers.
+const SIGNALS_SAVED: usize = 8;
 /// How far a mangled pointer is rotated: 2 × 8 + 1.
 const ROTATED: u32 = 17;
 
@@ -33,15 +35,28 @@ pub(crate) fn prepare() {
 
 /// Ends the guard of a hook that a jump to this buffer leaves.
 fn look(buffer: *const c_void) {
-    let in_hook = thread::leased().filter(|state| state.guard() != 0);
-    if let Some(state) = in_hook
-        && !buffer.is_null()
-    {
-        let place = buffer.cast::<u64>().wrapping_add(STACK_POINTER);
-        // SAFETY: the target gives libc a jmp_buf, which has eight words.
-        let mangled = unsafe { place.read() };
-        record::leave_below(state, mangled.rotate_right(ROTATED) ^ pointer_guard());
+    if buffer.is_null() {
+        return;
     }
+    match thread::leased() {
+        Some(state) if state.guard() != 0 => record::leave_below(state, stack_pointer(buffer)),
+        Some(_) => (),
+        None => thread::leave_attaching(stack_pointer(buffer), saves_signals(buffer)),
+    }
+}
+
+/// Where the stack pointer will be.
+fn stack_pointer(buffer: *const c_void) -> u64 {
+    let place = buffer.cast::<u64>().wrapping_add(STACK_POINTER);
+    // SAFETY: the target gives libc a jmp_buf, which has eight words.
+    unsafe { place.read() }.rotate_right(ROTATED) ^ pointer_guard()
+}
+
+/// Whether the jump restores which signals are blocked.
+fn saves_signals(buffer: *const c_void) -> bool {
+    let place = buffer.cast::<u64>().wrapping_add(SIGNALS_SAVED);
+    // SAFETY: the target gives libc a jmp_buf, in which an int is behind the registers.
+    unsafe { place.cast::<i32>().read() != 0 }
 }
 
 /// What glibc mangles with: the word at fs:0x30.

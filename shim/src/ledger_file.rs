@@ -183,7 +183,9 @@ fn new_file(name: &core::ffi::CStr, bytes: u64) -> Option<Descriptor> {
 
 fn new_control(identity: &Identity, bytes: u64, options: &Options) -> Option<Descriptor> {
     let file = new_file(c"heapshim-control", bytes)?;
-    let wanted = identity.forked_from == 0 && options.recorder == Some(identity.parent_pid);
+    let is_ours =
+        |&(parent, _): &(u32, _)| identity.forked_from == 0 && parent == identity.parent_pid;
+    let wanted = options.recorder.filter(is_ours).map(|(_, wanted)| wanted);
     rings::install(file, bytes, identity.identity, wanted)?;
     Some(file)
 }

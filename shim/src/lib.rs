@@ -37,6 +37,7 @@ mod jumps;
 mod kept_file;
 mod label;
 mod ledger_file;
+mod light;
 mod loader;
 mod locking;
 mod memory;

@@ -9,7 +9,7 @@
 
 use crate::elf::{Image, Range};
 use crate::objects::{find_object, find_symbol};
-use crate::sys;
+use crate::{start, sys};
 use core::ffi::{CStr, c_char};
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
 use once_cell::race::OnceNonZeroUsize;
@@ -157,7 +157,15 @@ pub(crate) fn object_at(address: usize) -> Option<FoundObject> {
     (unsafe { function(address, &raw mut found) } == 0).then_some(found)
 }
 
+/// Looks at a list that may change while it is read: a record that was taken away leads nowhere, and then the list is read again.
+const LOOKS: u32 = 8;
+
 fn object_by_headers(address: usize) -> Option<FoundObject> {
+    let looks = if start::is_forked() { LOOKS } else { 1 };
+    (0..looks).find_map(|_| object_in_list(address))
+}
+
+fn object_in_list(address: usize) -> Option<FoundObject> {
     find_object(|object| {
         let range = object
             .image
@@ -205,11 +213,6 @@ impl LinkMap {
         }
     }
 
-    /// The next record in search order.
-    pub(crate) fn next(&self) -> Option<&'static LinkMap> {
-        LinkMap::at(self.next)
-    }
-
     /// Its program headers: found at the load bias, or, for the executable, where the kernel said.
     pub(crate) fn image(&self) -> Option<Image<'static>> {
         if self.name().is_empty() {
@@ -222,15 +225,15 @@ impl LinkMap {
     }
 }
 
-/// The first record: the executable's.
-pub(crate) fn first_link_map() -> Option<&'static LinkMap> {
+/// Where the first record lies, the executable's; 0 where that is not known.
+pub(crate) fn first_record() -> usize {
     #[repr(C)]
     struct Debug {
         version: i32,
         first: usize,
     }
-    let list =
-        core::ptr::with_exposed_provenance::<Debug>(usize::try_from(DEBUG_LIST.peek()).ok()?);
+    let address = usize::try_from(DEBUG_LIST.peek()).unwrap_or(0);
+    let list = core::ptr::with_exposed_provenance::<Debug>(address);
     // SAFETY: null, or ld.so's `_r_debug`, which it has filled before any code of the program runs.
-    LinkMap::at(unsafe { list.as_ref() }?.first)
+    unsafe { list.as_ref() }.map_or(0, |list| list.first)
 }

@@ -18,6 +18,9 @@ unsafe impl Zeroed for AtomicU64 {}
 // SAFETY: zero is an integer.
 unsafe impl Zeroed for heapshim_ledger::sync::AtomicU32 {}
 
+// SAFETY: zero is an integer.
+unsafe impl Zeroed for core::sync::atomic::AtomicU8 {}
+
 /// A table of `len` entries that is mapped at its first use.
 #[derive(Debug)]
 pub(crate) struct Table<T> {

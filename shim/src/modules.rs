@@ -226,10 +226,9 @@ fn store_path(object: &FoundObject) -> u64 {
         return store_name(map.name().to_bytes());
     }
     let path = find_object(|other| {
-        other
-            .image
-            .contains(object.start)
-            .then(|| store_name(other.name.to_bytes()))
+        let is_it = other.image.contains(object.start);
+        // SAFETY: its code is on the stack that is being walked.
+        is_it.then(|| store_name(unsafe { other.name() }.to_bytes()))
     });
     path.unwrap_or(0)
 }

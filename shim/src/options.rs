@@ -2,6 +2,7 @@
 //!
 //! The environment is read where the kernel put it, above the initial stack: the first hook may run before libc has set `environ`.
 
+use crate::rings::Wanted;
 use crate::stack::MAX_DEPTH;
 use core::ffi::{CStr, c_char};
 use heapshim_ledger::layout::Complaint;
@@ -34,8 +35,8 @@ pub(crate) struct Options {
     pub(crate) directory: Kept<256>,
     /// The program's base name, for the ledger's in that directory.
     pub(crate) name: Kept<64>,
-    /// The `run` that wants this process's events from the first on: HEAPSHIM_RECORD=PID, where that is its parent.
-    pub(crate) recorder: Option<u32>,
+    /// The `run` that wants this process's events from the first on, and what of them: HEAPSHIM_RECORD=PID or PID,frees, where that is its parent.
+    pub(crate) recorder: Option<(u32, Wanted)>,
     /// Bits of `Complaint`.
     pub(crate) complaints: u32,
 }
@@ -131,6 +132,12 @@ fn strings(mut at: *const *const c_char) -> impl Iterator<Item = &'static CStr> 
     })
 }
 
+/// True for HEAPSHIM=0.
+pub(crate) fn is_off(stack: &InitialStack) -> bool {
+    let word = stack.variable(b"HEAPSHIM");
+    word.is_some_and(|text| text.to_bytes() == b"0")
+}
+
 /// Reads the options. `program` is the executable's path.
 pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
     let mut complaints = 0;
@@ -155,9 +162,6 @@ pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
             mode.unwrap_or(Mode::Exact)
         });
     let seed = stack.variable(b"HEAPSHIM_SAMPLE_SEED");
-    let off = stack
-        .variable(b"HEAPSHIM")
-        .is_some_and(|text| text.to_bytes() == b"0");
     let named = stack
         .variable(b"HEAPSHIM_ONLY")
         .is_none_or(|names| is_named(names.to_bytes(), program));
@@ -172,7 +176,7 @@ pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
         complaints |= Complaint::Directory as u32;
     }
     Options {
-        enabled: named && !off,
+        enabled: named && !is_off(stack),
         depth,
         python: !without_python,
         mode,
@@ -189,9 +193,13 @@ pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
     }
 }
 
-fn recorder(stack: &InitialStack) -> Option<u32> {
-    let digits = stack.variable(b"HEAPSHIM_RECORD")?;
-    u32::try_from(number(digits.to_bytes())?).ok()
+fn recorder(stack: &InitialStack) -> Option<(u32, Wanted)> {
+    let text = stack.variable(b"HEAPSHIM_RECORD")?.to_bytes();
+    let (digits, wanted) = match text.strip_suffix(b",frees") {
+        Some(digits) => (digits, Wanted::FreeStacks),
+        None => (text, Wanted::Events),
+    };
+    Some((u32::try_from(number(digits)?).ok()?, wanted))
 }
 
 /// `512K`, `1M`, `1MiB`, `65536`, `off`. Empty: exact, as if it were not there.

@@ -31,15 +31,30 @@ impl Usual {
 /// Begins an event, if it is a usual one.
 #[inline(always)]
 pub(crate) fn enter(entry: &Entry) -> Option<Event<'_, Usual>> {
+    match is_exact() {
+        true => enter_exact(entry),
+        false => None,
+    }
+}
+
+/// As `enter`, for a caller that knows that each event is recorded.
+#[inline(always)]
+pub(crate) fn enter_exact(entry: &Entry) -> Option<Event<'_, Usual>> {
     let state = idle(entry)?;
     record::hold(state, entry);
     Some(Event::new(Usual(state), entry))
 }
 
-/// The calling thread's state, where each event is recorded and it is in no hook.
+/// True where each event of this process is recorded.
+#[inline(always)]
+pub(crate) fn is_exact() -> bool {
+    tracer::word() == sampling::EXACT
+}
+
+/// The calling thread's state, where it is in no hook. None for the loader's events.
 #[inline(always)]
 fn idle(entry: &Entry) -> Option<&'static State> {
-    if tracer::word() != sampling::EXACT || loader::is_loader(entry.return_address) {
+    if loader::is_loader(entry.return_address) {
         return None;
     }
     thread::leased().filter(|state| state.guard() == 0)
@@ -48,15 +63,12 @@ fn idle(entry: &Entry) -> Option<&'static State> {
 /// As `enter`, in a hook that is not the loader's, where the thread has walked no stack since the hook began.
 #[inline(always)]
 pub(crate) fn enter_again(entry: &Entry, before: Walks) -> Option<Event<'_, Usual>> {
-    let state = before.are_all()?;
-    if tracer::word() != sampling::EXACT {
-        return None;
-    }
+    let state = before.are_all().filter(|_| is_exact())?;
     record::hold(state, entry);
     Some(Event::new(Usual(state), entry))
 }
 
-/// All that free does before the block is given back, if that is a usual event, of a block that the shadow has in one entry, as it is (no sample), and that nobody
+/// Where each event is recorded, all that free does before the block is given back, if that is a usual event, of a block that the shadow has in one entry, as it is (no sample), and that nobody
 /// watches: then `next`. Else nothing has happened, and 0. What is not usual in between is a call at its very end that gives `next` back itself, so that no register
 /// is kept for it: those that would be, were an eighth of all instructions here.
 #[inline(always)]
@@ -81,7 +93,7 @@ pub(crate) fn release(entry: &Entry, block: Block, next: usize) -> usize {
 /// The same for an object of Python's. One that their shadow does not know is nobody's, or malloc's.
 #[inline(always)]
 pub(crate) fn release_object(entry: &Entry, object: Block, next: usize) -> usize {
-    let Some(state) = idle(entry) else {
+    let Some(state) = idle(entry).filter(|_| is_exact()) else {
         return 0;
     };
     let small = match objects::Small::at(object.addr()) {
@@ -158,6 +170,11 @@ impl Guard for Usual {
     #[inline(always)]
     fn slot(&self) -> &Slot<'static> {
         self.0.slot()
+    }
+
+    #[inline(always)]
+    fn held(&self) -> Option<&'static State> {
+        Some(self.0)
     }
 
     #[inline(always)]

@@ -120,7 +120,13 @@ pub(crate) fn leaf_free() -> usize {
     usize::try_from(LEAF_FREE.peek()).unwrap_or(0)
 }
 
-/// True where no `__free_hook` of the program's can be called by libc's free: from glibc 2.34 on, with which libc has the functions of threads, too.
+/// True where the next allocator calls nobody.
+#[inline(always)]
+pub(crate) fn is_leaf() -> bool {
+    leaf_free() != 0
+}
+
+/// True where no `__free_hook` of the program's can be called by libc's free, nor another by its malloc: from glibc 2.34 on, with which libc has the functions of threads, too.
 fn has_no_hooks() -> bool {
     find_symbol(c"pthread_create", 0).is_some_and(is_allocator)
 }

@@ -27,6 +27,15 @@ pub(crate) const ALLOCATED: (Operation, Operation) = (Operation::Allocated, Oper
 pub(crate) const OBJECTS: (Operation, Operation) =
     (Operation::ObjectAllocated, Operation::ObjectFreed);
 
+/// How a block went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gone {
+    /// The hook's caller gives it back.
+    Released,
+    /// Nobody has seen it: another stands in its place.
+    Unseen,
+}
+
 /// Who is counted, and in which way.
 pub(crate) trait Guard {
     /// The thread's entry in the ledger.
@@ -35,6 +44,8 @@ pub(crate) trait Guard {
     fn slot(&self) -> &Slot<'static>;
     /// Its place among the threads' states; u32::MAX where it has none.
     fn index(&self) -> u32;
+    /// The thread's state, if this event holds its guard.
+    fn held(&self) -> Option<&'static State>;
     /// What is to be done with a new block.
     fn pick(&self, size: usize) -> Pick;
     /// Adds one to a word of the thread's entry.
@@ -160,7 +171,7 @@ pub(crate) fn leave_below(state: &State, sp: u64) {
     let (guard, scratch) = (state.guard(), state.scratch.get());
     // SAFETY: as in `was_left`.
     let bounds = unsafe { &*scratch }.bounds();
-    if bounds.holds(guard) && bounds.holds(sp) && sp > guard {
+    if sp > guard && bounds.is_one_stack(guard, sp) {
         // SAFETY: this thread's own, and the hook that used it will not go on.
         unsafe { &mut *scratch }.abandon();
         state.set_guard(0, start::is_armed());
@@ -247,14 +258,14 @@ impl<'e, G: Guard> Event<'e, G> {
         }
         match put {
             Put::New => (),
-            Put::Replaced(before) => self.charge(freed, block, before),
+            Put::Replaced(before) => self.charge(Gone::Unseen, freed, block, before),
             Put::NoRoom => return self.guard.count(&self.guard.thread().untracked),
         }
         self.guard.slot().allocated(live.site, live.size);
         self.moved(&self.guard.thread().risen, live.size);
         self.tell(allocated, block, live);
         if !cohort.is_none() {
-            cohorts::born(allocated, live, cohort);
+            cohorts::born(allocated, block.addr(), live, cohort);
         }
         if live.site == SiteId(OVERFLOW_SITE) {
             self.guard.count(&self.guard.thread().overflow);
@@ -293,7 +304,7 @@ impl<'e, G: Guard> Event<'e, G> {
         };
         match put {
             Put::New => (),
-            Put::Replaced(before) => self.charge(freed, block, before),
+            Put::Replaced(before) => self.charge(Gone::Unseen, freed, block, before),
             Put::NoRoom => return self.guard.count(&self.guard.thread().untracked),
         }
         let weight = sampling::weight_of(class, live.size);
@@ -311,7 +322,7 @@ impl<'e, G: Guard> Event<'e, G> {
     pub(crate) fn passed(&self, block: Block) {
         let stale = self.take(block).filter(|_| start::is_armed());
         if let Some(before) = stale {
-            self.charge(Operation::Freed, block, before);
+            self.charge(Gone::Unseen, Operation::Freed, block, before);
         }
     }
 
@@ -319,7 +330,10 @@ impl<'e, G: Guard> Event<'e, G> {
     #[cold]
     #[inline(never)]
     pub(crate) fn passed_object(&self, object: Block) {
-        self.charge_object(object, self.take_object(object));
+        let stale = self.take_object(object).filter(|_| start::is_armed());
+        if let Some(before) = stale {
+            self.charge(Gone::Unseen, Operation::ObjectFreed, object, before);
+        }
     }
 
     /// Takes a block off its site's account, before the allocator has it back.
@@ -348,7 +362,7 @@ impl<'e, G: Guard> Event<'e, G> {
             return;
         }
         match taken {
-            Some(live) => self.charge(Operation::Freed, block, live),
+            Some(live) => self.charge(Gone::Released, Operation::Freed, block, live),
             None if block.is_null() => (),
             None => self.unknown_freed(),
         }
@@ -362,14 +376,19 @@ impl<'e, G: Guard> Event<'e, G> {
 
     /// As `put_back`, for an object of Python's.
     pub(crate) fn put_back_object(&self, object: Block, live: Live) {
+        let (live, cohort) = cohorts::untagged(live);
         python::shadow::put(object.addr(), live);
+        if !cohort.is_none() {
+            // Its place is there still.
+            let _noted = python::shadow::set_cohort(object.addr(), cohort);
+        }
     }
 
     /// Charges the end of an object to the site that it came from. One that is not known was made before tracing began, or is malloc's.
     #[inline(always)]
     pub(crate) fn charge_object(&self, object: Block, taken: Option<Live>) {
         if let Some(live) = taken.filter(|_| start::is_armed()) {
-            self.charge(Operation::ObjectFreed, object, live);
+            self.charge(Gone::Released, Operation::ObjectFreed, object, live);
         }
     }
 
@@ -382,38 +401,38 @@ impl<'e, G: Guard> Event<'e, G> {
     }
 
     #[inline(always)]
-    fn charge(&self, operation: Operation, block: Block, live: Live) {
+    fn charge(&self, how: Gone, operation: Operation, block: Block, live: Live) {
         // Passed on first, since the account may be copied then: as it is while the block is still there.
         let before = || self.moved(&self.guard.thread().fallen, live.size);
         if !self.guard.slot().freed_after(live.site, live.size, before) {
-            return self.charge_otherwise(operation, block, live);
+            return self.charge_otherwise(how, operation, block, live);
         }
-        self.tell(operation, block, live);
+        self.tell_gone(how, operation, block, live);
     }
 
     /// A block that is a sample, or that has a cohort.
     #[cold]
     #[inline(never)]
-    fn charge_otherwise(&self, operation: Operation, block: Block, live: Live) {
-        match sampling::untagged(live) {
+    fn charge_otherwise(&self, how: Gone, operation: Operation, block: Block, live: Live) {
+        let live = match sampling::untagged(live) {
             (_, 0) => {
                 self.moved(&self.guard.thread().fallen, live.size);
-                let live = cohorts::gone(self.guard.slot(), live);
-                self.tell(operation, block, live);
+                cohorts::gone(self.guard.slot(), live)
             }
-            (site, class) => self.sample_gone(operation, block, Live { site, ..live }, class),
-        }
+            (site, class) => self.sample_gone(Live { site, ..live }, class),
+        };
+        self.tell_gone(how, operation, block, live);
     }
 
     /// Takes a sampled block off its site's estimate.
-    fn sample_gone(&self, operation: Operation, block: Block, live: Live, class: u32) {
+    fn sample_gone(&self, live: Live, class: u32) -> Live {
         let site = live.site;
         let weight = sampling::weight_of(class, live.size);
         self.moved(&self.guard.thread().fallen, weight.bytes >> BYTES_POINT);
         if let Some(tracer) = tracer::get() {
             tracer.writer.estimates.take_off(site, &weight);
         }
-        self.tell(operation, block, live);
+        live
     }
 
     /// Adds to what the thread has allocated or freed, for the highest moment.
@@ -428,7 +447,26 @@ impl<'e, G: Guard> Event<'e, G> {
     #[inline(always)]
     fn tell(&self, operation: Operation, block: Block, live: Live) {
         if rings::are_asked() {
-            rings::tell(operation, self.guard.index(), block.addr(), live);
+            rings::tell(
+                operation,
+                self.guard.index(),
+                block.addr(),
+                live,
+                rings::NOBODY,
+            );
+        }
+    }
+
+    /// Tells a reader of a block that went.
+    #[inline(always)]
+    fn tell_gone(&self, how: Gone, operation: Operation, block: Block, live: Live) {
+        match how {
+            Gone::Released if rings::are_asked() => {
+                let guard = &self.guard;
+                rings::tell_released(operation, guard.index(), block.addr(), live, guard.held());
+            }
+            Gone::Released => (),
+            Gone::Unseen => self.tell(operation, block, live),
         }
     }
 }
@@ -467,14 +505,11 @@ pub(crate) fn walk(state: &State, tracer: &Tracer, entry: &Entry) -> SiteId {
     captured.site
 }
 
-impl Any {
-    /// The thread's state, if this event holds its guard.
+impl Guard for Any {
     fn held(&self) -> Option<&'static State> {
         self.thread.state.filter(|_| !self.nested)
     }
-}
 
-impl Guard for Any {
     fn pick(&self, size: usize) -> Pick {
         sampling::pick(self.thread.state, size)
     }

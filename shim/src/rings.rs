@@ -11,13 +11,15 @@
 use crate::cohorts::Cohort;
 use crate::shadow::Live;
 use crate::sys::{self, Descriptor};
-use crate::{sampling, start, tracer};
+use crate::thread::State;
+use crate::{sampling, stack, start, tracer};
 use core::mem::offset_of;
 use core::ptr::NonNull;
 use heapshim_ledger::Region;
 use heapshim_ledger::layout::{Control, MAGIC, RINGS, RingFlag, SHARED_SLOT};
 use heapshim_ledger::rings::{self, Event, Operation, Rings};
 use heapshim_ledger::sampling::Mode;
+use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
 
 /// Ticks for which a full ring is waited for: one to four milliseconds. A reader looks a thousand times a second.
@@ -28,6 +30,18 @@ const FIRST_LEASE: u64 = 30_000_000_000;
 const LOOKS: u32 = 1 << 14;
 /// Pauses of the processor between two looks.
 const PAUSES: u32 = 64;
+
+/// Of whom it is not known who freed it, or who was not freed.
+pub(crate) const NOBODY: SiteId = SiteId(0);
+
+/// What a reader that is on its way will want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Every event.
+    Events,
+    /// And the stack of each free.
+    FreeStacks,
+}
 
 /// A page of its own: the control file's is mapped over it. Until then nobody wants anything.
 #[derive(Debug)]
@@ -82,6 +96,11 @@ pub(crate) fn cohort() -> Cohort {
     Cohort::of_word(word)
 }
 
+/// True while a reader wants the stack of each free.
+fn wants_free_stacks() -> bool {
+    control().wants_events() && control().wants_free_stacks()
+}
+
 /// True while a mode is asked for that nobody has taken.
 #[inline(always)]
 pub(crate) fn is_mode_asked() -> bool {
@@ -105,7 +124,12 @@ pub(crate) fn own_bytes() -> u64 {
 
 /// Maps a new control file of `bytes` and writes its head. With `wanted` the rings are on from the first event, for a reader that is on its way.
 /// None where there is no memory for it.
-pub(crate) fn install(file: Descriptor, bytes: u64, identity: u64, wanted: bool) -> Option<()> {
+pub(crate) fn install(
+    file: Descriptor,
+    bytes: u64,
+    identity: u64,
+    wanted: Option<Wanted>,
+) -> Option<()> {
     let len = usize::try_from(bytes).ok()?;
     let page = NonNull::new((&raw const CONTROL).cast_mut().cast::<u8>())?;
     match NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(
@@ -132,17 +156,21 @@ pub(crate) fn install(file: Descriptor, bytes: u64, identity: u64, wanted: bool)
     control.magic.put(MAGIC);
     control.identity.put(identity);
     control.ring_capacity.put(CAPACITY.peek());
-    if wanted {
-        want(control);
+    if let Some(wanted) = wanted {
+        want(control, wanted);
     }
     Some(())
 }
 
-fn want(control: &Control) {
+fn want(control: &Control, wanted: Wanted) {
     let now = sys::ticks();
     control.start_ticks.put(now);
     control.lease.put(now.wrapping_add(FIRST_LEASE));
-    control.ring_flags.put(RingFlag::Lossless as u32);
+    let stacks = match wanted {
+        Wanted::Events => 0,
+        Wanted::FreeStacks => RingFlag::FreeStacks as u32,
+    };
+    control.ring_flags.put(RingFlag::Lossless as u32 | stacks);
     control.ask(0);
 }
 
@@ -156,10 +184,11 @@ pub(crate) fn open() -> Option<Rings<'static>> {
     Rings::open(&region, CAPACITY.peek()).ok()
 }
 
-/// Does what is asked for: switches to another mode, or tells the reader of an event. `index` is the thread's, u32::MAX where it has none.
+/// Does what is asked for: switches to another mode, or tells the reader of an event. `index` is the thread's, u32::MAX where it has none; `freed_by` the site of the
+/// stack that gave the block back, 0 where that is not known.
 #[cold]
 #[inline(never)]
-pub(crate) fn tell(operation: Operation, index: u32, address: usize, live: Live) {
+pub(crate) fn tell(operation: Operation, index: u32, address: usize, live: Live, freed_by: SiteId) {
     if is_mode_asked() {
         sampling::follow();
     }
@@ -175,6 +204,7 @@ pub(crate) fn tell(operation: Operation, index: u32, address: usize, live: Live)
         operation,
         thread: u16::try_from(index).unwrap_or(u16::MAX),
         site: live.site.0,
+        freed_by: freed_by.0,
         ticks: request.now,
         address: address as u64,
         size: live.size,
@@ -182,6 +212,23 @@ pub(crate) fn tell(operation: Operation, index: u32, address: usize, live: Live)
     if !rings.push(ring, &event) && !request.wait(rings, ring, &event) {
         rings.drop_one(ring);
     }
+}
+
+/// As `tell`, of a block that was given back: if the reader wants to know, with the stack that did it. `held` is the thread's state, if the event holds its guard;
+/// of one in the middle of another's hook nobody is told. (No more than this is passed on: the rest would be kept in registers through every free.)
+#[cold]
+#[inline(never)]
+pub(crate) fn tell_released(
+    operation: Operation,
+    index: u32,
+    address: usize,
+    live: Live,
+    held: Option<&'static State>,
+) {
+    let tracer = tracer::get().filter(|_| start::is_armed() && wants_free_stacks());
+    let site = |(tracer, state)| stack::releasing(tracer, state);
+    let freed_by = tracer.zip(held).map_or(NOBODY, site);
+    tell(operation, index, address, live, freed_by);
 }
 
 /// What a reader has asked for, as an event finds it.

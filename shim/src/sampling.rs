@@ -9,14 +9,12 @@
 //! word: 1 exact | 2 off | 4 a sample, with its class << 8, and << 16 how often the mode was switched or the process forked: then threads draw anew
 //! ```
 
-use crate::entry::Entry;
 use crate::options::Options;
 use crate::real::Block;
-use crate::record::{self, Event};
 use crate::shadow::Live;
 use crate::thread::{self, State};
 use crate::tracer;
-use crate::{loader, own, python, rings, shadow, start, sys};
+use crate::{rings, shadow, start, sys};
 use heapshim_ledger::layout::{Header, Was};
 use heapshim_ledger::sampling::{
     INTERVALS, Mode, Weight, distance, length, mixed, next_random, weight,
@@ -27,7 +25,7 @@ use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word, add_owned};
 /// Every event is recorded.
 pub(crate) const EXACT: u64 = 1;
 /// No new block is.
-const OFF: u64 = 2;
+pub(crate) const OFF: u64 = 2;
 const SAMPLE: u64 = 4;
 const CLASS_SHIFT: u32 = 8;
 const CLASS_MASK: u64 = 0xff;
@@ -86,7 +84,7 @@ impl Countdown {
 
     /// Whether one of so many bytes is the next sample. A signal handler's event in between counts as well.
     #[inline(always)]
-    fn picks(&self, word: u64, index: u32, size: usize) -> bool {
+    pub(crate) fn picks(&self, word: u64, index: u32, size: usize) -> bool {
         if self.drawn_under.peek() != word {
             self.begin(word, index);
         }
@@ -96,6 +94,24 @@ impl Countdown {
             self.draw(word);
         }
         picked
+    }
+
+    /// Counts one of so many bytes down, unless it is the next sample, or the first event under this word: those go through `picks`, from the beginning.
+    #[inline(always)]
+    pub(crate) fn passes(&self, word: u64, size: usize) -> bool {
+        let length = length(size as u64);
+        let stays = self.left.peek().wrapping_sub(length).cast_signed() > 0;
+        if self.drawn_under.peek() != word || !stays {
+            return false;
+        }
+        add_owned(&self.left, length.wrapping_neg());
+        true
+    }
+
+    /// Notes the block that malloc has given.
+    #[inline(always)]
+    pub(crate) fn note(&self, block: Block) {
+        self.last.put(block.addr() as u64);
     }
 
     #[cold]
@@ -116,7 +132,7 @@ impl Countdown {
     }
 }
 
-fn class_of(word: u64) -> u32 {
+pub(crate) fn class_of(word: u64) -> u32 {
     u32::try_from(word >> CLASS_SHIFT & CLASS_MASK).unwrap_or(0)
 }
 
@@ -167,93 +183,6 @@ pub(crate) fn pick(state: Option<&State>, size: usize) -> Pick {
     }
 }
 
-/// An event in a mode that is not exact, which is otherwise a usual one.
-#[derive(Debug)]
-pub(crate) struct Light<'e> {
-    state: &'static State,
-    word: u64,
-    entry: &'e Entry,
-}
-
-/// Begins such an event: the thread is in a hook, of which nobody outside is told yet.
-#[inline(always)]
-pub(crate) fn enter(entry: &Entry) -> Option<Light<'_>> {
-    let word = tracer::word();
-    if word <= EXACT || loader::is_loader(entry.return_address) {
-        return None;
-    }
-    if rings::is_mode_asked() {
-        follow();
-        return None;
-    }
-    let state = thread::leased().filter(|state| state.guard() == 0)?;
-    record::hold_quietly(state, entry);
-    Some(Light { state, word, entry })
-}
-
-impl Light<'_> {
-    #[inline(always)]
-    fn picks(&self, size: usize) -> bool {
-        self.word != OFF
-            && self
-                .state
-                .countdown
-                .picks(self.word, self.state.index(), size)
-    }
-
-    /// Allocates, and records one block of some hundred thousand bytes.
-    #[inline(always)]
-    pub(crate) fn allocate(self, size: usize, real: impl FnOnce() -> Block) -> Block {
-        let picked = self.picks(size);
-        let block = real();
-        python::allocators::check(self.entry.return_address);
-        self.state.countdown.last.put(block.addr() as u64);
-        if picked && !block.is_null() {
-            let class = class_of(self.word);
-            self.usual().sampled(record::ALLOCATED, block, size, class);
-        } else if shadow::holds(block.addr()) {
-            self.usual().passed(block);
-        } else {
-            self.leave();
-        }
-        block
-    }
-
-    /// The same for an object that Python's allocator has given.
-    #[inline(always)]
-    pub(crate) fn note_object(self, object: Block, size: usize) {
-        if self.picks(size) {
-            let class = class_of(self.word);
-            self.usual().sampled(record::OBJECTS, object, size, class);
-        } else if python::shadow::holds(object.addr()) {
-            self.usual().passed_object(object);
-        } else {
-            self.leave();
-        }
-    }
-
-    /// Has something to record: from here on it is an event like any other.
-    #[inline(always)]
-    fn usual(&self) -> Event<'_, own::Usual> {
-        self.state
-            .set_guard(self.entry.caller_sp(), start::is_armed());
-        Event::new(own::Usual::of(self.state), self.entry)
-    }
-
-    /// Where a signal handler has forked meanwhile, the child's readers were told of this hook.
-    #[inline(always)]
-    fn leave(self) {
-        let told = tracer::word() != self.word && start::is_armed();
-        self.state.set_guard(0, told);
-    }
-}
-
-/// True for the end of a block that was never recorded, in a mode in which that is usual: there is nothing to do. The loader's events are looked at.
-#[inline(always)]
-pub(crate) fn is_nothing(entry: &Entry, is_recorded: impl FnOnce() -> bool) -> bool {
-    tracer::word() > EXACT && !loader::is_loader(entry.return_address) && !is_recorded()
-}
-
 /// True where this process is in any mode but exact.
 #[inline(always)]
 pub(crate) fn is_on() -> bool {
@@ -265,7 +194,7 @@ pub(crate) fn is_on() -> bool {
 #[inline(never)]
 pub(crate) fn note_last(block: Block) {
     if let Some(state) = thread::leased() {
-        state.countdown.last.put(block.addr() as u64);
+        state.countdown.note(block);
     }
 }
 

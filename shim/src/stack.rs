@@ -21,6 +21,9 @@ use nodes::{RecentModule, intern_frame, site_of};
 mod deep;
 mod mixed;
 mod nodes;
+mod released;
+
+pub(crate) use released::releasing;
 
 /// Deepest stack that can be asked for.
 pub(crate) const MAX_DEPTH: usize = 512;
@@ -193,7 +196,7 @@ impl Scratch {
         let out = self.frames.get_mut(..places).unwrap_or(&mut []);
         let mut rules = RuleTable::new(self.generation);
         self.memo
-            .walk(from, &entry.saved, &mut rules, &mut memory, out)
+            .walk(from, entry.saved(), &mut rules, &mut memory, out)
     }
 
     #[cold]

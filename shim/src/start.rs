@@ -119,6 +119,9 @@ fn begin() -> bool {
     let Some(stack) = initial_stack() else {
         return false;
     };
+    if options::is_off(&stack) || is_forbidden(&stack) {
+        return false;
+    }
     if sys::thread_id() == sys::pid() {
         MAIN_THREAD.put(thread_word::control_block() as u64);
     }
@@ -173,6 +176,21 @@ fn begin() -> bool {
         note(&file, Complaint::Bypassed);
     }
     publish(&file, &options)
+}
+
+/// True where a filter that the program was started under would end it for tracing; said to the log alone.
+fn is_forbidden(stack: &InitialStack) -> bool {
+    let deadly = sys::is_deadly(sys::Wanted {
+        by_run: stack.variable(b"HEAPSHIM_SOCKET").is_some(),
+        kept: stack.variable(b"HEAPSHIM_DIR").is_some(),
+    });
+    if deadly {
+        log(
+            stack.variable(b"HEAPSHIM_LOG"),
+            b"a seccomp filter would end it for that",
+        );
+    }
+    deadly
 }
 
 fn identity(options: &Options) -> Identity {
@@ -308,20 +326,26 @@ fn untracked_child(parent: &Header) -> bool {
 /// This process goes untraced: said to the log and to `run`.
 fn complain(options: &Options, what: &[u8]) -> bool {
     register(options, None);
-    if let Some(log) = options.log.text() {
-        let mut line = [0u8; 128];
-        let parts = [
-            b"heapshim: ".as_slice(),
-            what,
-            b": this process is not traced\n",
-        ];
-        let bytes = parts.into_iter().flatten();
-        let len = line
-            .iter_mut()
-            .zip(bytes)
-            .map(|(to, from)| *to = *from)
-            .count();
-        sys::append_file(log, line.get(..len).unwrap_or(&[]));
-    }
+    log(options.log.text(), what);
     false
+}
+
+/// Says in the log, if there is one, why this process goes untraced.
+fn log(file: Option<&CStr>, why: &[u8]) {
+    let Some(file) = file.filter(|file| !file.is_empty()) else {
+        return;
+    };
+    let mut line = [0u8; 128];
+    let parts = [
+        b"heapshim: ".as_slice(),
+        why,
+        b": this process is not traced\n",
+    ];
+    let bytes = parts.into_iter().flatten();
+    let len = line
+        .iter_mut()
+        .zip(bytes)
+        .map(|(to, from)| *to = *from)
+        .count();
+    sys::append_file(file, line.get(..len).unwrap_or(&[]));
 }

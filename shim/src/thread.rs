@@ -6,7 +6,7 @@
 //! an own one from time to time.
 //!
 //! ```text
-//! thread word: 0 ──attach──▶ ATTACHING ──▶ a state's address
+//! thread word: 0 ──attach──▶ ATTACHING ──▶ a state's address                        (a handler that jumps out of it: back to 0)
 //!              ▲                 └───────▶ RETRY_AFTER ─ counts down at each event ─▶ 0      (no state was free)
 //! A thread without a state uses the shared entry and slot.
 //! ```
@@ -14,8 +14,9 @@
 use crate::memory::Table;
 use crate::sampling::Countdown;
 use crate::stack::Scratch;
+use crate::sys::SignalsBlocked;
 use crate::tracer::Tracer;
-use crate::{sys, thread_word};
+use crate::{start, sys, thread_word};
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use core::num::NonZeroUsize;
@@ -24,8 +25,8 @@ use heapshim_ledger::layout::{EXCLUSIVE_SLOTS, SHARED_SLOT, Thread};
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word, add_owned};
 use once_cell::race::OnceNonZeroUsize;
 
-/// A thread word while its state is being found.
-const ATTACHING: usize = 1;
+/// A thread word while its state is being found: this bit, and where on its stack the signals lie that are blocked meanwhile. A negative number.
+const ATTACHING: usize = 1 << (usize::BITS - 1);
 /// Events that a thread which found no state waits before it looks again: more states than there are, fewer than any address.
 const RETRY_AFTER: usize = 4095;
 /// Walks after which a thread without a slot of its own looks for one.
@@ -149,7 +150,7 @@ impl Attached {
 #[inline(always)]
 pub(crate) fn leased() -> Option<&'static State> {
     let word = thread_word::get();
-    if word <= RETRY_AFTER {
+    if word.cast_signed() <= RETRY_AFTER.cast_signed() {
         return None;
     }
     // SAFETY: a word above RETRY_AFTER is the address of this thread's leased state, which is never unmapped.
@@ -199,32 +200,42 @@ fn slot(tracer: &'static Tracer, index: u32) -> Slot<'static> {
 #[cold]
 #[inline(never)]
 fn attach(tracer: &'static Tracer, word: usize) -> Option<&'static State> {
-    if word > ATTACHING {
-        thread_word::set(if word == ATTACHING + 1 { 0 } else { word - 1 });
+    if word != 0 {
+        if word & ATTACHING == 0 {
+            thread_word::set(word - 1);
+        }
         return None;
     }
-    if word == ATTACHING {
-        return None;
-    }
-    let blocked = sys::block_signals(); // a handler that left by longjmp would leave ATTACHING behind
-    thread_word::set(ATTACHING);
+    let blocked = sys::block_signals(); // so that few handlers can jump out of this
+    thread_word::set(ATTACHING | (&raw const blocked).expose_provenance());
     let leased = lease(tracer, tracer.writer.threads.capacity().saturating_sub(1));
     thread_word::set(leased.unwrap_or(RETRY_AFTER));
     drop(blocked);
     self::leased()
 }
 
+/// The thread jumps to where its stack pointer is `sp`: out of `attach`, where a stack overflow, say, has interrupted that. Else the thread would have
+/// no state for ever. The signals that are blocked there stay so after a jump that restores none. A state that it had leased already is free again
+/// at the thread's end.
+pub(crate) fn leave_attaching(sp: u64, restores_signals: bool) {
+    let word = thread_word::get();
+    let place = word & !ATTACHING;
+    let is_further_out = (place as u64) < sp && sp <= start::stack_top();
+    if word & ATTACHING == 0 || !is_further_out {
+        return;
+    }
+    thread_word::set(0);
+    if !restores_signals {
+        // SAFETY: the word holds its address until it is dropped, and what a handler interrupted is still there.
+        unsafe { &*core::ptr::with_exposed_provenance::<SignalsBlocked>(place) }.unblock();
+    }
+}
+
 /// The calling thread gets another name. False where it has no state, or is in a hook that is using it.
 pub(crate) fn forget_label() -> bool {
-    let word = thread_word::get();
-    if word <= RETRY_AFTER {
+    let Some(state) = leased().filter(|state| state.guard() == 0) else {
         return false;
-    }
-    // SAFETY: as in `current`.
-    let state: &State = unsafe { &*core::ptr::with_exposed_provenance(word) };
-    if state.guard() != 0 {
-        return false;
-    }
+    };
     // SAFETY: leased by this thread, which is in no hook: a signal handler's event that comes now ends before this goes on.
     unsafe { &mut *state.scratch.get() }.forget_label();
     true
@@ -243,7 +254,7 @@ pub(crate) fn promote_sometimes(tracer: &'static Tracer, state: &'static State) 
 #[inline(never)]
 fn promote(tracer: &'static Tracer, old: &'static State) {
     let blocked = sys::block_signals();
-    thread_word::set(ATTACHING);
+    thread_word::set(ATTACHING | (&raw const blocked).expose_provenance());
     let better = lease(tracer, EXCLUSIVE_SLOTS);
     thread_word::set(better.unwrap_or((&raw const *old) as usize));
     drop(blocked);

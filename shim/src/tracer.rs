@@ -35,12 +35,13 @@ pub(crate) fn note(header: &Header, complaint: Complaint) {
 /// A page of its own.
 #[derive(Debug)]
 #[repr(C, align(4096))]
-struct ArmedPage {
+pub(crate) struct ArmedPage {
     word: AtomicU64,
     rest: [u64; 511],
 }
 
-static ARMED: ArmedPage = ArmedPage {
+/// The word is its first, which trampolines ask for (`entry`).
+pub(crate) static ARMED: ArmedPage = ArmedPage {
     word: AtomicU64::new(0),
     rest: [0; 511],
 };

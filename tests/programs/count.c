@@ -20,6 +20,8 @@ static struct counts *mine(void) {
     sizes = mmap(0, 1ul << 45, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     madvise(page, 4096, MADV_WIPEONFORK);
+    int error = errno; /* The shim reads this, too: whoever watches our calls sees as many. */
+    close(open("/proc/self/status", O_RDONLY | O_CLOEXEC)), errno = error;
   }
   char name[4096], *dir = *page || !environ ? 0 : getenv("COUNT_DIR");
   if (dir) {

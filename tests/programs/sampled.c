@@ -1,7 +1,7 @@
 //! What a sample is taken of: blocks of known sizes at lines of their own, made and dropped as it is told.
 //!
 //! Commands: a = one filling more of each line, f = free all, t = the same by eight threads at once, k = a child that frees all and makes one filling,
-//! w = every other way to get a block, q = end.
+//! w = every other way to get a block, g = each block gets another size, b = one block aside, h = its end, which no hook sees, and its address again, q = end.
 #include "step.h"
 #include <malloc.h>
 #include <pthread.h>
@@ -63,6 +63,25 @@ static void other_ways(void) {
   }
 }
 
+static void resize(void) {
+  for (int i = 0; i < count; i++) kept[i] = realloc(kept[i], malloc_usable_size(kept[i]) + 100);
+}
+
+static void *aside;
+
+static void put_aside(void) {
+  aside = malloc(777);
+}
+
+void __libc_free(void *);
+
+static void replace_hidden(void) {
+  void *before = aside;
+  __libc_free(aside);
+  aside = malloc(777);
+  if (aside != before) abort();
+}
+
 static void child(void) {
   char said[64];
   pid_t pid = fork();
@@ -87,6 +106,9 @@ int main(int arguments, char **words) {
     case 't': threads(); break;
     case 'k': child(); break;
     case 'w': other_ways(); break;
+    case 'g': resize(); break;
+    case 'b': put_aside(); break;
+    case 'h': replace_hidden(); break;
     default: return 0;
     }
   }

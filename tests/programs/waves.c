@@ -1,18 +1,18 @@
-//! 2,000 threads in waves of 50: more threads than any table of threads has room for, each with an account to keep.
+//! 10,000 threads in waves of 50: more threads than any table of threads has room for, each with an account to keep.
 #include "step.h"
 #include <pthread.h>
 
-enum { WAVES = 40, WAVE = 50, ROUNDS = 100 };
+enum { WAVES = 200, WAVE = 50, ROUNDS = 100 };
 
 static void *volatile kept[WAVES * WAVE];
 
 static void *worker(void *argument) {
   long number = (long)argument;
   for (int i = 0; i < ROUNDS; i++) {
-    void *volatile block = malloc(77); // row: growth=0/0 total=15400000/200000 function=worker
+    void *volatile block = malloc(77); // row: growth=0/0 total=77000000/1000000 function=worker
     free(block);
   }
-  kept[number] = malloc(45); // row: growth=2250/50 total=90000/2000 function=worker
+  kept[number] = malloc(45); // row: growth=2250/50 total=450000/10000 function=worker
   if (number >= WAVE) free(kept[number - WAVE]);
   return NULL;
 }

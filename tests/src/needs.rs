@@ -42,6 +42,17 @@ pub fn skip(name: &str) {
     let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
     assert!(!in_ci, "{name} is missing, and in CI nothing may be");
     talk(&format!("skipped: {name} is missing ({test})\n"));
+    count(&test, name);
+}
+
+/// Counts a test as skipped, all of it or a part, that this machine gives us no right to make: nothing that could be installed would help, also in CI.
+pub fn not_allowed(what: &str) {
+    let test = std::thread::current().name().unwrap_or("?").to_string();
+    talk(&format!("skipped: {what}: not allowed here ({test})\n"));
+    count(&test, what);
+}
+
+fn count(test: &str, name: &str) {
     let mut skipped = SKIPPED.lock().expect("no test fails while it skips");
     if skipped.is_empty() {
         // SAFETY: `sum_up` is a function of this program, which is never unloaded.

@@ -60,7 +60,8 @@ pub fn fresh_directory(name: &str) -> PathBuf {
 #[must_use]
 pub fn environment() -> Vec<(OsString, OsString)> {
     let home = place().join("home");
-    fs::create_dir_all(&home).expect("a home for this run");
+    // Some programs make the cache their own user's alone, and then the library in it: those that drop root could not load it.
+    fs::create_dir_all(home.join("cache")).expect("a home for this run");
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     let fixed = [
         ("LANG", "C.UTF-8"),

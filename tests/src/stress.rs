@@ -20,9 +20,20 @@ use std::process::{Child, Stdio};
 /// # Panics
 /// Where it does not start.
 pub fn stress(seed: u32, waves: u32, rounds: u32) -> Result<String, String> {
+    stress_by(&["-O1", "-g"], seed, waves, rounds)
+}
+
+/// The same with the program compiled with these options.
+///
+/// # Errors
+/// What differed.
+///
+/// # Panics
+/// Where it does not start.
+pub fn stress_by(options: &[&str], seed: u32, waves: u32, rounds: u32) -> Result<String, String> {
     let directory = fresh_directory("stress");
     let report = directory.join("report");
-    let program = Compiler::C.compile(&programs().join("stress.c"), &words(&["-O1", "-g"]));
+    let program = Compiler::C.compile(&programs().join("stress.c"), &words(options));
     let plugins = plugins(&directory);
     let (report_word, program) = (text(&report), text(&program));
     let mut run = command(&words(&[

@@ -2,6 +2,7 @@
 
 use heapshim_tests::{Run, Target, needs, skip, talk};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Other allocators, by the names of their libraries on Debian and of their packages.
 const OTHERS: [(&str, &str); 3] = [
@@ -121,6 +122,26 @@ fn linked() {
 /// What a report begins with where the program has an allocator that is not seen.
 const OWN: &str =
     "this program has its own malloc linked in: what it allocates through it is not seen";
+
+/// Check that real programs with allocators of their own say so: a browser (PartitionAlloc), and a compiler that exports jemalloc itself.
+#[test]
+fn own_in_the_wild() {
+    let rustc = Command::new("rustc").args(["--print", "sysroot"]).output();
+    let rustc = rustc.expect("the compiler that built this");
+    let sysroot = String::from_utf8(rustc.stdout).expect("UTF-8");
+    let rustc = format!("{}/bin/rustc", sysroot.trim());
+    let words = [&rustc, "--version"];
+    let chromium = "/usr/lib/chromium/chromium";
+    if !std::path::Path::new(chromium).exists() {
+        return skip("chromium");
+    }
+    for words in [words, [chromium, "--version"]] {
+        let finished = Run::new(&words).finish();
+        assert!(finished.status.success(), "{words:?}");
+        let notes = finished.report().json()["notes"].to_string();
+        assert!(notes.contains(OWN), "{words:?} {notes}");
+    }
+}
 
 /// Check that a stripped program with an allocator of its own says so in every report, whoever asks, and in `ls` and `doctor`.
 #[test]

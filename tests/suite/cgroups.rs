@@ -1,6 +1,6 @@
 //! Memory limits of control groups: the target has what it would have without us but for our tables, and when the kernel kills it, its account is there.
 
-use heapshim_tests::{Run, Target};
+use heapshim_tests::{Run, Target, not_allowed};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -62,6 +62,7 @@ fn below_ours() -> Option<(PathBuf, &'static str, (&'static str, &'static str))>
 fn killed_at_the_limit() {
     let program = Target::c("eats.c").opt("-O1").build();
     let Some(group) = Group::with(64 << 20, "killed") else {
+        not_allowed("control groups");
         return;
     };
     let finished = Run::new(&group.words(&program, "")).finish();
@@ -85,6 +86,7 @@ fn killed_at_the_limit() {
 fn little_memory() {
     let program = Target::c("sites.c").opt("-O1").build();
     let Some(group) = Group::with(8 << 20, "little") else {
+        not_allowed("control groups");
         return;
     };
     let finished = Run::new(&group.words(&program, "12 quietly")).finish();

@@ -309,3 +309,55 @@ fn whole_tree() {
     let merged = shell.check(&["--merge"], &[]);
     assert!(said(&merged).contains(&program.leak()), "{}", said(&merged));
 }
+
+/// Check that what was not seen is not said to have no growth: an allocator of the program's own, no account, an account with gaps; and that the
+/// environment cannot have samples judged.
+#[test]
+fn unseen() {
+    let program = Program::c();
+    let check = |words: &[String], variable: (&str, &str)| {
+        let mut command = Command::new(heapshim());
+        command
+            .args(["check", "--max-growth", "1G", "--"])
+            .args(words);
+        command.env_clear().envs(environment()).stdin(Stdio::null());
+        command
+            .env(variable.0, variable.1)
+            .output()
+            .expect("the command starts")
+    };
+    let nothing = ("LC_ALL", "C");
+    let own = Target::c("own_allocator.c").opt("-s").build();
+    let starved = Target::c("starved.c").build();
+    let starved = [starved.to_str().expect("UTF-8").to_string(), "40".into()];
+    let leaky = [&program.words[..], &["1".into(), "leaky".into()]].concat();
+    let own = [own.to_str().expect("UTF-8").to_string()];
+    for (words, variable, reason) in [
+        (&own[..], nothing, "an allocator is linked into it"),
+        (&leaky, ("HEAPSHIM", "0"), "no account"),
+        (&starved, nothing, "could not be tracked"),
+    ] {
+        let output = check(words, variable);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{words:?} {said}");
+        assert!(said.contains(reason), "{words:?} {said}");
+    }
+    for value in ["off", "64M"] {
+        let output = program_with(&program, value);
+        assert_eq!(rows(&output).len(), 3, "{value}: {}", said(&output));
+    }
+}
+
+/// One leaky repetition where the environment asks for samples.
+fn program_with(program: &Program, sample: &str) -> Output {
+    let mut command = Command::new(heapshim());
+    command
+        .args(["check", "--"])
+        .args(&program.words)
+        .args(["1", "leaky"]);
+    command.env_clear().envs(environment()).stdin(Stdio::null());
+    command
+        .env("HEAPSHIM_SAMPLE", sample)
+        .output()
+        .expect("the command starts")
+}

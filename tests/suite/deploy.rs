@@ -1,10 +1,10 @@
 //! docs/DEPLOY.md: its recipes, run once.
 
-use heapshim_tests::{environment, fresh_directory, heapshim, skip, workspace};
+use heapshim_tests::{environment, fresh_directory, heapshim, not_allowed, skip, workspace};
 use std::process::{Command, Stdio};
 
-/// Check that a container's process is looked at from the host, that its account is there after SIGKILL, that HEAPSHIM_ONLY and HEAPSHIM=0 do what
-/// they say, and that systemd reads the drop-in.
+/// Check that a container's process is looked at from the host, that its account is there after SIGKILL, that HEAPSHIM_ONLY, HEAPSHIM=0 and `mode` do what
+/// they say, that systemd reads the drop-in, under whose settings workers have accounts, and that the manifest's parts belong together.
 #[test]
 fn recipes() {
     let mut script = Command::new(workspace().join("tests/deploy"));
@@ -18,10 +18,12 @@ fn recipes() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(
-        said.contains("HEAPSHIM_ONLY: sort alone") && said.contains("HEAPSHIM=0"),
+        said.contains("HEAPSHIM_ONLY: sort alone")
+            && said.contains("HEAPSHIM=0")
+            && said.contains("mode: off and on"),
         "{said}"
     );
-    if said.contains("skipped: container") {
-        skip("the right to namespaces");
-    }
+    let all = |what| said.lines().filter_map(move |line| line.strip_prefix(what));
+    all("skipped: ").for_each(not_allowed);
+    all("missing: ").for_each(skip);
 }

@@ -2,7 +2,8 @@
 
 use heapshim_tests::{Amount, Diff, Run, Running, Target, expected_in, programs, talk};
 
-fn diff_of(pid: &str) -> Diff {
+/// The account of a process, from its start.
+pub(crate) fn diff_of(pid: &str) -> Diff {
     let words = ["diff", "-p", pid, "--format", "json", "start", "now"];
     Diff::read(&String::from_utf8(talk(&words).stdout).expect("UTF-8"))
 }
@@ -53,7 +54,12 @@ fn amount(bytes: i64, blocks: i64) -> Amount {
 /// Check that a forked child's account begins at its fork: blocks that it inherited and freed are charged to their line.
 #[test]
 fn forked() {
-    let (running, child) = started("fork");
+    check_forked("fork");
+}
+
+/// What a child with memory of its own must say, whatever made it.
+fn check_forked(how: &str) {
+    let (running, child) = started(how);
     let inherited = line(&running, "main", Some(1010));
     assert_eq!(child.row("forks.c", inherited).growth(), amount(-404, -4));
     let own = child.row("forks.c", line(&running, "child", None));
@@ -91,6 +97,20 @@ fn spawned() {
     check_executed("spawn");
 }
 
+/// Check children that are made by a raw system call, which libc does not know of: each has an account of its own, and its parent's is exact.
+#[test]
+fn cloned() {
+    for how in ["clone", "clone3"] {
+        check_forked(how);
+    }
+}
+
+/// Check a child that runs on its parent's memory, on a stack of its own, and executes.
+#[test]
+fn cloned_on_its_parents_memory() {
+    check_executed("shared");
+}
+
 /// Check that `run` keeps a mark of each process of the tree.
 #[test]
 fn run_keeps_a_mark_of_each() {
@@ -110,7 +130,12 @@ fn run_keeps_a_mark_of_each() {
 /// Check forks of a process whose other threads allocate meanwhile: children and parent are exact.
 #[test]
 fn forked_while_threads_run() {
-    let mut running = Target::c("forks_threads.c").spawn();
+    check_while_threads_run(Target::c("forks_threads.c"));
+}
+
+/// The same for the program as it was built.
+pub(crate) fn check_while_threads_run(target: Target) {
+    let mut running = target.spawn();
     running.mark("warm");
     assert_eq!(running.step(b"go"), "done");
     let diff = running.diff(&["warm", "now"]);
@@ -153,7 +178,8 @@ fn children_of_threads() {
     );
 }
 
-fn lines_of(mark: &std::path::Path) -> Diff {
+/// The account of a mark file, by line, from the process's start.
+pub(crate) fn lines_of(mark: &std::path::Path) -> Diff {
     let mark = mark.to_str().expect("UTF-8");
     let words = ["diff", "start", mark, "--format", "json"];
     Diff::read(&String::from_utf8(talk(&words).stdout).expect("UTF-8"))

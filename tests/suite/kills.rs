@@ -32,6 +32,18 @@ fn pass(seed: u64) {
     }
 }
 
+/// Every other recording has the stacks of frees.
+fn has_frees(seed: u64) -> bool {
+    seed % 2 == 1
+}
+
+fn options(seed: u64) -> &'static [&'static str] {
+    match has_frees(seed) {
+        true => &["--free-stacks"],
+        false => &[],
+    }
+}
+
 /// Every question has an answer that adds up.
 fn assert_readable(recorded: &Recorded, seed: u64) {
     for (question, options) in [
@@ -40,7 +52,11 @@ fn assert_readable(recorded: &Recorded, seed: u64) {
         ("peak", &[]),
         ("temporary", &[]),
         ("lifetimes", &[]),
+        ("diff", &["--freed-by"]),
     ] {
+        if options == ["--freed-by"] && !has_frees(seed) {
+            continue;
+        }
         let (answer, _) = recorded.ask(question, options);
         assert!(
             answer.live_at("to").blocks >= 0,
@@ -56,7 +72,7 @@ fn readers() {
     let mut running = events();
     running.mark("a");
     for seed in 0..kills() {
-        let recording = Recording::of(running.pid(), &[]);
+        let recording = Recording::of(running.pid(), options(seed));
         running.go_on(b"m");
         pass(seed);
         let killed = recording.kill();
@@ -76,7 +92,8 @@ fn readers() {
 fn targets() {
     for seed in 0..kills() {
         let mut running = events();
-        let recording = Recording::of(running.pid(), &["--lossless"]);
+        let options = [&["--lossless"], options(seed)].concat();
+        let recording = Recording::of(running.pid(), &options);
         running.go_on(b"m");
         pass(seed);
         // SAFETY: kill takes two numbers; the child was not waited for, so the pid is its own.

@@ -1,6 +1,6 @@
 //! Stacks that are left in odd ways: hooks by a jump, and stacks that another lies right below.
 
-use heapshim_tests::{Compiler, Target, programs};
+use heapshim_tests::{Compiler, Target, not_allowed, programs};
 
 /// Check that a hook that a signal handler jumped out of is over at once: no later event counts as one inside of it. Behind us is an allocator
 /// that may be left at any instruction.
@@ -33,5 +33,19 @@ fn one_below_the_other() {
     let diff = running.diff(&["start", "now"]);
     diff.assert_rows(&running.expected());
     assert_eq!(diff.unattributed("truncated_stacks"), 1);
+    assert!(running.finish().0.success());
+}
+
+/// Check a million frames of recursion, at whose bottom something is allocated: what is charged is the innermost line.
+#[test]
+fn a_million_frames() {
+    let running = Target::c("frames.c").opt("-O2").spawn();
+    if running.said() == "no room" {
+        return not_allowed("a stack of 1 GiB");
+    }
+    assert_eq!(running.said(), "done");
+    let diff = running.diff(&["start", "now"]);
+    diff.assert_rows(&running.expected());
+    diff.assert_adds_up();
     assert!(running.finish().0.success());
 }

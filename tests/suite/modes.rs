@@ -161,6 +161,33 @@ fn freed_in_another_mode() {
     }
 }
 
+/// Check that blocks which were counted are taken off where they get another size while nothing is recorded, or a sample far away; and that one whose end no hook has seen is, when its address is
+/// given again.
+#[test]
+fn resized_and_replaced_in_another_mode() {
+    for other in ["off", "sample=64M"] {
+        let mut running = filling().spawn();
+        running.step(b"a");
+        running.step(b"b");
+        switched(&mut running, other, b"w");
+        let one = Amount {
+            bytes: 777,
+            blocks: 1,
+        };
+        let aside = |running: &Running| {
+            let rows = running.diff(&["start", "now"]).rows_in("sampled.c");
+            let row = rows.into_iter().find(|row| row.total() == one);
+            row.expect("one block of 777 bytes").live()
+        };
+        assert_eq!(aside(&running), one, "{other}");
+        running.step(b"g");
+        assert_nothing_left(&running);
+        assert_eq!(aside(&running), one, "{other}");
+        running.step(b"h");
+        assert_eq!(aside(&running), Amount::default(), "{other}");
+    }
+}
+
 /// Check that threads which allocate and free each other's blocks meanwhile all take the new mode, that nothing goes below zero, and that in the end there is nothing.
 #[test]
 fn threads() {

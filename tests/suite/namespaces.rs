@@ -1,6 +1,6 @@
 //! Namespaces and other roots: a program that is started in them does what it does without us, and is traced where its account can be handed over.
 
-use heapshim_tests::{Finished, Run, Target, bare, fresh_directory};
+use heapshim_tests::{Finished, Run, Target, bare, fresh_directory, not_allowed};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,11 @@ fn same(words: &[OsString]) -> Option<Finished> {
     let said = String::from_utf8_lossy(&finished.stderr);
     assert_eq!(plain.0.code(), finished.status.code(), "{words:?}: {said}");
     assert_eq!(plain.1, finished.stdout, "{words:?}: {said}");
-    plain.0.success().then_some(finished)
+    let is_allowed = plain.0.success();
+    if !is_allowed {
+        not_allowed(&format!("{words:?}"));
+    }
+    is_allowed.then_some(finished)
 }
 
 fn all(words: &[&str], program: &Path, rest: &[&str]) -> Vec<OsString> {

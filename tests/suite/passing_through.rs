@@ -1,6 +1,6 @@
 //! What `run` must not touch: the streams, the environment and the descriptors of the command.
 
-use heapshim_tests::{Run, bare};
+use heapshim_tests::{Run, bare, fresh_directory, programs, skip};
 use std::ffi::OsString;
 
 /// Check that a megabyte of every byte value passes through unchanged, in and out.
@@ -86,4 +86,47 @@ fn senseless_settings() {
     assert!(finished.status.success());
     assert_eq!(finished.stdout, b"hello\n");
     assert!(finished.report().total().blocks > 0);
+}
+
+/// Check that `run` needs no more memory for a thousand children than for some: it tells them of its own size.
+#[test]
+fn memory_for_children() {
+    let script = "some() { i=0; while [ $i -lt $1 ]; do /bin/true; i=$((i+1)); done; }
+        most() { while read key value unit; do [ $key = VmHWM: ] && echo $value; done < /proc/$PPID/status; }
+        some 100; most; some 1000; most; exit 0";
+    let finished = Run::new(&["sh", "-c", script]).quiet().finish();
+    assert!(finished.status.success(), "{finished:?}");
+    let said = String::from_utf8_lossy(&finished.stdout);
+    let most: Vec<u64> = said
+        .lines()
+        .map(|line| line.parse().expect("KiB"))
+        .collect();
+    let [few, many] = most[..] else {
+        panic!("{said}");
+    };
+    assert!(many < few + 4096, "{few} KiB after 100, {many} after 1,100");
+}
+
+/// Check that a static program, which cannot be traced, runs from a traced shell as from any: in its place, and as a child of it.
+#[test]
+fn static_programs_of_a_shell() {
+    let static_program = fresh_directory("static").join("ends");
+    let mut compiler = std::process::Command::new("cc");
+    compiler.args(["-static", "-w", "-o"]).arg(&static_program);
+    compiler.arg(programs().join("ends.c"));
+    if !compiler.output().expect("cc starts").status.success() {
+        return skip("a static libc");
+    }
+    let program = static_program.display();
+    for (script, status) in [
+        (format!("echo before; exec {program} exit"), 42),
+        (format!("{program} exit; echo $?; {program} _exit"), 23),
+    ] {
+        let words = ["sh", "-c", &script];
+        let finished = Run::new(&words).finish();
+        let (bare_status, bare_output, _) = bare(&words.map(OsString::from), b"");
+        assert_eq!(finished.status.code(), Some(status), "{script}");
+        assert_eq!(bare_status.code(), Some(status), "{script}");
+        assert_eq!(finished.stdout, bare_output, "{script}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Who may see an account, and who may change it: its user reads it, nobody writes it, and no core dump carries it away.
 
-use heapshim_tests::{Running, Target, needs};
+use heapshim_tests::{Running, Target, needs, not_allowed};
 use std::fs::{self, File, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
@@ -49,11 +49,19 @@ fn nobody_writes_it() {
     }
 }
 
+fn is_root() -> bool {
+    // SAFETY: takes no arguments.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    if !is_root {
+        not_allowed("what root alone can try");
+    }
+    is_root
+}
+
 /// Check that another user can't open it.
 #[test]
 fn others_do_not_read_it() {
-    // SAFETY: takes no arguments.
-    if unsafe { libc::geteuid() } != 0 || !needs(&["setpriv"]) {
+    if !is_root() || !needs(&["setpriv"]) {
         return;
     }
     let running = running();
@@ -70,8 +78,7 @@ fn others_do_not_read_it() {
 /// file that only root may read.
 #[test]
 fn no_line_that_its_user_may_not_read() {
-    // SAFETY: takes no arguments.
-    if unsafe { libc::geteuid() } != 0 {
+    if !is_root() {
         return;
     }
     // Not below the build's directory, which may be below one of root's alone.
@@ -104,7 +111,7 @@ fn no_dump_carries_it() {
     assert!(flags.contains(&"dd"), "{flags:?}");
 }
 
-/// Check the same of a dump that a debugger makes: what the target has in the ledger's strings is not in it, and its own heap is.
+/// Check the same of a dump that a debugger makes: what the ledger begins with is not in it, and its own memory is.
 #[test]
 fn no_debuggers_dump_carries_it() {
     if !needs(&["gdb", "gcore"]) {
@@ -123,11 +130,14 @@ fn no_debuggers_dump_carries_it() {
     let Ok(bytes) = fs::read(&core) else {
         // A sandbox may forbid tracing: then there is no dump either.
         assert!(!made.status.success(), "{made:?}");
+        not_allowed("a debugger");
         return;
     };
     let ledger = File::open(&descriptors(&running, "heapshim-ledger")[0]).expect("opened");
     let mut head = [0; 64];
     ledger.read_exact_at(&mut head, 0).expect("read");
     assert_eq!(&head[..8], b"HEAPSHIM");
-    assert!(!bytes.windows(head.len()).any(|window| window == head));
+    let has = |wanted: &[u8]| bytes.windows(wanted.len()).any(|window| window == wanted);
+    assert!(has(b"LD_PRELOAD="), "its own memory is there");
+    assert!(!has(&head));
 }

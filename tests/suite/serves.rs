@@ -1,6 +1,8 @@
 //! `heapshim serve`: the metrics of real processes, with the account's figures, as Prometheus reads them.
 
-use heapshim_tests::{Target, environment, found, fresh_directory, heapshim, needs, talk};
+use heapshim_tests::{
+    Compiler, Target, environment, found, fresh_directory, heapshim, needs, programs, talk,
+};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -22,10 +24,14 @@ impl Drop for Server {
     }
 }
 
-/// `heapshim serve` of a process, at a port of its own choice, and where that is. (Of all, it would be of other tests', too.)
+/// `heapshim serve` of a process, at a port of its own choice, and where that is.
 fn serving(pid: u32) -> (Server, SocketAddr) {
+    serve(&["-p", &pid.to_string()])
+}
+
+fn serve(options: &[&str]) -> (Server, SocketAddr) {
     let mut command = Command::new(heapshim());
-    command.args(["serve", "--metrics", "0", "-p", &pid.to_string()]);
+    command.args(["serve", "--metrics", "0"]).args(options);
     command.env_clear().envs(environment());
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut server = Server(command.spawn().expect("the command starts"));
@@ -66,6 +72,39 @@ fn value(text: &str, name: &str, labels: &[String]) -> i64 {
         .expect("a value")
         .parse()
         .expect("a number")
+}
+
+/// Check that names which one scrape has looked up do not keep the next from finding those of what was loaded meanwhile, also of a library that lies where another did.
+#[test]
+fn loaded_meanwhile() {
+    let source = programs().join("plugin.c");
+    let build = |name: &str, size: &str| {
+        let flags = ["-O1", "-fPIC", "-shared", name, size].map(String::from);
+        let library = Compiler::C.compile(&source, &flags);
+        library.to_str().expect("UTF-8").to_string()
+    };
+    let one = build("-Dleak=leak_one", "-DSIZE=37");
+    let two = build("-Dleak=leak_two", "-DSIZE=41");
+    let mut running = Target::c("loaded.c").opt("-O0").arg(&one).arg(&two).spawn();
+    let (_server, address) = serving(running.pid());
+    let scraped = || get(address, "/metrics", "*/*");
+    scraped();
+    let grown = |text: &str, function: &str| {
+        let labels = [format!("function=\"{function}\"")];
+        value(text, "heapshim_line_growth_bytes", &labels)
+    };
+    assert_eq!(running.step(b"go"), "grown");
+    assert_eq!(grown(&scraped(), "main"), 53);
+    assert_eq!(running.step(b"go"), "one");
+    let text = scraped();
+    assert_eq!((grown(&text, "main"), grown(&text, "leak_one")), (53, 37));
+    assert_eq!(running.step(b"go"), "two");
+    // Both plugins come from one line of one file, which has the name of whose blocks are more.
+    let text = scraped();
+    assert_eq!(
+        (grown(&text, "main"), grown(&text, "leak_two")),
+        (53, 37 + 41)
+    );
 }
 
 /// Check that totals are those of `ls`, that the growth of each line since the first scrape is exact, and that promtool finds no fault.
@@ -130,6 +169,36 @@ fn figures() {
     let checked = checking.wait_with_output().expect("its end");
     let said = String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success() && said.is_empty(), "{said}");
+}
+
+/// Check that without a process named all are there (other tests' as well), with no more lines than were asked for, which add up with the rest of
+/// the growth; and that one which has ended is forgotten.
+#[test]
+fn every_process() {
+    let start = || Target::c("leak.c").opt("-O0").spawn();
+    let (mut one, mut other) = (start(), start());
+    let (_server, address) = serve(&["--top", "2"]);
+    get(address, "/metrics", "*/*");
+    for running in [&mut one, &mut other] {
+        assert_eq!(running.step(b"go"), "leaked");
+    }
+    let text = get(address, "/metrics", "*/*");
+    for pid in [one.pid(), other.pid()] {
+        let pid = format!("pid=\"{pid}\"");
+        let lines = text.lines().filter(|line| line.contains(&pid));
+        let lines = lines.filter(|line| line.starts_with("heapshim_line_growth_bytes{"));
+        assert_eq!(lines.count(), 2, "{pid} {text}");
+        let value = |name, function: &str| value(&text, name, &[pid.clone(), function.to_string()]);
+        let first = value("heapshim_line_growth_bytes", "function=\"twice_deep\"");
+        let second = value("heapshim_line_growth_bytes", "function=\"in_loop\"");
+        let rest = value("heapshim_other_growth_bytes", "");
+        assert_eq!((first, second, rest), (1009, 111, 53 - 5003));
+    }
+    let gone = format!("pid=\"{}\"", one.pid());
+    assert!(one.finish().0.success());
+    let text = get(address, "/metrics", "*/*");
+    assert!(!text.contains(&gone), "{text}");
+    assert!(text.contains(&format!("pid=\"{}\"", other.pid())), "{text}");
 }
 
 /// Prometheus with this configuration, at a port of its own choice, and where that is.

@@ -107,7 +107,7 @@ fn assert_account(program: &str) {
     diff.assert_adds_up();
 }
 
-/// Check that 2,000 threads, more than there are slots, leave an exact account behind.
+/// Check that 10,000 threads, more than there are slots, leave an exact account behind.
 #[test]
 fn waves() {
     assert_account("waves.c");

@@ -112,6 +112,52 @@ fn keys() {
     ended(&tmux, 0);
 }
 
+/// Check that the mark that M takes tells what has survived since, line by line: a cache that was filled anew as much as it holds, a pool that gave back more than it took
+/// what it took; that lines are sorted by it, and that a mark without it takes the column away.
+#[test]
+fn survivors() {
+    let Some(tmux) = Tmux::open(80, 24) else {
+        return;
+    };
+    let mut running = Target::c("born.c").opt("-O0").spawn();
+    assert_eq!(running.step(b"go"), "pooled");
+    assert_eq!(running.step(b"go"), "filled");
+    look_at(&tmux, &running);
+    tmux.wait_for("since start");
+    tmux.keys(&["M"]);
+    tmux.wait_for("marked: mark-1; growth and survivors are counted from here");
+    assert_eq!(running.step(b"go"), "refilled");
+    tmux.keys(&["s", "s", "s", "s"]);
+    let line = |marker: &str| format!("born.c:{} ", heapshim_tests::line_of("born.c", marker));
+    let pool = line("// pool");
+    let is_whole = |screen: &[String]| {
+        let pool = screen.iter().find(|line| line.contains(&pool));
+        screen[4].ends_with("line (by survivors)")
+            && pool.is_some_and(|row| row.contains("-5.6 KiB"))
+    };
+    let screen = tmux.wait(is_whole);
+    assert!(screen[0].contains("since mark-1"), "{screen:#?}");
+    let survived = |marker: &str| {
+        let words: Vec<&str> = listed(&screen, &line(marker)).split_whitespace().collect();
+        (words[2..4].join(" "), words[..2].join(" "))
+    };
+    let pair = |survived: &str, growth: &str| (survived.to_owned(), growth.to_owned());
+    assert_eq!(survived("// refilled"), pair("6.3 KiB", "+6.3 KiB"));
+    assert_eq!(survived("// pool"), pair("1.4 KiB", "-5.6 KiB"));
+    assert_eq!(survived("// cache"), pair("0 B", "-6.3 KiB"));
+    // The block that grew is the largest.
+    let first = [
+        screen[5].contains(&line("// grown")),
+        screen[6].contains(&line("// refilled")),
+    ];
+    assert_eq!(first, [true; 2], "{screen:#?}");
+    tmux.keys(&["m"]);
+    let screen = tmux.wait_for("marked: mark-2");
+    assert!(screen[4].contains("trend"), "{screen:#?}");
+    tmux.keys(&["q"]);
+    ended(&tmux, 0);
+}
+
 /// Check that it fills the terminal after each change of size, and can be small.
 #[test]
 fn sizes() {

@@ -124,6 +124,7 @@ fn row(random: &mut Random, source: &str) -> Row {
         errors: None,
         survivors: None,
         distribution: None,
+        freed: None,
         stack: stack.into(),
         blamed: 0,
     }

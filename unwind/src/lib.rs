@@ -24,6 +24,7 @@ mod compile;
 mod entry;
 mod fresh;
 mod memo;
+mod outwards;
 mod recent;
 mod row;
 mod section;
@@ -50,6 +51,7 @@ compile_error!(
 pub use arch::{Registers, Rule, SAVED};
 pub use entry::Entry;
 pub use memo::{Lean, Memo};
+pub use outwards::caller_registers;
 pub use section::{RuleError, Section};
 pub use walk::{End, Frame, Memory, Rules, Step, WalkError, Walked, walk};
 pub use words::{Run, Word};

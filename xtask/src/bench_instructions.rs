@@ -5,9 +5,11 @@
 //! What is judged is how many times the bare pair's instructions a traced one takes, and only on a system with the same compilers, libc and valgrind as the
 //! kept figures (`keep` writes them), where the bare pair takes what it took: other code is not a regression. A lane of `cargo xtask ci`.
 
+mod pinned;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Output};
 use std::thread::ScopedJoinHandle;
 
 /// Pairs of the short and the long run: enough that what a run does once is less than one instruction a pair.
@@ -22,14 +24,14 @@ const NEEDED: [&str; 2] = ["gcc", "valgrind"];
 const START: &str = "start-of-true";
 /// The kept figures.
 const KEPT: &str = "xtask/workloads/instructions.txt";
-/// The program that makes the pairs.
-const PROGRAM: &str = "xtask/workloads/pairs.c";
 
 /// A row: its name, its compiler's words beyond the usual, and the program's.
 struct Row {
     name: &'static str,
     flags: &'static [&'static str],
     words: &'static [&'static str],
+    /// HEAPSHIM_SAMPLE of the traced run; empty = each event.
+    sample: &'static str,
 }
 
 const fn row(name: &'static str, words: &'static [&'static str]) -> Row {
@@ -37,6 +39,7 @@ const fn row(name: &'static str, words: &'static [&'static str]) -> Row {
         name,
         flags: &[],
         words,
+        sample: "",
     }
 }
 
@@ -50,9 +53,16 @@ const ROWS: &[Row] = &[
     row("many-sites", &["--sites", "14"]),
     row("distinct-sizes", &["--sizes", "4000"]),
     Row {
-        name: "frame-pointers",
         flags: &["-fno-omit-frame-pointer"],
-        words: &[],
+        ..row("frame-pointers", &[])
+    },
+    Row {
+        sample: "off",
+        ..row("off", &[])
+    },
+    Row {
+        sample: "512K",
+        ..row("sampled-512K", &[])
     },
 ];
 
@@ -148,7 +158,8 @@ fn measure_all(root: &Path) -> Option<Vec<Figure>> {
         ended.collect::<Option<Vec<Vec<Figure>>>>()
     });
     let mut figures = figures?.concat();
-    let start = |preload: Option<&str>| instructions(Path::new("/bin/true"), &[], preload);
+    figures.push(measure_pinned(root, &directory, &library)?);
+    let start = |preload: Option<&str>| instructions(Path::new("/bin/true"), &[], preload, "");
     figures.push(figure(START, &library, start)?);
     Some(figures)
 }
@@ -159,11 +170,24 @@ fn measure(root: &Path, directory: &Path, library: &str, row: &Row) -> Option<Fi
         let [short, long] = PAIRS.map(|pairs| {
             let pairs = pairs.to_string();
             let words = [&["--pairs", pairs.as_str()], row.words].concat();
-            instructions(&program, &words, preload)
+            instructions(&program, &words, preload, row.sample)
         });
         Some((long? - short?) / f64::from(PAIRS[1] - PAIRS[0]))
     };
     figure(row.name, library, cost)
+}
+
+/// As `measure`, where a mark with survivors was taken before the first pair.
+fn measure_pinned(root: &Path, directory: &Path, library: &str) -> Option<Figure> {
+    let heapshim = crate::bench_symbols::heapshim(root)?;
+    let program = compile(root, directory, &row(pinned::NAME, &[]))?;
+    let cost = |preload: Option<&str>| {
+        let traced = preload.map(|library| (library, &*heapshim));
+        let [short, long] =
+            PAIRS.map(|pairs| pinned::instructions(&program, &pairs.to_string(), traced));
+        Some((long? - short?) / f64::from(PAIRS[1] - PAIRS[0]))
+    };
+    figure(pinned::NAME, library, cost)
 }
 
 fn figure(name: &str, library: &str, cost: impl Fn(Option<&str>) -> Option<f64>) -> Option<Figure> {
@@ -176,34 +200,40 @@ fn figure(name: &str, library: &str, cost: impl Fn(Option<&str>) -> Option<f64>)
 
 fn compile(root: &Path, directory: &Path, row: &Row) -> Option<PathBuf> {
     let program = directory.join(row.name);
-    let status = Command::new("gcc")
-        .args(["-O2", "-g", "-pthread"])
-        .args(row.flags)
-        .arg(root.join(PROGRAM))
-        .arg("-o")
-        .arg(&program)
-        .status();
-    status.ok()?.success().then_some(program)
+    crate::pairs::compile(root, &program, row.flags)?;
+    Some(program)
 }
 
 /// Instructions of a whole run, under callgrind. The environment is empty: its size moves the stack.
-fn instructions(program: &Path, words: &[&str], preload: Option<&str>) -> Option<f64> {
+fn instructions(
+    program: &Path,
+    words: &[&str],
+    preload: Option<&str>,
+    sample: &str,
+) -> Option<f64> {
+    let mut command = callgrind(program, words);
+    if let Some(library) = preload {
+        command.env("LD_PRELOAD", library);
+        command.env("HEAPSHIM_SAMPLE", sample);
+    }
+    counted(&command.output().ok()?)
+}
+
+fn callgrind(program: &Path, words: &[&str]) -> Command {
     let mut command = Command::new("valgrind");
     command.env_clear().env("PATH", "/usr/bin:/bin");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
-    if let Some(library) = preload {
-        command.env("LD_PRELOAD", library);
-    }
-    let output = command.arg(program).args(words).output().ok()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let count = said
-        .lines()
-        .find_map(|line| line.split("Collected :").nth(1));
-    count?
-        .trim()
-        .parse()
-        .ok()
-        .filter(|_| output.status.success())
+    command.arg(program).args(words);
+    command
+}
+
+/// What callgrind has said at the end of a run that went well.
+fn counted(run: &Output) -> Option<f64> {
+    let said = String::from_utf8_lossy(&run.stderr);
+    let mut lines = said.lines();
+    let count = lines.find_map(|line| line.split("Collected :").nth(1));
+    let count = count?.trim().parse().ok();
+    count.filter(|_| run.status.success())
 }
 
 fn to_text(system: &str, figures: &[Figure]) -> String {

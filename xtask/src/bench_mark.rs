@@ -64,12 +64,7 @@ fn measure(root: &Path, runs: usize) -> Option<()> {
 /// The target, once it has said that it is done.
 fn held(root: &Path, place: &Path, library: &str) -> Option<Child> {
     let program = place.join("pairs");
-    let mut compiler = Command::new("gcc");
-    compiler.args(["-O2", "-g", "-pthread", "-o"]).arg(&program);
-    let compiled = compiler.arg(root.join("xtask/workloads/pairs.c")).status();
-    if !compiled.ok()?.success() {
-        return None;
-    }
+    crate::pairs::compile(root, &program, &[])?;
     let mut command = Command::new(&program);
     command.args(WORDS.split(' ')).env("LD_PRELOAD", library);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());

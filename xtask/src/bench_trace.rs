@@ -12,8 +12,7 @@ use std::process::{Command, ExitCode};
 const MIB: u64 = 1024;
 /// What is recorded first, to know how many bytes a pair takes.
 const TRIAL_PAIRS: u64 = 2_000_000;
-/// The program, and what it is told besides the pairs.
-const PROGRAM: &str = "xtask/workloads/pairs.c";
+/// What the program is told besides the pairs.
 const WORDS: [&str; 6] = ["--live", "1000000", "--sizes", "4000", "--sites", "12"];
 /// What is asked; `%` stands for a share of the recording's time.
 const QUESTIONS: [&[&str]; 8] = [
@@ -49,8 +48,8 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
     let directory = std::env::temp_dir().join(format!("bench-trace-{}", std::process::id()));
     let measured = fs::create_dir_all(&directory)
         .ok()
-        .filter(|()| crate::bench::library(root).is_some())
-        .and_then(|()| Bench::new(root, &directory).measure(mib));
+        .and_then(|()| Bench::new(root, &directory))
+        .and_then(|bench| bench.measure(mib));
     // What is left there is the system's to clear.
     let _removed = fs::remove_dir_all(&directory);
     match measured {
@@ -69,18 +68,17 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(root: &'a Path, directory: &'a Path) -> Bench<'a> {
-        let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-        let target = target.unwrap_or_else(|| root.join("target"));
-        Bench {
+    fn new(root: &'a Path, directory: &'a Path) -> Option<Bench<'a>> {
+        Some(Bench {
             root,
-            heapshim: target.join("release/heapshim"),
+            heapshim: crate::bench_symbols::heapshim(root)?,
             directory,
-        }
+        })
     }
 
     fn measure(&self, mib: u64) -> Option<()> {
-        let program = self.compiled()?;
+        let program = self.directory.join("pairs");
+        crate::pairs::compile(self.root, &program, &[])?;
         let file = self.directory.join("run.heaptrace");
         self.record(&program, TRIAL_PAIRS, &file)?;
         let trial = fs::metadata(&file).ok()?.len().max(1);
@@ -98,17 +96,6 @@ impl<'a> Bench<'a> {
         QUESTIONS
             .iter()
             .try_for_each(|question| self.ask(question, &file, took.wall_ms))
-    }
-
-    fn compiled(&self) -> Option<PathBuf> {
-        let program = self.directory.join("pairs");
-        let status = Command::new("gcc")
-            .args(["-O2", "-g", "-pthread"])
-            .arg(self.root.join(PROGRAM))
-            .arg("-o")
-            .arg(&program)
-            .status();
-        status.ok()?.success().then_some(program)
     }
 
     fn record(&self, program: &Path, pairs: u64, file: &Path) -> Option<Took> {

@@ -62,7 +62,8 @@ pub(crate) fn all(root: &Path) -> Vec<Workload> {
         made: root.join("target").join("bench"),
     };
     let _made = fs::create_dir_all(&place.made);
-    let pairs = place.compile("gcc", &["-pthread"], "pairs.c");
+    let program = place.made.join("pairs");
+    let pairs = crate::pairs::compile(root, &program, &[]).map(|()| program);
     let with = |options: &str| {
         let words = options.split(' ').map(str::to_owned);
         let program = pairs.clone()?.to_string_lossy().into_owned();

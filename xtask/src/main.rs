@@ -23,6 +23,7 @@ mod direction;
 mod files;
 mod fuzz;
 mod layout_hash;
+mod pairs;
 mod soak;
 mod took;
 

@@ -1,10 +1,10 @@
 // Pairs of malloc and free, for `cargo xtask bench-instructions` and for timings: what a pair costs, by depth, threads, sites and sizes.
 //
-//   pairs [--pairs N] [--depth D] [--same S] [--sites B] [--sizes Z] [--live L] [--threads T] [--hold 1]
+//   pairs [--pairs N] [--depth D] [--same S] [--sites B] [--sizes Z] [--live L] [--threads T] [--hold 1] [--wait 1]
 //
 // N pairs a thread; each below D frames of two functions that call each other; S pairs are made before the stack is left (1: each pair comes from a stack
 // of its own); B bits of the path differ, so that there are 2^B stacks a leaf; Z sizes from 16 on; L blocks are alive. Prints ns_per_pair=…, by the
-// process's CPU time; with --hold it then waits for its input's end.
+// process's CPU time; with --hold it then waits for its input's end; with --wait it first says that it is ready, and waits for a byte.
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,9 +14,9 @@
 
 #define APART __attribute__((noinline, noclone))
 #define KEEP() __asm__ volatile("" ::: "memory")
-enum { PAIRS, DEPTH, SAME, SITES, SIZES, LIVE, THREADS, HOLD, OPTIONS };
-static const char *const names[OPTIONS] = {"--pairs", "--depth", "--same", "--sites", "--sizes", "--live", "--threads", "--hold"};
-static uint64_t option[OPTIONS] = {1000000, 16, 4, 3, 32, 1000, 1, 0};
+enum { PAIRS, DEPTH, SAME, SITES, SIZES, LIVE, THREADS, HOLD, WAIT, OPTIONS };
+static const char *const names[OPTIONS] = {"--pairs", "--depth", "--same", "--sites", "--sizes", "--live", "--threads", "--hold", "--wait"};
+static uint64_t option[OPTIONS] = {1000000, 16, 4, 3, 32, 1000, 1, 0, 0};
 
 struct work { uint64_t random, done; char **blocks; };
 
@@ -64,6 +64,7 @@ int main(int count, char **words) {
   pthread_t *threads = calloc(option[THREADS], sizeof *threads);
   for (uint64_t at = 0; at < option[THREADS]; at++)
     works[at] = (struct work){.random = 88172645463325252u + at * 7919, .blocks = calloc(option[LIVE], sizeof(char *))};
+  if (option[WAIT]) puts("ready"), fflush(stdout), getchar();
   for (uint64_t at = 1; at < option[THREADS]; at++) pthread_create(&threads[at], NULL, run, &works[at]);
   run(&works[0]);
   for (uint64_t at = 1; at < option[THREADS]; at++) pthread_join(threads[at], NULL);

@@ -26,6 +26,13 @@ pub(super) struct Change<'a> {
     pub(super) variances: Variances,
 }
 
+/// All sites of the second, also those that are nothing at either moment.
+pub(super) fn every<'a>(from: &'a Snapshot, to: &'a Snapshot) -> Vec<Change<'a>> {
+    let mut all = by_id(from, to);
+    all.truncate(to.sites.len());
+    all
+}
+
 /// All sites that are anything at either moment.
 pub(super) fn changes<'a>(from: From<'a>, to: &'a Snapshot) -> Vec<Change<'a>> {
     let all = match from {

@@ -38,6 +38,8 @@ struct Gathered<'a> {
     variances: Variances,
     survivors: Option<Surviving>,
     distribution: Option<Distribution>,
+    /// Its number among the groups of who freed what.
+    group: Option<usize>,
     /// The heaviest change so far among those that grew, and among those that did not.
     heaviest: [Option<(Change<'a>, Blamed)>; 2],
 }
@@ -148,8 +150,30 @@ impl<'a> Rows<'a> {
                 rows.push(at);
                 self.gathered[at].add(change, blamed);
                 self.gathered[at].detail(distribution.as_ref(), survivors);
+                let freed = self.details.freed;
+                self.gathered[at].group = freed.and_then(|(groups, _)| groups.of(site));
             }
         }
+    }
+
+    /// The row of a change, whatever the filter says of it; None where its stack names none.
+    pub(super) fn place(
+        &mut self,
+        change: Change<'a>,
+        symbolizer: &mut Symbolizer,
+    ) -> Option<usize> {
+        let blamed = self.charged(&change, symbolizer).into_iter().next()?;
+        let at = self.row(&change, &blamed, symbolizer);
+        self.gathered[at].add(change, blamed);
+        Some(at)
+    }
+
+    /// The rows in the order of their numbers.
+    pub(super) fn in_order(mut self, symbolizer: &mut Symbolizer) -> Vec<Row> {
+        let gathered = std::mem::take(&mut self.gathered).into_iter();
+        // Each has a change, so that none is left out.
+        let rows = gathered.filter_map(|row| self.finished(row, symbolizer));
+        rows.collect()
     }
 
     /// The frames to charge: one, or with `--cumulative` all of the stack's; none where the stack is not known well enough.
@@ -262,6 +286,8 @@ impl<'a> Rows<'a> {
             .units
             .map(|units| units.errors(&row.variances, growth, live, total));
         let (survivors, distribution) = (row.survivors, row.distribution.clone());
+        let freed = row.group.zip(self.details.freed);
+        let freed = freed.and_then(|(group, (_, all))| all.get(group).cloned());
         let (change, blamed) = row.explained()?;
         let nodes: Vec<Rc<Judged>> = self.nodes.of(&change, symbolizer).collect();
         let stack = || nodes.iter().flat_map(Judged::each);
@@ -289,6 +315,7 @@ impl<'a> Rows<'a> {
             errors,
             survivors,
             distribution,
+            freed,
             stack: nodes.iter().map(|node| Rc::clone(node.frames())).collect(),
             blamed: at,
         })
@@ -304,6 +331,7 @@ impl<'a> Gathered<'a> {
             variances: Variances::default(),
             survivors: None,
             distribution: None,
+            group: None,
             heaviest: [None, None],
         }
     }

@@ -51,7 +51,7 @@ fn kind(chain: &[PathBuf], program: &Path) -> String {
 /// What the program allocates with where that is no library.
 pub(super) fn own_allocator(program: &Path) -> Option<Finding> {
     let name = allocator::linked_in(program)?;
-    let what = format!("has {name} linked in: what it allocates with that is not seen");
+    let what = allocator::unseen(name);
     let next = "link it without, or with that allocator as a shared library";
     Some(Finding::problem(program.display(), what, next))
 }

@@ -48,6 +48,12 @@ const GO_SECTIONS: [&str; 2] = [".go.buildinfo", ".note.go.buildid"];
 /// Texts are looked for in no larger section: it is a look before a start, not an analysis.
 const MAX_TEXTS: u64 = 256 << 20;
 
+/// What that means, of one that `linked_in` has named.
+#[must_use]
+pub fn unseen(name: &str) -> String {
+    format!("has {name} linked in: what it allocates with that is not seen")
+}
+
 /// The allocator that the program in this file has linked in, in words that follow "has".
 #[must_use]
 pub fn linked_in(path: &Path) -> Option<&'static str> {

@@ -29,6 +29,15 @@ pub struct Child {
     arrived: Option<Arrived>,
 }
 
+/// What happens while the command runs.
+#[derive(Debug)]
+pub enum Happened {
+    /// It was started.
+    Started,
+    /// Another process of its tree has ended.
+    Ended(Box<Held>),
+}
+
 /// Called with ledger and control page of each image of the command, as it registers.
 pub struct Arrived(pub Box<dyn FnMut(u32, [OwnedFd; 2])>);
 
@@ -55,7 +64,7 @@ pub struct Ended {
     pub peak_rss: Option<u64>,
 }
 
-/// Runs the words under the library (None: untraced) and waits for the end; `finished` is called with each other process of the tree
+/// Runs the words under the library (None: untraced) and waits for the end; `happened` is told of its start, and of each other process of the tree
 /// that ended before. Where the system does not start them, the refusal says why.
 ///
 /// # Errors
@@ -65,7 +74,7 @@ pub fn run(
     library: Option<&Path>,
     settings: &Settings,
     arrived: Option<Arrived>,
-    finished: impl FnMut(Held),
+    happened: impl FnMut(Happened),
 ) -> Result<Result<Ended, Refusal>, Error> {
     let mut child = Child::prepare()?;
     let settings = Settings {
@@ -75,7 +84,7 @@ pub fn run(
     };
     child.arrived = arrived;
     let mut command = command::command(words, library, &settings, Some(child.mask()));
-    let ended = child.run(&mut command, finished);
+    let ended = child.run(&mut command, happened);
     Ok(ended.map_err(|error| executable::not_started(words, error)))
 }
 
@@ -106,17 +115,18 @@ impl Child {
         self.signals.before()
     }
 
-    /// Starts the command and waits for its end; `finished` is called with each other process of the tree that ended before.
+    /// Starts the command and waits for its end; `happened` is told of its start, and of each other process of the tree that ended before.
     ///
     /// # Errors
     /// What the system said when it was to be started.
     pub fn run(
         mut self,
         command: &mut Command,
-        mut finished: impl FnMut(Held),
+        mut happened: impl FnMut(Happened),
     ) -> std::io::Result<Ended> {
         let before = peak::Before::now();
         let mut child = command.spawn()?;
+        happened(Happened::Started);
         raise_descriptor_limit();
         let pid = child.id();
         if self.arrived.is_some() {
@@ -125,17 +135,11 @@ impl Child {
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let pidfd = raw.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
         while !self.wait(&child, pidfd.as_ref()) {
-            self.receive(pid);
-            self.gather
-                .take_ended(pid)
-                .into_iter()
-                .for_each(&mut finished);
+            self.look(pid);
+            self.tell_ended(pid, &mut happened);
         }
         self.receive(pid);
-        self.gather
-            .take_ended(pid)
-            .into_iter()
-            .for_each(&mut finished);
+        self.tell_ended(pid, &mut happened);
         let status = child.wait()?;
         let (own, others): (Vec<Held>, Vec<Held>) = self
             .gather
@@ -153,6 +157,17 @@ impl Child {
         })
     }
 
+    fn tell_ended(&mut self, pid: u32, happened: &mut impl FnMut(Happened)) {
+        for held in self.gather.take_ended(pid) {
+            happened(Happened::Ended(Box::new(held)));
+        }
+    }
+
+    fn look(&mut self, pid: u32) {
+        self.receive(pid);
+        self.gather.look_onward(pid);
+    }
+
     fn receive(&mut self, pid: u32) {
         self.gather.receive();
         if let Some((files, Arrived(call))) = self.gather.take_files().zip(self.arrived.as_mut()) {
@@ -160,9 +175,9 @@ impl Child {
         }
     }
 
-    /// Waits until something happens; true when the command has ended. Without a pidfd (Linux before 5.3) it looks
-    /// now and then.
-    fn wait(&self, child: &process::Child, pidfd: Option<&OwnedFd>) -> bool {
+    /// Waits until something happens, but no longer than a second; true when the command has ended. Without a pidfd (Linux before 5.3) it looks
+    /// more often.
+    fn wait(&mut self, child: &process::Child, pidfd: Option<&OwnedFd>) -> bool {
         let signals = self.signals.as_fd();
         let own = pidfd.map(AsFd::as_fd);
         let all: Vec<_> = own
@@ -174,13 +189,20 @@ impl Child {
             .iter()
             .map(|fd| PollFd::new(fd, PollFlags::IN))
             .collect();
-        let now_and_then = Timespec {
-            tv_sec: 0,
-            tv_nsec: 20_000_000,
+        let now_and_then = match own {
+            Some(_) => Timespec {
+                tv_sec: 1,
+                tv_nsec: 0,
+            },
+            None => Timespec {
+                tv_sec: 0,
+                tv_nsec: 20_000_000,
+            },
         };
-        let timeout = own.is_none().then_some(&now_and_then);
-        let _happened = poll(&mut polled, timeout);
+        let _happened = poll(&mut polled, Some(&now_and_then));
         while let Some(signal) = self.signals.next() {
+            // It may end it: the last chance to see what it is.
+            self.look(child.id());
             // Not yet waited for, so the pid is still its own.
             // SAFETY: kill takes no memory of ours.
             unsafe { libc::kill(child.id().cast_signed(), signal) };

@@ -22,6 +22,8 @@ pub struct Settings {
     pub depth: Option<u32>,
     /// The command keeps its events from the first on, for us to record.
     pub record: bool,
+    /// And of each free its stack.
+    pub free_stacks: bool,
     /// How much is recorded; None: each event, or what HEAPSHIM_SAMPLE says.
     pub mode: Option<Mode>,
 }
@@ -47,7 +49,8 @@ pub fn command(
         }
         if settings.record {
             // Its own children are not ours: they see another's number.
-            command.env("HEAPSHIM_RECORD", std::process::id().to_string());
+            let frees = if settings.free_stacks { ",frees" } else { "" };
+            command.env("HEAPSHIM_RECORD", format!("{}{frees}", std::process::id()));
         }
         if let Some(depth) = settings.depth {
             command.env("HEAPSHIM_DEPTH", depth.to_string());

@@ -7,16 +7,15 @@
 //! executed another program; whose ledger it is says the kernel, not the message. Invariants: one `Held` per pid, that of its last traced exec image; nothing here blocks; a peer that never speaks costs one of
 //! [`MAX_SILENT`] places.
 //!
-//! Not noticed: a process that executes a program that cannot be traced (static, setuid). What is held of it is then the account of
-//! the image before, and that is reported at its end. Nothing cheap tells: a zombie has no /proc/PID/exe, its name is any program's to
-//! choose, and exec and exit close the ledger alike; it would take a descriptor kept open in every target, or ptrace.
+//! What is held of a process that has executed a program which cannot be traced is the account of the image before; `onward` notices that.
 
 use super::listener::{Listener, Place};
+use super::onward::Image;
 use crate::error::Error;
 use crate::mapping::Mapping;
 use crate::model::Process;
 use crate::process;
-use crate::session::Session;
+use crate::session::{Session, recorded_process};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags};
 use rustix::process::{Pid, PidfdFlags};
@@ -24,6 +23,7 @@ use std::collections::BTreeSet;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 /// First word of the message: "HSM1" as the shim writes it.
 const MAGIC: u32 = 0x4853_4d31;
@@ -45,6 +45,9 @@ pub struct Held {
     pub start_ticks: Option<u64>,
     /// Readable when it has ended; None where there is none (it had ended by then, or descriptors ran out).
     pidfd: Option<OwnedFd>,
+    image: Image,
+    /// What it has become since, which has no account.
+    pub gone_on: Option<PathBuf>,
 }
 
 /// The listening end.
@@ -103,6 +106,17 @@ impl Gather {
             self.welcome(connection);
         }
         self.listen_again();
+    }
+
+    /// Looks whether a process has become another program.
+    pub fn look_onward(&mut self, pid: u32) {
+        let mut held = self.held.iter_mut();
+        let Some(held) = held.find(|held| held.session.pid() == pid) else {
+            return;
+        };
+        // Of one that has ended there is nothing to see: what was seen stays.
+        let gone_on = held.image.gone_on(pid);
+        held.gone_on = gone_on.or_else(|| held.gone_on.take());
     }
 
     fn receive_by_name(&mut self) {
@@ -219,7 +233,7 @@ impl Gather {
             return;
         };
         let session = Session::new(pid, mapping);
-        let Ok(process) = session.process() else {
+        let Some((process, image)) = known(&session) else {
             return;
         };
         // The image before an exec is gone, and its heap with it.
@@ -233,12 +247,24 @@ impl Gather {
             process,
             start_ticks,
             pidfd,
+            image,
+            gone_on: None,
         });
         if let (Some((of, files)), Some(control)) = (&mut self.kept, control)
             && *of == pid
         {
             *files = Some([ledger, control]);
         }
+    }
+}
+
+/// Who it is: asked of the process, or where that has gone on as another program already, of its account.
+fn known(session: &Session) -> Option<(Process, Image)> {
+    let recorded = recorded_process(&session.reader().ok()?);
+    let image = Image::of(session.pid(), Path::new(&recorded.exe));
+    match image.gone_on(session.pid()) {
+        Some(_) => Some((recorded, image)),
+        None => Some((session.process().ok()?, image)),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use object::elf;
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
-use object::{Endianness, ReadCache};
+use object::{Endianness, Object, ObjectSymbol, ReadCache};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
@@ -24,6 +24,15 @@ const SANITIZERS: [(&str, &str); 5] = [
     ("libtsan.so", "thread"),
     ("libmsan.so", "memory"),
     ("liblsan.so", "leak"),
+];
+
+/// What a sanitizer that is linked in, as clang does it, begins with. It exports that to the libraries that are built with it.
+const LINKED_IN: [(&[u8], &str); 5] = [
+    (b"__asan_init", "address"),
+    (b"__hwasan_init", "hwaddress"),
+    (b"__tsan_init", "thread"),
+    (b"__msan_init", "memory"),
+    (b"__lsan_init", "leak"),
 ];
 
 /// What stands in the way, in words that follow "FILE: ", and what to do about it.
@@ -114,11 +123,30 @@ fn foreign(loader: &[u8]) -> Option<Obstacle> {
 }
 
 fn sanitizer(path: &Path) -> Option<Obstacle> {
-    needed(path).iter().find_map(|library| {
-        let (_, name) = sanitizer_of(library)?;
+    let libraries = needed(path);
+    let first = libraries.iter().find_map(|library| sanitizer_of(library));
+    if let Some((_, name)) = first {
         let what =
             format!("built with -fsanitize={name}, which bears no other library before its own");
-        Some(Obstacle::new(what, "trace a build without it"))
+        return Some(Obstacle::new(what, "trace a build without it"));
+    }
+    linked_in(path).map(|name| {
+        let what = format!("built with -fsanitize={name}, whose own malloc nobody can look at");
+        Obstacle::new(what, "trace a build without it")
+    })
+}
+
+/// The sanitizer that is a part of the program itself, by the word for -fsanitize.
+fn linked_in(path: &Path) -> Option<&'static str> {
+    let cache = ReadCache::new(File::open(path).ok()?);
+    let file = ElfFile64::<Endianness, _>::parse(&cache).ok()?;
+    let mut defined = file
+        .dynamic_symbols()
+        .filter(|symbol| symbol.is_definition());
+    defined.find_map(|symbol| {
+        let name = symbol.name_bytes().ok()?;
+        let known = LINKED_IN.iter().find(|(entry, _)| *entry == name)?;
+        Some(known.1)
     })
 }
 

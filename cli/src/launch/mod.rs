@@ -13,6 +13,7 @@ mod gather;
 pub mod image;
 mod limits;
 mod listener;
+mod onward;
 mod peak;
 pub mod preloads;
 mod rights;
@@ -20,7 +21,7 @@ mod script;
 mod signals;
 mod spoken;
 
-pub use child::{Arrived, Child, Ended, run};
+pub use child::{Arrived, Child, Ended, Happened, run};
 pub use command::{Settings, command};
 pub use executable::{Refusal, check};
 pub use gather::{Gather, Held};

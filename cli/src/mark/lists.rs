@@ -23,7 +23,7 @@ const WIDE_SITE: usize = 36;
 /// A frame's module at full width: none.
 const WIDE_NO_MODULE: u32 = u32::MAX;
 
-/// The number of each kind of frame is its place here.
+/// The number of each kind of frame is its place here, as `number_of` has it.
 const KINDS: [FrameKind; 9] = [
     FrameKind::Root,
     FrameKind::Native,
@@ -47,15 +47,116 @@ pub(crate) struct Known {
     pub(crate) threads: usize,
 }
 
-pub(super) fn write_frames(out: &mut Writer, frames: &[Frame]) {
-    out.room(frames.len() * USUAL_FRAME);
-    out.len(frames.len());
-    for (id, frame) in (0..).zip(frames) {
-        let kind = KINDS.iter().position(|&kind| kind == frame.kind);
+/// A list that is being written: its entries, packed.
+#[derive(Debug, Default)]
+pub(crate) struct Entries {
+    count: u64,
+    bytes: Writer,
+}
+
+impl Entries {
+    /// One that has room for as much as so many frames usually take.
+    pub(crate) fn of_frames<'f>(frames: impl IntoIterator<Item = &'f Frame>) -> Entries {
+        let frames = frames.into_iter();
+        let mut entries = Entries::default();
+        entries.expect_frames(frames.size_hint().0);
+        frames.for_each(|frame| entries.frame(frame));
+        entries
+    }
+
+    pub(crate) fn of_sites<'s>(sites: impl IntoIterator<Item = &'s Site>) -> Entries {
+        let sites = sites.into_iter();
+        let mut entries = Entries::default();
+        entries.expect_sites(sites.size_hint().0);
+        sites.for_each(|site| entries.site(site));
+        entries
+    }
+
+    /// The counters of sites by id, as a peak has them.
+    pub(crate) fn of_counters<'c>(counters: impl IntoIterator<Item = &'c Counters>) -> Entries {
+        let counters = counters.into_iter();
+        let mut entries = Entries::default();
+        entries.expect_sites(counters.size_hint().0);
+        counters.for_each(|one| entries.counters(one));
+        entries
+    }
+
+    /// Makes room for as much as so many frames usually take.
+    pub(crate) fn expect_frames(&mut self, frames: usize) {
+        self.bytes.room(frames * USUAL_FRAME);
+    }
+
+    pub(crate) fn expect_sites(&mut self, sites: usize) {
+        self.bytes.room(sites * USUAL_SITE);
+    }
+
+    #[inline]
+    pub(crate) fn frame(&mut self, frame: &Frame) {
         let module = frame.module.map_or(0, |module| u64::from(module) + 1);
-        out.number(id - u64::from(frame.parent));
-        out.number(kind.unwrap_or(KINDS.len()) as u64 | module << KIND_BITS);
-        out.number(frame.value);
+        self.bytes.numbers([
+            self.count - u64::from(frame.parent),
+            u64::from(number_of(frame.kind)) | module << KIND_BITS,
+            frame.value,
+        ]);
+        self.count += 1;
+    }
+
+    #[inline]
+    pub(crate) fn site(&mut self, site: &Site) {
+        let of = &site.counters;
+        self.bytes.numbers([
+            site.frame.into(),
+            of.allocated_bytes,
+            of.allocated_blocks,
+            of.freed_bytes,
+            of.freed_blocks,
+        ]);
+        self.count += 1;
+    }
+
+    #[inline]
+    pub(crate) fn counters(&mut self, of: &Counters) {
+        self.bytes.numbers([
+            of.allocated_bytes,
+            of.allocated_blocks,
+            of.freed_bytes,
+            of.freed_blocks,
+        ]);
+        self.count += 1;
+    }
+
+    /// As a section has it after `head`: how many there are, and they.
+    pub(super) fn into_section(self, kind: u32, mut head: Writer) -> Section {
+        head.len(usize::try_from(self.count).unwrap_or(usize::MAX));
+        Section {
+            kind,
+            head: head.into_vec(),
+            entries: self.bytes.into_vec(),
+        }
+    }
+}
+
+/// A section of a mark: its bytes are these two, one after the other.
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    pub(crate) kind: u32,
+    pub(crate) head: Vec<u8>,
+    pub(crate) entries: Vec<u8>,
+}
+
+/// The number of a kind: its place among `KINDS`.
+#[inline]
+fn number_of(kind: FrameKind) -> u8 {
+    match kind {
+        FrameKind::Root => 0,
+        FrameKind::Native => 1,
+        FrameKind::NativeExact => 2,
+        FrameKind::Unknown => 3,
+        FrameKind::Truncated => 4,
+        FrameKind::Full => 5,
+        FrameKind::Nested => 6,
+        FrameKind::Python => 7,
+        FrameKind::Thread => 8,
     }
 }
 
@@ -86,9 +187,8 @@ pub(super) fn read_wide_frames(bytes: Reader<'_>, known: Known) -> Result<Vec<Fr
 }
 
 pub(crate) fn write_wide_frame(out: &mut Writer, frame: &Frame) {
-    let kind = KINDS.iter().position(|&kind| kind == frame.kind);
     out.u32(frame.parent);
-    out.len(kind.unwrap_or(KINDS.len()));
+    out.u32(number_of(frame.kind).into());
     out.u32(frame.module.unwrap_or(WIDE_NO_MODULE));
     out.u64(frame.value);
 }
@@ -142,15 +242,6 @@ fn checked(frame: Frame, id: usize, known: Known) -> Result<Frame, Damage> {
     }
 }
 
-pub(super) fn write_sites(out: &mut Writer, sites: &[Site]) {
-    out.room(sites.len() * USUAL_SITE);
-    out.len(sites.len());
-    for site in sites {
-        out.number(site.frame.into());
-        write_one(out, &site.counters);
-    }
-}
-
 pub(super) fn read_sites(bytes: Reader<'_>, frames: usize) -> Result<Vec<Site>, Damage> {
     read_list(bytes, LEAST_SITE, |bytes, _| {
         let frame = bytes.index()?;
@@ -180,22 +271,8 @@ fn site(frame: u32, counters: Counters, frames: usize) -> Result<Site, Damage> {
     }
 }
 
-/// The counters of sites by id, as a peak has them.
-pub(super) fn write_counters(out: &mut Writer, counters: &[Counters]) {
-    out.room(counters.len() * USUAL_SITE);
-    out.len(counters.len());
-    counters.iter().for_each(|one| write_one(out, one));
-}
-
 pub(super) fn read_counters(bytes: Reader<'_>) -> Result<Vec<Counters>, Damage> {
     read_list(bytes, LEAST_COUNTERS, |bytes, _| read_one(bytes))
-}
-
-fn write_one(out: &mut Writer, counters: &Counters) {
-    out.number(counters.allocated_bytes);
-    out.number(counters.allocated_blocks);
-    out.number(counters.freed_bytes);
-    out.number(counters.freed_blocks);
 }
 
 fn read_one(bytes: &mut Reader<'_>) -> Result<Counters, Damage> {
@@ -251,11 +328,24 @@ mod tests {
         out.into_vec()
     }
 
+    fn listed(entries: Entries) -> Vec<u8> {
+        let section = entries.into_section(1, Writer::default());
+        [section.head, section.entries].concat()
+    }
+
+    /// Check that each kind's number is its place in the table by which it is read.
+    #[test]
+    fn kinds() {
+        for (number, kind) in (0..).zip(KINDS) {
+            assert_eq!(number_of(kind), number, "{kind:?}");
+        }
+    }
+
     /// Check that lists come back as they went, in as few bytes as the format says, and that each frame's caller, kind, module and label
     /// are looked at.
     #[test]
     fn packed_lists() {
-        let bytes = packed(|out| write_frames(out, &frames()));
+        let bytes = listed(Entries::of_frames(&frames()));
         let expected = [
             3,
             0,
@@ -280,7 +370,7 @@ mod tests {
             bytes[at] = wrong;
             assert!(read(&bytes).is_err(), "{at}: {wrong}");
         }
-        let bytes = packed(|out| write_sites(out, &sites()));
+        let bytes = listed(Entries::of_sites(&sites()));
         let read = |frames| read_sites(Reader::new(&bytes), frames);
         assert_eq!(read(3).as_deref(), Ok(&sites()[..]));
         assert!(read(2).is_err());

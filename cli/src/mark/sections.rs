@@ -4,7 +4,7 @@
 //! number that the value cannot have, which stands beside each.
 
 use super::bytes::{Reader, Writer};
-use super::lists::{self, Known};
+use super::lists::{self, Entries, Known, Section};
 use super::{Damage, Mark};
 use crate::births::{Births, Born};
 use crate::bundle::{Bundle, SourceLine};
@@ -57,73 +57,109 @@ const COHORT_BYTES: usize = 20;
 /// any further.
 const MOST_AT_ONCE: usize = 1 << 20;
 
-/// Every section of a mark, in the order in which they are written.
-pub(super) fn encode(mark: &Mark) -> Vec<(u32, Vec<u8>)> {
+/// The lists of a mark that grow with the program, as its sections have them.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    pub(crate) frames: Entries,
+    pub(crate) sites: Entries,
+    pub(crate) peak: Option<PackedPeak>,
+}
+
+/// A peak of which the counters are written already.
+#[derive(Debug)]
+pub(crate) struct PackedPeak {
+    pub(crate) moment: Moment,
+    pub(crate) highest_bytes: i64,
+    pub(crate) counters: Entries,
+}
+
+impl Lists {
+    /// Those of a snapshot that has them as values.
+    pub(super) fn of(snapshot: &Snapshot) -> Lists {
+        let peak = snapshot.peak.as_ref().map(|peak| PackedPeak {
+            moment: peak.moment.clone(),
+            highest_bytes: peak.highest_bytes,
+            counters: Entries::of_counters(&peak.counters),
+        });
+        Lists {
+            frames: Entries::of_frames(&snapshot.frames),
+            sites: Entries::of_sites(&snapshot.sites),
+            peak,
+        }
+    }
+}
+
+/// A section that `write` writes.
+fn section(kind: u32, write: impl FnOnce(&mut Writer)) -> Section {
+    let mut out = Writer::default();
+    write(&mut out);
+    Section {
+        kind,
+        head: out.into_vec(),
+        entries: Vec::new(),
+    }
+}
+
+/// Every section of a mark, in the order in which they are written; its frames, its sites and its peak are `lists`'.
+pub(super) fn encode(mark: &Mark, lists: Lists) -> Vec<Section> {
     let Snapshot {
         process,
         moment,
         modules,
         codes,
         threads,
-        frames,
+        frames: _,
         jit,
-        sites,
-        peak,
+        sites: _,
+        peak: _,
         births,
         losses,
         complaints,
         sampling,
     } = &mark.snapshot;
-    let section = |kind, write: &dyn Fn(&mut Writer)| {
-        let mut out = Writer::default();
-        write(&mut out);
-        (kind, out.into_vec())
-    };
     let mut sections = vec![
-        section(PROCESS, &|out| write_process(out, process)),
-        section(MOMENT, &|out| {
+        section(PROCESS, |out| write_process(out, process)),
+        section(MOMENT, |out| {
             write_moment(out, moment);
             out.u64(0); // the mean between samples of marks that had nothing else to say of it
         }),
-        section(LOSSES, &|out| {
+        section(LOSSES, |out| {
             write_losses(out, losses);
             out.u32(*complaints);
         }),
-        section(MODULES, &|out| {
+        section(MODULES, |out| {
             out.len(modules.len());
             modules.iter().for_each(|module| write_module(out, module));
         }),
-        section(FRAMES, &|out| lists::write_frames(out, frames)),
-        section(SITES, &|out| lists::write_sites(out, sites)),
-        section(MEMORY, &|out| write_memory(out, &mark.memory)),
-        section(CODES, &|out| {
+        lists.frames.into_section(FRAMES, Writer::default()),
+        lists.sites.into_section(SITES, Writer::default()),
+        section(MEMORY, |out| write_memory(out, &mark.memory)),
+        section(CODES, |out| {
             out.blob(process.directory.as_bytes());
             out.len(codes.len());
             codes.iter().for_each(|code| write_code(out, code));
         }),
-        section(THREADS, &|out| {
+        section(THREADS, |out| {
             out.len(threads.len());
             threads.iter().for_each(|name| out.blob(name.as_bytes()));
         }),
     ];
     if let Some(resident) = &moment.resident {
-        sections.push(section(RESIDENT, &|out| write_resident(out, resident)));
+        sections.push(section(RESIDENT, |out| write_resident(out, resident)));
     }
-    if let Some(peak) = peak {
-        sections.push(section(PEAK, &|out| write_peak(out, peak)));
-    }
+    sections.extend(lists.peak.map(write_peak));
     if *sampling != Sampling::default() {
-        sections.push(section(SAMPLING, &|out| write_sampling(out, sampling)));
+        sections.push(section(SAMPLING, |out| write_sampling(out, sampling)));
     }
     if *births != Births::default() {
-        sections.push(section(BIRTHS, &|out| write_births(out, births)));
+        sections.push(section(BIRTHS, |out| write_births(out, births)));
     }
     if !jit.is_empty() {
-        sections.push(section(JIT, &|out| write_jit(out, jit)));
+        sections.push(section(JIT, |out| write_jit(out, jit)));
     }
     if let Some(bundle) = &mark.bundle {
-        sections.push(section(SYMBOLS, &|out| write_records(out, &bundle.records)));
-        sections.push(section(SOURCES, &|out| {
+        sections.push(section(SYMBOLS, |out| write_records(out, &bundle.records)));
+        sections.push(section(SOURCES, |out| {
             out.len(bundle.lines.len());
             bundle.lines.iter().for_each(|line| write_line(out, line));
         }));
@@ -410,24 +446,24 @@ fn read_moment(bytes: &mut Reader<'_>) -> Result<Moment, Damage> {
     })
 }
 
-fn write_peak(out: &mut Writer, peak: &Peak) {
-    write_moment(out, &peak.moment);
-    out.u64(peak.highest_bytes.cast_unsigned());
-    lists::write_counters(out, &peak.counters);
+fn write_peak(peak: PackedPeak) -> Section {
+    let mut head = Writer::default();
+    write_moment(&mut head, &peak.moment);
+    head.u64(peak.highest_bytes.cast_unsigned());
+    peak.counters.into_section(PEAK, head)
 }
 
+/// A busy target may make a new site and a new copy between the account and its peak: what the account has not is left out.
 fn read_peak(mut bytes: Reader<'_>, sites: usize) -> Result<Peak, Damage> {
     let moment = read_moment(&mut bytes)?;
     let highest_bytes = bytes.u64()?.cast_signed();
-    let counters = lists::read_counters(bytes)?;
-    match counters.len() <= sites {
-        true => Ok(Peak {
-            moment,
-            highest_bytes,
-            counters,
-        }),
-        false => Err(Damage::Value("its peak has more sites than there are")),
-    }
+    let mut counters = lists::read_counters(bytes)?;
+    counters.truncate(sites);
+    Ok(Peak {
+        moment,
+        highest_bytes,
+        counters,
+    })
 }
 
 fn write_losses(out: &mut Writer, losses: &Losses) {

@@ -1,6 +1,6 @@
 //! Every traced process as it is now, and what its lines grew by since it was first seen here.
 
-use crate::diff;
+use crate::diff::Options;
 use crate::mark::Mark;
 use crate::model::Counters;
 use crate::place::Place;
@@ -8,7 +8,7 @@ use crate::process::{self, Origin};
 use crate::report::{Amount, Report, Row};
 use crate::session::{self, Session};
 use crate::snapshot;
-use crate::subject::{Places, Subject};
+use crate::subject::{Places, Readers, Subject};
 use heapshim_ledger::threads::Losses;
 use std::collections::HashMap;
 
@@ -38,19 +38,27 @@ pub(super) struct Account {
 /// All processes, with what each began with.
 #[derive(Debug)]
 pub struct Accounts {
-    options: diff::Options,
+    options: Options,
     places: Places,
     /// Lines of a process that are listed: each is a series for whoever scrapes.
     most: usize,
     /// The only process that is read; None: all that may be.
     only: Option<u32>,
-    first: HashMap<(u32, u64), Mark>,
+    first: HashMap<(u32, u64), Seen>,
+}
+
+/// What is kept of a process that was seen before.
+#[derive(Debug)]
+struct Seen {
+    first: Mark,
+    /// Names that were looked up for one scrape are not looked up for the next.
+    readers: Readers,
 }
 
 impl Accounts {
     /// Nobody seen yet.
     #[must_use]
-    pub fn new(options: diff::Options, places: Places, most: usize, only: Option<u32>) -> Accounts {
+    pub fn new(options: Options, places: Places, most: usize, only: Option<u32>) -> Accounts {
         Accounts {
             options,
             places,
@@ -92,8 +100,11 @@ impl Accounts {
         };
         let process = &mark.snapshot.process;
         let key = (process.pid, identity);
-        let (growth, lines) = match self.first.get(&key) {
-            Some(first) => self.grown(first, &mark),
+        let (growth, lines) = match self.first.get_mut(&key) {
+            Some(seen) => {
+                seen.readers.rest();
+                grown(seen, &mark, &self.options, self.most)
+            }
             None => (Amount::default(), Vec::new()),
         };
         let listed: Amount = lines.iter().map(|line| line.growth).sum();
@@ -107,17 +118,20 @@ impl Accounts {
             rest: [growth, -listed].into_iter().sum(),
             lines,
         };
-        self.first.entry(key).or_insert(mark);
+        self.first.entry(key).or_insert_with(|| Seen {
+            readers: Readers::new(self.places.clone(), &Origin::of(key.0)),
+            first: mark,
+        });
         Some((identity, account))
     }
+}
 
-    /// What a process grew by, and the lines that did most of it.
-    fn grown(&self, first: &Mark, now: &Mark) -> (Amount, Vec<Grown>) {
-        let origin = Origin::of(now.snapshot.process.pid);
-        let subject = Subject::new(Some(first), now, origin);
-        let (report, _) = subject.report(self.places.clone(), &self.options);
-        (report.growth, lines(&report, self.most))
-    }
+/// What a process grew by, and the lines that did most of it.
+fn grown(seen: &mut Seen, now: &Mark, options: &Options, most: usize) -> (Amount, Vec<Grown>) {
+    let origin = Origin::of(now.snapshot.process.pid);
+    let subject = Subject::new(Some(&seen.first), now, origin);
+    let report = subject.report_with(&mut seen.readers, options);
+    (report.growth, lines(&report, most))
 }
 
 /// The lines that grew most.

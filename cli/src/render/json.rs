@@ -7,6 +7,7 @@
 use super::text::is_unsafe;
 use super::{Render, Stacks, View};
 use crate::distribution::{Bucket, Distribution, Measure, bounds};
+use crate::frees::{Freed, Freeing};
 use crate::iso_time::iso_utc;
 use crate::mode;
 use crate::model::Exit;
@@ -222,7 +223,7 @@ fn row(row: &Row, measure: Option<Measure>, stacks: Stacks) -> String {
     format!(
         "{{\"file\": {}, \"line\": {}, \"function\": {}, \"module\": {}, \"language\": {}, \"via\": {}, \"thread\": {}, \
          \"growth_bytes\": {}, \"growth_blocks\": {}, \"live_bytes\": {}, \"live_blocks\": {}, \
-         \"total_bytes\": {}, \"total_blocks\": {},{}{}{} \"stack\": [{}]}}",
+         \"total_bytes\": {}, \"total_blocks\": {},{}{}{}{} \"stack\": [{}]}}",
         string_or_null(row.file.as_deref()),
         number_or_null(row.line),
         string_or_null(row.function.as_deref()),
@@ -239,7 +240,38 @@ fn row(row: &Row, measure: Option<Measure>, stacks: Stacks) -> String {
         errors(row.errors),
         survivors(row.survivors),
         distribution.unwrap_or_default(),
+        row.freed.as_ref().map(freed).unwrap_or_default(),
         stack.join(", "),
+    )
+}
+
+/// Who freed the row's blocks: times are from the recording's beginning.
+fn freed(freed: &Freed) -> String {
+    let by: Vec<String> = freed.by.iter().map(freeing).collect();
+    format!(
+        " \"freed_by\": [{}], \"freed_by_unknown_blocks\": {}, \"freed_by_left_out_blocks\": {},",
+        by.join(", "),
+        freed.unknown_blocks,
+        freed.left_out_blocks,
+    )
+}
+
+fn freeing(one: &Freeing) -> String {
+    let by = &one.by;
+    format!(
+        "{{\"file\": {}, \"line\": {}, \"function\": {}, \"module\": {}, \"thread\": {}, \"blocks\": {}, \"bytes\": {}, \
+         \"blocks_between\": {}, \"last_us\": {}, \"allocated_since_blocks\": {}, \"stopped\": {}}}",
+        string_or_null(by.file.as_deref()),
+        number_or_null(by.line),
+        string_or_null(by.function.as_deref()),
+        string_or_null(by.module.as_deref()),
+        string_or_null(by.thread.as_deref()),
+        one.blocks,
+        one.bytes,
+        one.blocks_between,
+        one.last_ns / 1000,
+        one.allocated_since,
+        one.stopped,
     )
 }
 

@@ -5,11 +5,13 @@
 
 mod closing;
 mod distribution;
+mod freed;
 mod header;
 
 use super::paths::Labels;
 use super::text::{cut, escape, grouped, signed_size, size, source_line};
 use super::{Render, Stacks, View};
+use crate::frees::Freeing;
 use crate::report::{Amount, By, Report, Row, Sort};
 use crate::symbolize::{Language, Reason, SymbolFrame};
 use distribution::Axis;
@@ -119,7 +121,10 @@ impl<'a> Layout<'a> {
         let in_stacks = stacks
             .flat_map(|row| row.stack.iter())
             .filter_map(|f| f.file.as_deref());
-        let in_rows = shown.iter().filter_map(|row| row.file.as_deref());
+        let freed = shown.iter().filter_map(|row| row.freed.as_ref());
+        let freed = freed.flat_map(|freed| freed.by.iter().map(|one| &one.by));
+        let in_rows = shown.iter().copied().chain(freed);
+        let in_rows = in_rows.filter_map(|row| row.file.as_deref());
         let files = Labels::new(in_rows.chain(in_stacks), view.current_dir);
         let mut layout = Layout {
             report,
@@ -177,6 +182,7 @@ impl<'a> Layout<'a> {
         }
         writeln!(out, "   {}", self.text(row))?;
         self.source(row, out)?;
+        self.freed(row, out)?;
         if shows_stacks(self.report, self.view) {
             self.stack(row, out)?;
         }
@@ -186,10 +192,7 @@ impl<'a> Layout<'a> {
     /// `src/conn.c:88  conn_new   (via xmalloc)`, and on the right what is missing.
     fn text(&self, row: &Row) -> String {
         let place = escape(&self.place(row));
-        let function = match self.report.by {
-            By::Function | By::File | By::Module | By::Thread => None,
-            By::Line | By::Stack => row.function.as_deref(),
-        };
+        let function = row.function.as_deref().filter(|_| self.names_function());
         let mut rest = function.map_or_else(String::new, |name| format!("  {}", escape(name)));
         if let Some(via) = &row.via {
             rest.push_str(&format!("   (via {})", escape(via)));
@@ -256,6 +259,25 @@ impl<'a> Layout<'a> {
             return Ok(());
         }
         self.below(&text, DIM, self.view.width.or(Some(SOURCE_WIDTH)), out)
+    }
+
+    fn freed(&self, row: &Row, out: &mut dyn Write) -> io::Result<()> {
+        let Some(freed) = &row.freed else {
+            return Ok(());
+        };
+        let place = |one: &Freeing| {
+            let place = self.place(&one.by);
+            let function = one.by.function.as_deref().filter(|_| self.names_function());
+            escape(&function.map_or_else(|| place.clone(), |name| format!("{place}  {name}")))
+        };
+        let lines = freed::lines(freed, self.report, place);
+        let mut lines = lines.iter();
+        lines.try_for_each(|line| self.below(line, "", self.view.width, out))
+    }
+
+    /// True where a row's function is not its place already, or none.
+    fn names_function(&self) -> bool {
+        matches!(self.report.by, By::Line | By::Stack)
     }
 
     /// `src/conn.c:88  conn_new`, a line a frame, innermost first.

@@ -56,6 +56,9 @@ impl Options {
     }
 }
 
+/// Meanings that are remembered from one report to the next: code that is made at run time comes under new names without end.
+const MOST_MEANINGS: usize = 1 << 20;
+
 /// A node, and what stands there.
 type Seen = (Frame, MeaningId);
 
@@ -261,6 +264,18 @@ impl Symbolizer {
         for slot in self.modules.iter_mut().filter(|slot| slot.learnt > 0) {
             slot.learnt = 0;
             self.kept.save(&slot.module.build_id, &slot.kept);
+        }
+    }
+
+    /// Closes the files that are open, for one that is asked again in a while: what was looked up stays, as long as that is no more than any program has.
+    pub(crate) fn rest(&mut self) {
+        self.modules.iter_mut().for_each(|slot| slot.opened = None);
+        if self.meanings.len() > MOST_MEANINGS {
+            self.meanings = Meanings::default();
+            self.known.clear();
+            self.seen.clear();
+            self.scripts.clear();
+            self.made.clear();
         }
     }
 

@@ -48,12 +48,15 @@ impl MapFile {
     /// Gives the snapshot's made code its names, as far as they are known now.
     pub fn name(&self, snapshot: &mut Snapshot) {
         let wanted = snapshot.frames.iter().filter(|frame| is_made(frame));
-        let wanted: BTreeSet<u64> = wanted.map(|frame| frame.value).collect();
-        if !wanted.is_empty()
-            && let Some(file) = self.open()
-        {
-            snapshot.jit = names(Backwards::new(file, MAX_FILE), &wanted);
-        }
+        snapshot.jit = self.names(&wanted.map(|frame| frame.value).collect());
+    }
+
+    /// The names of made code at these return addresses, as far as they are known now.
+    pub(crate) fn names(&self, wanted: &BTreeSet<u64>) -> BTreeMap<u64, String> {
+        let file = if wanted.is_empty() { None } else { self.open() };
+        file.map_or_else(BTreeMap::new, |file| {
+            names(Backwards::new(file, MAX_FILE), wanted)
+        })
     }
 
     fn open(&self) -> Option<File> {

@@ -44,6 +44,11 @@ impl Hash for Hashed {
 }
 
 impl Meanings {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// The number of these frames.
     pub(super) fn id(&mut self, frames: Rc<[SymbolFrame]>) -> MeaningId {
         let hash = self.hasher.hash_one(&frames);

@@ -14,6 +14,8 @@ pub enum Ask {
     Quit,
     /// To take a mark, which growth is counted from.
     Mark,
+    /// The same, from which survivors are told as well.
+    MarkSurvivors,
     /// To count growth from the start.
     FromStart,
     /// To write the reading to a file.
@@ -52,6 +54,7 @@ impl State {
         match code {
             KeyCode::Char('q') => return Some(Ask::Quit),
             KeyCode::Char('m') => return Some(Ask::Mark),
+            KeyCode::Char('M') => return Some(Ask::MarkSurvivors),
             KeyCode::Char('0') => return Some(Ask::FromStart),
             KeyCode::Char('w') => return Some(Ask::Save),
             KeyCode::Char('p') => return Some(Ask::List),

@@ -3,7 +3,7 @@
 use super::history::History;
 use crate::place::Place;
 use crate::render::{Labels, escape};
-use crate::report::{Amount, By, Report, Row};
+use crate::report::{Amount, By, Report, Row, Surviving};
 
 /// What lines are sorted by, greatest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,15 +12,19 @@ pub(super) enum Order {
     Rate,
     Live,
     Blocks,
+    /// Where they are known.
+    Survivors,
 }
 
 impl Order {
-    pub(super) fn next(self) -> Order {
+    /// The next one; survivors only where there are any to sort by.
+    pub(super) fn next(self, has_survivors: bool) -> Order {
         match self {
             Order::Growth => Order::Rate,
             Order::Rate => Order::Live,
             Order::Live => Order::Blocks,
-            Order::Blocks => Order::Growth,
+            Order::Blocks if has_survivors => Order::Survivors,
+            Order::Blocks | Order::Survivors => Order::Growth,
         }
     }
 
@@ -30,6 +34,7 @@ impl Order {
             Order::Rate => "rate",
             Order::Live => "live",
             Order::Blocks => "blocks",
+            Order::Survivors => "survivors",
         }
     }
 }
@@ -43,6 +48,8 @@ pub(super) struct Line {
     pub(super) shown: String,
     pub(super) growth: Amount,
     pub(super) live: i64,
+    /// Allocated since the mark, and still there; None where the mark cannot tell.
+    pub(super) survivors: Option<Surviving>,
     pub(super) rate: f64,
     /// Its place among the report's rows.
     pub(super) row: usize,
@@ -86,6 +93,7 @@ pub(super) fn lines(
                 shown: shown(row, report.by, &labels),
                 growth: row.growth,
                 live: row.live.bytes,
+                survivors: row.survivors,
                 rate: history.of(&name).rate(seconds),
                 row: at,
                 name,
@@ -99,6 +107,11 @@ pub(super) fn lines(
         Order::Growth | Order::Rate => line.growth.bytes,
         Order::Live => line.live,
         Order::Blocks => line.growth.blocks,
+        // What is not known comes last.
+        Order::Survivors => {
+            let known = line.survivors.and_then(Surviving::known);
+            known.map_or(i64::MIN, |amount| amount.bytes)
+        }
     };
     all.sort_by(|one, other| {
         let by_rate = match order {

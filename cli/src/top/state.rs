@@ -121,6 +121,9 @@ impl State {
         let rss = i64::try_from(report.to.moment.rss_bytes);
         self.rss.add(rss.unwrap_or(i64::MAX));
         self.reading = Some(reading);
+        if self.order == Order::Survivors && !self.has_survivors() {
+            self.order = Order::Growth;
+        }
         self.list();
         self.unfold(sources);
     }
@@ -164,8 +167,14 @@ impl State {
             .map(|reading| reading.report.target.pid)
     }
 
+    /// True where the mark that growth is counted from tells what has survived since.
+    pub(super) fn has_survivors(&self) -> bool {
+        let report = self.reading.as_ref().map(|reading| &reading.report);
+        report.is_some_and(|report| report.survivors.is_some())
+    }
+
     pub(super) fn reorder(&mut self) {
-        self.order = self.order.next();
+        self.order = self.order.next(self.has_survivors());
         self.list();
     }
 

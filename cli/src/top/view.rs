@@ -5,7 +5,7 @@
 use super::lines::Line as Listed;
 use super::state::{Overlay, State};
 use crate::render::{escape, signed_size, size};
-use crate::report::{Report, Row};
+use crate::report::{Report, Row, Surviving};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -14,18 +14,21 @@ use ratatui::widgets::{Block, Clear, Paragraph};
 
 /// Cells of a rate: `-1023.9 MiB/s`, and one between.
 const RATE: usize = 14;
+/// From so many cells on there is room for survivors and trend both: 40 are left for the name.
+const WIDE: u16 = 100;
 /// Cells of a line's sparkline.
 const TREND: usize = 8;
 /// Cells of the process's.
 const WIDE_TREND: usize = 24;
 /// What `?` shows.
-const HELP: [&str; 16] = [
+const HELP: [&str; 18] = [
     "↑ ↓ PgUp PgDn Home End   choose a line (also k, j)",
     "Enter                    its heaviest stack, with source; [ ] scroll it",
-    "s                        sort by growth, rate, live, blocks",
+    "s                        sort by growth, rate, live, blocks, survivors",
     "g                        group by line, function, file, module, thread, stack",
     "/                        show only lines with these letters; Esc: all",
     "m                        mark: growth is counted from here, and the mark is kept",
+    "M                        the same, and survivors since then (costs the target a little)",
     "0                        growth since the start",
     "w                        write what is shown to a .heapmark file",
     "p                        another traced process",
@@ -33,6 +36,7 @@ const HELP: [&str; 16] = [
     "q                        quit",
     "",
     "growth  alive now, less what was alive at the mark",
+    "survivors  allocated since the mark M, and still alive",
     "rate    what is alive now, less a reading ago, in a second",
     "trend   what was alive at the last readings, from its least to its most",
     "",
@@ -56,18 +60,16 @@ pub fn draw(state: &State, frame: &mut Frame<'_>) {
     ];
     let [head, heading, list, stack, foot] = Layout::vertical(parts).areas(frame.area());
     frame.render_widget(Paragraph::new(header(state)), head);
-    let words = format!(
-        "{:>12}{:>11}{:>RATE$}  {:<TREND$}  {} (by {})",
-        "growth",
-        "live",
-        "rate",
-        "trend",
-        state.by.as_str(),
-        state.order.as_str(),
+    let columns = Columns::of(state, frame.area().width);
+    let words = columns.row(
+        ["growth", "survivors", "live", "rate"].map(str::to_owned),
+        &format!("{:<TREND$}", "trend"),
+        &format!("{} (by {})", state.by.as_str(), state.order.as_str()),
     );
+    let words = words.concat();
     let looks = Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED);
     frame.render_widget(Line::styled(words, looks), heading);
-    rows(state, frame, list);
+    rows(state, columns, frame, list);
     if state.expanded {
         let title = Block::bordered().title(" heaviest stack ([ ] scroll) ");
         let lines = state.stack.iter().skip(state.scroll);
@@ -170,17 +172,58 @@ fn lines_of(count: usize) -> String {
     format!("{count} line{}", if count == 1 { "" } else { "s" })
 }
 
-fn rows(state: &State, frame: &mut Frame<'_>, area: Rect) {
+/// Which columns there are.
+#[derive(Clone, Copy, Debug)]
+struct Columns {
+    survivors: bool,
+    trend: bool,
+}
+
+impl Columns {
+    /// Survivors where the mark tells them; the trend where a line's name has room beside both.
+    fn of(state: &State, width: u16) -> Columns {
+        let survivors = state.has_survivors();
+        Columns {
+            survivors,
+            trend: !survivors || width >= WIDE,
+        }
+    }
+
+    /// A row's parts: growth, survivors, live bytes and rate; the trend; the name.
+    fn row(
+        self,
+        [growth, survivors, live, rate]: [String; 4],
+        trend: &str,
+        name: &str,
+    ) -> [String; 4] {
+        let survivors = match self.survivors {
+            true => format!("{survivors:>11}"),
+            false => String::new(),
+        };
+        let trend = match self.trend {
+            true => format!("{trend}  "),
+            false => String::new(),
+        };
+        [
+            format!("{growth:>12}"),
+            format!("{survivors}{live:>11}{rate:>RATE$}  "),
+            trend,
+            name.to_owned(),
+        ]
+    }
+}
+
+fn rows(state: &State, columns: Columns, frame: &mut Frame<'_>, area: Rect) {
     let height = usize::from(area.height);
     let first = (state.selected + 1).saturating_sub(height);
     let shown = state.lines.iter().enumerate().skip(first).take(height);
     let lines: Vec<Line<'_>> = shown
-        .map(|(at, line)| row(state, line, at == state.selected))
+        .map(|(at, line)| row(state, columns, line, at == state.selected))
         .collect();
     frame.render_widget(Paragraph::new(lines), area);
 }
 
-fn row<'a>(state: &State, line: &'a Listed, selected: bool) -> Line<'a> {
+fn row(state: &State, columns: Columns, line: &Listed, selected: bool) -> Line<'static> {
     let points = state.history.of(&line.name);
     let color = match line.growth.bytes {
         1.. => Color::Red,
@@ -192,16 +235,27 @@ fn row<'a>(state: &State, line: &'a Listed, selected: bool) -> Line<'a> {
     } else {
         Style::new()
     };
-    let row = Line::from(vec![
-        Span::styled(format!("{:>12}", signed_size(line.growth.bytes)), growth),
-        Span::raw(format!("{:>11}", size(line.live))),
-        Span::raw(format!("{:>RATE$}  ", rate(line.rate))),
-        Span::raw(format!("{}  ", points.bars(TREND))),
-        Span::raw(line.shown.as_str()),
-    ]);
+    let figures = [
+        signed_size(line.growth.bytes),
+        survivors(line.survivors),
+        size(line.live),
+        rate(line.rate),
+    ];
+    let [grown, rest @ ..] = columns.row(figures, &points.bars(TREND), &line.shown);
+    let rest = rest.into_iter().map(Span::raw);
+    let row: Line<'_> = std::iter::once(Span::styled(grown, growth))
+        .chain(rest)
+        .collect();
     match selected {
         true => row.style(Style::new().add_modifier(Modifier::REVERSED)),
         false => row,
+    }
+}
+
+fn survivors(survivors: Option<Surviving>) -> String {
+    match survivors.unwrap_or_default() {
+        Surviving::Known(amount) => size(amount.bytes),
+        Surviving::Unknown => "unknown".to_owned(),
     }
 }
 
@@ -346,6 +400,53 @@ mod tests {
         );
     }
 
+    /// Check the column of survivors: there while the mark tells them, unknown said, sorted by, in the trend's place where there is no room for both.
+    #[test]
+    fn survivors_column() {
+        use crate::report::{Amount, Surviving};
+        let mut state = looked_at();
+        press(&mut state, "ssss");
+        assert!(
+            screen(&state, 80, 24)[4].ends_with("(by growth)"),
+            "none to sort by"
+        );
+        let known = |bytes| Some(Surviving::Known(Amount { bytes, blocks: 1 }));
+        let mut report = fixture::report();
+        report.survivors = Some(Surviving::Unknown);
+        report
+            .rows
+            .iter_mut()
+            .for_each(|row| row.survivors = known(0));
+        report.rows[0].survivors = Some(Surviving::Unknown);
+        report.rows[1].survivors = known(2048);
+        let reading = |report| Reading {
+            report,
+            seconds: 1.0,
+        };
+        state.read(reading(report), &NoSources);
+        press(&mut state, "ssss");
+        let shown = screen(&state, 80, 24);
+        assert_eq!(
+            shown[4],
+            "      growth  survivors       live          rate  line (by survivors)"
+        );
+        assert!(
+            shown[5].starts_with("   +64.0 KiB    2.0 KiB   64.0 KiB"),
+            "{shown:#?}"
+        );
+        assert!(
+            shown[5].ends_with("src/conn.c:88  conn_new  (via"),
+            "{shown:#?}"
+        );
+        assert!(shown[15].contains("    unknown"), "{shown:#?}");
+        assert_eq!(
+            screen(&state, 100, 24)[4],
+            "      growth  survivors       live          rate  trend     line (by survivors)"
+        );
+        state.read(reading(fixture::report()), &NoSources);
+        assert!(screen(&state, 80, 24)[4].ends_with("trend     line (by growth)"));
+    }
+
     /// Check the filter as it is typed, what it leaves out, and that Esc takes it back.
     #[test]
     fn filtering() {
@@ -433,6 +534,7 @@ mod tests {
         for (key, ask) in [
             ("q", Ask::Quit),
             ("m", Ask::Mark),
+            ("M", Ask::MarkSurvivors),
             ("0", Ask::FromStart),
             ("w", Ask::Save),
             ("g", Ask::Read),

@@ -6,14 +6,19 @@
 //! written out, so that every chunk is read alone.
 //!
 //! ```text
-//! byte: operation − 1 (2 bits) | same thread | site foreseen, or block known | size foreseen | address foreseen
+//! byte: operation − 1 (2 bits) | same thread | site foreseen, or block known | size foreseen | address foreseen | who freed it foreseen
 //! six columns: bytes, threads, microseconds since the last event, sites, sizes, places; each its length u32, then its bytes
+//! and, where the stacks of frees were recorded, a seventh: the sites that freed
 //! ```
 
+mod model;
+
+use super::file::Contents;
 use super::varint::{Numbers, put, put_signed};
-use super::{Damage, Dense, Happening, Map};
+use super::{Damage, Happening, Map, OBJECT};
 use crate::mark::bytes::{Reader, Writer};
 use heapshim_ledger::rings::Operation;
+use model::Model;
 
 /// Nanoseconds that a trace's clock counts in.
 pub(super) const TICK_NS: u64 = 1000;
@@ -22,8 +27,7 @@ const SITE: u8 = 8;
 const KNOWN: u8 = 8;
 const SIZE: u8 = 16;
 const ADDRESS: u8 = 32;
-/// Freed blocks of a class that are remembered: allocators give back what was freed last, in lists of a few.
-const REMEMBERED: usize = 64;
+const FREED_BY: u8 = 64;
 const OPERATIONS: [Operation; 4] = [
     Operation::Allocated,
     Operation::Freed,
@@ -31,34 +35,7 @@ const OPERATIONS: [Operation; 4] = [
     Operation::ObjectFreed,
 ];
 
-/// What both ends know of the events before.
-#[derive(Debug, Default)]
-struct Model {
-    thread: u16,
-    /// The thread's, among `threads`.
-    place: usize,
-    places: Map<usize>,
-    threads: Vec<Thread>,
-    sizes: Dense<u64>,
-    classes: Dense<Class>,
-    allocations: u32,
-    live: Map<Live>,
-    freed: u64,
-}
-
-#[derive(Debug, Default)]
-struct Thread {
-    site: u32,
-    next: Map<u32>,
-}
-
-/// Blocks of one size, rounded as allocators do.
-#[derive(Debug, Default)]
-struct Class {
-    last: u64,
-    freed: Vec<u64>,
-}
-
+/// A block of the chunk that is alive.
 #[derive(Clone, Copy, Debug)]
 struct Live {
     number: u32,
@@ -66,104 +43,28 @@ struct Live {
     size: u64,
 }
 
-impl Model {
-    fn new() -> Model {
-        let mut model = Model::default();
-        model.turn_to(0);
-        model
-    }
-
-    /// Knows nothing again, and keeps the room of what it knew.
-    fn forget(&mut self) {
-        let mut live = std::mem::take(&mut self.live);
-        live.clear();
-        *self = Model {
-            live,
-            ..Model::new()
-        };
-    }
-
-    /// The events to come are this thread's.
-    fn turn_to(&mut self, thread: u16) {
-        let threads = &mut self.threads;
-        self.thread = thread;
-        self.place = *self.places.entry(thread.into()).or_insert_with(|| {
-            threads.push(Thread::default());
-            threads.len() - 1
-        });
-    }
-
-    /// The site that came after this thread's last one before: what is written there is foreseen the next time. (One look-up serves both: they are most of the
-    /// time that an event takes.)
-    fn next_site(&mut self) -> &mut u32 {
-        let thread = &mut self.threads[self.place];
-        let last = thread.site;
-        thread.next.entry(last.into()).or_insert(last)
-    }
-
-    /// The size that this site had last, likewise.
-    fn size(&mut self, site: u32) -> &mut u64 {
-        self.sizes.at(site.into())
-    }
-
-    fn class(&mut self, size: u64) -> &mut Class {
-        self.classes.at(size.saturating_add(23) >> 4)
-    }
-
-    fn allocate(&mut self, happening: &Happening) {
-        self.threads[self.place].site = happening.site;
-        let live = Live {
-            number: self.allocations,
-            site: happening.site,
-            size: happening.size,
-        };
-        self.live.insert(happening.key(), live);
-        self.allocations = self.allocations.wrapping_add(1);
-    }
-
-    fn free(&mut self, happening: &Happening) {
-        self.freed = happening.address;
-        self.class(happening.size).free(happening.address);
-    }
-}
-
-impl Class {
-    /// Where its next block is foreseen.
-    fn foreseen(&self) -> Option<u64> {
-        self.freed.last().copied()
-    }
-
-    fn allocate(&mut self, address: u64) {
-        self.last = address;
-        if self.foreseen() == Some(address) {
-            self.freed.pop();
-        } else if let Some(at) = self.freed.iter().rposition(|&freed| freed == address) {
-            self.freed.remove(at);
-        }
-    }
-
-    fn free(&mut self, address: u64) {
-        if self.freed.len() >= REMEMBERED {
-            self.freed.drain(..REMEMBERED / 2);
-        }
-        self.freed.push(address);
-    }
-}
-
 /// Events being written.
 #[derive(Debug)]
 pub(super) struct Encoder {
     model: Model,
+    /// The chunk's blocks that are alive, by key; how many blocks it has had.
+    live: Map<Live>,
+    allocations: u32,
     columns: [Vec<u8>; 6],
+    /// The seventh, where it is wanted.
+    freed_by: Option<Vec<u8>>,
     at: u64,
 }
 
 impl Encoder {
     /// One that has seen nothing.
-    pub(super) fn new() -> Encoder {
+    pub(super) fn new(contents: Contents) -> Encoder {
         Encoder {
             model: Model::new(),
+            live: Map::default(),
+            allocations: 0,
             columns: Default::default(),
+            freed_by: (contents == Contents::FreeStacks).then(Vec::new),
             at: 0,
         }
     }
@@ -216,17 +117,24 @@ impl Encoder {
         }
         class.allocate(happening.address);
         self.model.allocate(happening);
+        let live = Live {
+            number: self.allocations,
+            site: happening.site,
+            size: happening.size,
+        };
+        self.live.insert(happening.key(), live);
+        self.allocations = self.allocations.wrapping_add(1);
         what
     }
 
     fn free(&mut self, happening: &Happening) -> u8 {
         let [_, _, _, sites, sizes, places] = &mut self.columns;
-        let live = self.model.live.remove(&happening.key());
+        let live = self.live.remove(&happening.key());
         let same = |live: &Live| (live.site, live.size) == (happening.site, happening.size);
         let mut what = 0;
         if let Some(live) = live.filter(same) {
             what |= KNOWN;
-            put(places, (self.model.allocations - 1 - live.number).into());
+            put(places, (self.allocations - 1 - live.number).into());
         } else {
             put(sites, happening.site.into());
             if *self.model.size(happening.site) == happening.size {
@@ -236,16 +144,28 @@ impl Encoder {
             }
             put_distance(places, self.model.freed, happening.address);
         }
+        if let Some(column) = &mut self.freed_by {
+            let foreseen = self.model.freed_by.at(happening.site.into());
+            if std::mem::replace(foreseen, happening.freed_by) == happening.freed_by {
+                what |= FREED_BY;
+            } else {
+                put(column, happening.freed_by.into());
+            }
+        }
         self.model.free(happening);
         what
     }
 
     /// The bytes of the events since `begin`; the next chunk's know nothing of them.
     pub(super) fn finish(&mut self) -> Vec<u8> {
-        let mut out = Writer::with_room(self.columns.iter().map(|column| column.len() + 4).sum());
-        self.columns.iter().for_each(|column| out.blob(column));
-        self.columns.iter_mut().for_each(Vec::clear);
+        let columns = || self.columns.iter().chain(&self.freed_by);
+        let mut out = Writer::with_room(columns().map(|column| column.len() + 4).sum());
+        columns().for_each(|column| out.blob(column));
+        let columns = self.columns.iter_mut().chain(&mut self.freed_by);
+        columns.for_each(Vec::clear);
         self.model.forget();
+        self.live.clear();
+        self.allocations = 0;
         out.into_vec()
     }
 }
@@ -268,34 +188,86 @@ fn distance(numbers: &mut Numbers<'_>) -> Result<u64, Damage> {
     .cast_unsigned())
 }
 
+/// What a decoder needs room for, for the next one.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    model: Model,
+    blocks: Vec<Block>,
+}
+
+/// A block that the chunk allocated: it is named by how many came after it, so that no table of addresses is needed.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    key: u64,
+    size: u64,
+    site: u32,
+    is_alive: bool,
+}
+
 /// Events being read.
 #[derive(Debug)]
 pub(super) struct Decoder<'a> {
     model: Model,
     columns: [Numbers<'a>; 6],
-    /// Where the chunk's blocks were.
-    addresses: Vec<u64>,
+    freed_by: Option<Numbers<'a>>,
+    /// The chunk's blocks, in order.
+    blocks: Vec<Block>,
     at: u64,
 }
 
 impl<'a> Decoder<'a> {
-    /// Reads what an encoder from this time on has written.
-    pub(super) fn new(bytes: &'a [u8], from_ns: u64) -> Result<Decoder<'a>, Damage> {
+    /// Reads what an encoder from this time on has written, in room that another has used.
+    pub(super) fn new(bytes: &'a [u8], from_ns: u64, room: Room) -> Result<Decoder<'a>, Damage> {
         let mut reader = Reader::new(bytes);
         let mut columns = [Numbers::new(&[]); 6];
         for column in &mut columns {
             *column = Numbers::new(reader.blob()?);
         }
+        let freed_by = match reader.left() {
+            0 => None,
+            _ => Some(Numbers::new(reader.blob()?)),
+        };
+        let Room {
+            mut model,
+            mut blocks,
+        } = room;
+        model.forget();
+        blocks.clear();
         Ok(Decoder {
-            model: Model::new(),
+            model,
             columns,
-            addresses: Vec::new(),
+            freed_by,
+            blocks,
             at: from_ns / TICK_NS,
         })
     }
 
+    /// Puts the next events behind those in `events`, up to so many; false behind the last. What came before a damage is there.
+    pub(super) fn fill(
+        &mut self,
+        events: &mut Vec<Happening>,
+        most: usize,
+    ) -> Result<bool, Damage> {
+        while events.len() < most {
+            match self.next()? {
+                Some(happening) => events.push(happening),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The room that it has used.
+    pub(super) fn into_room(self) -> Room {
+        Room {
+            model: self.model,
+            blocks: self.blocks,
+        }
+    }
+
     /// The next event; None behind the last.
-    pub(super) fn next(&mut self) -> Result<Option<Happening>, Damage> {
+    #[inline]
+    fn next(&mut self) -> Result<Option<Happening>, Damage> {
         let [whats, threads, times, ..] = &mut self.columns;
         if whats.is_empty() {
             return Ok(None);
@@ -312,6 +284,7 @@ impl<'a> Decoder<'a> {
             operation: OPERATIONS[usize::from(what & 3)],
             thread: self.model.thread,
             site: 0,
+            freed_by: 0,
             address: 0,
             size: 0,
         };
@@ -340,7 +313,12 @@ impl<'a> Decoder<'a> {
             _ => class.foreseen().ok_or(UNKNOWN)?,
         };
         class.allocate(happening.address);
-        self.addresses.push(happening.address);
+        self.blocks.push(Block {
+            key: happening.key(),
+            size: happening.size,
+            site: happening.site,
+            is_alive: true,
+        });
         self.model.allocate(&happening);
         Ok(happening)
     }
@@ -354,15 +332,25 @@ impl<'a> Decoder<'a> {
                 _ => *self.model.size(happening.site),
             };
             happening.address = self.model.freed.wrapping_add(distance(places)?);
-            self.model.live.remove(&happening.key());
         } else {
             let ago = usize::try_from(places.next()?).map_err(|_| UNKNOWN)?;
-            let before = self.addresses.len().checked_sub(1);
-            let number = before.and_then(|last| last.checked_sub(ago));
-            let address = number.and_then(|number| self.addresses.get(number));
-            happening.address = *address.ok_or(UNKNOWN)?;
-            let live = self.model.live.remove(&happening.key()).ok_or(UNKNOWN)?;
-            (happening.site, happening.size) = (live.site, live.size);
+            let last = self.blocks.len().checked_sub(1);
+            let number = last.and_then(|last| last.checked_sub(ago));
+            let block = number.and_then(|number| self.blocks.get_mut(number));
+            let block = block.filter(|block| block.is_alive).ok_or(UNKNOWN)?;
+            block.is_alive = false;
+            happening.address = block.key & !OBJECT;
+            (happening.site, happening.size) = (block.site, block.size);
+            if happening.key() != block.key {
+                return Err(UNKNOWN);
+            }
+        }
+        if let Some(column) = &mut self.freed_by {
+            let foreseen = self.model.freed_by.at(happening.site.into());
+            if what & FREED_BY == 0 {
+                *foreseen = column.next_u32()?;
+            }
+            happening.freed_by = *foreseen;
         }
         self.model.free(&happening);
         Ok(happening)
@@ -393,6 +381,7 @@ mod tests {
                         [usize::from(object)],
                     thread,
                     site,
+                    freed_by: 0,
                     address: 0x7f00_0000_0000 + below(5000) * 16 + u64::from(object) * 8,
                     size: u64::from(site) * 24 + below(2) * below(1 << 40),
                 };
@@ -411,6 +400,7 @@ mod tests {
                     ns,
                     operation,
                     thread,
+                    freed_by: block.site * 3 + u32::try_from(below(20) / 19).unwrap(),
                     address: block.address ^ u64::from(foreign) << 44,
                     ..block
                 }
@@ -423,8 +413,8 @@ mod tests {
         all
     }
 
-    fn encode(all: &[Happening]) -> Vec<u8> {
-        let mut encoder = Encoder::new();
+    fn encode(all: &[Happening], contents: Contents) -> Vec<u8> {
+        let mut encoder = Encoder::new(contents);
         // A chunk before it, of which this one must know nothing.
         encoder.begin(1_000_000);
         all.iter().for_each(|happening| encoder.add(happening));
@@ -437,16 +427,45 @@ mod tests {
     }
 
     fn decode(bytes: &[u8]) -> Result<Vec<Happening>, Damage> {
-        let mut decoder = Decoder::new(bytes, 4_000_000)?;
+        let mut decoder = Decoder::new(bytes, 4_000_000, Room::default())?;
         std::iter::from_fn(|| decoder.next().transpose()).collect()
     }
 
-    /// Check that events come back as they went: of two threads, blocks and objects, foreseen or not, known or from before.
+    /// Check that events come back as they went: of two threads, blocks and objects, foreseen or not, known or from before; who freed them where that is kept.
     #[test]
     fn round_trip() {
         for count in [0, 1, 2, 20_000] {
             let all = happenings(count);
-            assert_eq!(decode(&encode(&all)).as_deref(), Ok(&all[..]));
+            let bytes = encode(&all, Contents::FreeStacks);
+            assert_eq!(decode(&bytes).as_deref(), Ok(&all[..]));
+            let without = |happening: &Happening| Happening {
+                freed_by: 0,
+                ..*happening
+            };
+            let without: Vec<Happening> = all.iter().map(without).collect();
+            let bytes = encode(&all, Contents::Events);
+            assert_eq!(decode(&bytes).as_deref(), Ok(&without[..]));
+        }
+    }
+
+    /// Check that a chunk reads the same in room that others have used, whole ones and damaged ones.
+    #[test]
+    fn used_room() {
+        let mut room = Room::default();
+        for count in [20_000, 0, 300, 20_000] {
+            let all = happenings(count);
+            let bytes = encode(&all, Contents::FreeStacks);
+            for cut in [bytes.len() / 2, 0] {
+                let bytes = &bytes[..bytes.len() - cut];
+                let Ok(mut decoder) = Decoder::new(bytes, 4_000_000, std::mem::take(&mut room))
+                else {
+                    continue;
+                };
+                let read: Result<Vec<_>, _> =
+                    std::iter::from_fn(|| decoder.next().transpose()).collect();
+                assert!(cut > 0 || read.as_deref() == Ok(&all[..]));
+                room = decoder.into_room();
+            }
         }
     }
 
@@ -458,20 +477,26 @@ mod tests {
             operation,
             thread: 0,
             site: 3,
+            freed_by: match operation {
+                Operation::Freed => 7,
+                _ => 0,
+            },
             address: 0x5000 + number % 2 * 32,
             size: 24,
         };
         let pair = |number| [Operation::Allocated, Operation::Freed].map(|op| block(number, op));
         let all: Vec<Happening> = (0..10_000).flat_map(pair).collect();
-        let bytes = encode(&all).len();
-        // And the columns' lengths.
-        assert!(bytes <= 3 * all.len() + 32, "{bytes}");
+        for contents in [Contents::Events, Contents::FreeStacks] {
+            let bytes = encode(&all, contents).len();
+            // And the columns' lengths.
+            assert!(bytes <= 3 * all.len() + 32, "{bytes}");
+        }
     }
 
     /// Check that any changed byte, and any cut, gives an error or other events, never a panic or more events than bytes.
     #[test]
     fn hostile() {
-        let whole = encode(&happenings(300));
+        let whole = encode(&happenings(300), Contents::FreeStacks);
         for at in 0..whole.len() {
             let _ = decode(&whole[..at]);
             for value in [0, 1, 0x7f, 0x80, 0xff] {

@@ -7,7 +7,7 @@ use super::clock::Look;
 use super::heartbeat::Heartbeat;
 use crate::control::{self, Mapped};
 use crate::error::{Error, Kind};
-use heapshim_ledger::layout::{Control, PAGE, RINGS, RingFlag};
+use heapshim_ledger::layout::{Control, PAGE, RINGS};
 use heapshim_ledger::rings::{self, LARGEST, Rings};
 use heapshim_ledger::sync::Word;
 use rustix::fs::{FallocateFlags, FlockOperation};
@@ -96,11 +96,11 @@ impl ControlFile {
         })
     }
 
-    /// Asks for events; from where the rings stand now, unless they are on since the target's start, for us.
+    /// Asks for events, of these flags; from where the rings stand now, unless they are on since the target's start, for us.
     ///
     /// # Errors
     /// What the system said of the page.
-    pub(super) fn ask(&mut self, lossless: bool, from_start: bool) -> Result<Vec<u64>, Error> {
+    pub(super) fn ask(&mut self, flags: u32, from_start: bool) -> Result<Vec<u64>, Error> {
         self.heartbeat = Some(Heartbeat::begin(
             Mapped::of(&self.file, PAGE, self.identity, &self.object)?,
             self.first,
@@ -115,11 +115,7 @@ impl ControlFile {
                 .zip(&next)
                 .for_each(|(ring, &number)| rings.advance(ring, number));
         }
-        control.ring_flags.put(if lossless {
-            RingFlag::Lossless as u32
-        } else {
-            0
-        });
+        control.ring_flags.put(flags);
         self.generation = control.ask(before);
         Ok(next)
     }

@@ -133,6 +133,7 @@ impl Drain {
                 operation: event.operation,
                 thread: event.thread,
                 site: event.site,
+                freed_by: event.freed_by,
                 address: event.address,
                 size: event.size,
             }

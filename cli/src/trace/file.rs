@@ -1,7 +1,7 @@
 //! A trace's file: a head, then chunks, each whole or not there. Appended to, never changed.
 //!
 //! ```text
-//! file:  magic "HEAPTRAC" | version u32 | 0 u32
+//! file:  magic "HEAPTRAC" | version u32 | contents u32
 //! chunk: kind u32 | first part's bytes u32 | second part's bytes u32 | checksum of both parts u32 | from_ns u64 | to_ns u64 | events u64 |
 //!        growth i64 | crest i64 | checksum of all the above u32 | checksum of the first part u32       then the two parts, each a zstd frame or empty
 //! ```
@@ -21,6 +21,16 @@ const HEAD: usize = 64;
 const LEVEL: i32 = 1;
 /// Largest part, packed or not: a mark of the largest ledger has 53 MiB.
 const MAX_PART: u32 = 1 << 28;
+
+/// What the events of a file have. One that has more is read by whoever knows of less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Contents {
+    /// What happened.
+    Events = 0,
+    /// And of each free the stack that it was called from.
+    FreeStacks = 1,
+}
 
 /// What a chunk holds: its number is never given another meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,11 +94,11 @@ pub(super) struct Output<W> {
 
 impl<W: Write> Output<W> {
     /// Begins a file.
-    pub(super) fn new(mut file: W) -> io::Result<Output<W>> {
+    pub(super) fn new(mut file: W, contents: Contents) -> io::Result<Output<W>> {
         let mut head = Writer::default();
         head.bytes(MAGIC);
         head.u32(VERSION);
-        head.u32(0);
+        head.u32(contents as u32);
         file.write_all(head.as_slice())?;
         Ok(Output {
             file,
@@ -167,6 +177,18 @@ pub(super) fn chunks<F: Read + Seek>(file: &mut F) -> Result<(Vec<Chunk>, bool),
     Ok((chunks, at != size))
 }
 
+/// What the head of a file, of which the chunks are known already, says of its events.
+pub(super) fn contents<F: Read + Seek>(file: &mut F) -> io::Result<Contents> {
+    let mut head = [0; 16];
+    file.seek(SeekFrom::Start(0))?;
+    file.read_exact(&mut head)?;
+    let [.., least, _, _, _] = head;
+    Ok(match least & Contents::FreeStacks as u8 {
+        0 => Contents::Events,
+        _ => Contents::FreeStacks,
+    })
+}
+
 /// Why a file is not read.
 #[derive(Debug)]
 pub(super) enum Refused {
@@ -234,6 +256,37 @@ fn head(bytes: &[u8; HEAD]) -> Result<Head, Damage> {
     }
 }
 
+/// A part of a chunk, and the room that the next one is read into: given back to the system and taken again for each chunk, its pages would be cleared anew.
+#[derive(Default)]
+pub(super) struct Unpacked {
+    packed: Vec<u8>,
+    bytes: Vec<u8>,
+    context: Option<zstd::bulk::Decompressor<'static>>,
+}
+
+impl Unpacked {
+    /// Unpacks these bytes of `packed`.
+    fn unpack(&mut self, packed: std::ops::Range<usize>) -> io::Result<&[u8]> {
+        let packed = self.packed.get(packed).unwrap_or(&[]);
+        self.bytes.clear();
+        if !packed.is_empty() {
+            let said = zstd::zstd_safe::get_frame_content_size(packed)
+                .ok()
+                .flatten();
+            let said = said.and_then(|bytes| usize::try_from(bytes).ok());
+            let most = MAX_PART as usize;
+            self.bytes.reserve(said.unwrap_or(most).min(most));
+            let context = match self.context.take() {
+                Some(context) => context,
+                None => zstd::bulk::Decompressor::new()?,
+            };
+            let context = self.context.insert(context);
+            context.decompress_to_buffer(packed, &mut self.bytes)?;
+        }
+        Ok(&self.bytes)
+    }
+}
+
 impl Chunk {
     /// One of its two parts, unpacked. A file that was changed since it was written is found out here.
     pub(super) fn part<F: Read + Seek>(
@@ -241,24 +294,32 @@ impl Chunk {
         file: &mut F,
         part: usize,
     ) -> Result<Vec<u8>, Refused> {
+        let mut unpacked = Unpacked::default();
+        self.unpack(file, part, &mut unpacked)?;
+        Ok(unpacked.bytes)
+    }
+
+    /// The same, into room that others have used.
+    pub(super) fn unpack<'u, F: Read + Seek>(
+        &self,
+        file: &mut F,
+        part: usize,
+        unpacked: &'u mut Unpacked,
+    ) -> Result<&'u [u8], Refused> {
         let [first, second] = self.head.parts.map(|bytes| bytes as usize);
         let (len, checksum) = match (part, self.head.first) {
             (0, 1..) => (first, self.head.first),
             _ => (first + second, self.head.checksum),
         };
         file.seek(SeekFrom::Start(self.at))?;
-        let mut bytes = vec![0; len];
-        file.read_exact(&mut bytes)?;
-        if crc32fast::hash(&bytes) != checksum {
+        unpacked.packed.resize(len, 0);
+        file.read_exact(&mut unpacked.packed)?;
+        if crc32fast::hash(&unpacked.packed) != checksum {
             return Err(Damage::Value("a chunk's checksum is wrong").into());
         }
-        let (head, tail) = bytes.split_at(first);
-        let packed = [head, tail][part.min(1)];
-        if packed.is_empty() {
-            return Ok(Vec::new());
-        }
-        let unpacked = zstd::bulk::decompress(packed, MAX_PART as usize);
-        unpacked.map_err(|_| Damage::Value("a chunk is not packed as it should be").into())
+        let range = if part == 0 { 0..first } else { first..len };
+        let bytes = unpacked.unpack(range);
+        bytes.map_err(|_| Damage::Value("a chunk is not packed as it should be").into())
     }
 }
 
@@ -269,7 +330,7 @@ mod tests {
 
     fn written() -> Vec<u8> {
         let mut bytes = Vec::new();
-        let mut output = Output::new(&mut bytes).expect("memory");
+        let mut output = Output::new(&mut bytes, Contents::FreeStacks).expect("memory");
         let of = |events, crest| Of {
             from_ns: 1,
             to_ns: 2,
@@ -303,6 +364,7 @@ mod tests {
         assert_eq!(chunks[1].part(&mut file, 0).expect("whole"), [7; 5000]);
         assert_eq!(chunks[1].part(&mut file, 1).expect("whole"), b"two");
         assert_eq!(chunks[2].part(&mut file, 1).expect("whole"), b"");
+        assert_eq!(contents(&mut file).expect("memory"), Contents::FreeStacks);
     }
 
     /// Check that a chunk without its first part's own checksum, as they were once written, is read by that of both.

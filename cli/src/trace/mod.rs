@@ -1,17 +1,19 @@
 //! Traces: every event of a process while somebody records, in a file, and the questions that it answers.
 //!
 //! `record` and `run --record` write one (`recorder`, over `control`, `drain` and `file`); `diff`, `peak`, `temporary`, `lifetimes`, `sizes` and `timeline` read it
-//! (`read`, `questions`, `temporaries`, `lifetimes`, `timeline`). docs/TRACE.md is the format's description.
+//! (`read`, `questions`, `temporaries`, `lifetimes`, `timeline`, `freed`). docs/TRACE.md is the format's description.
 //!
 //! Invariants: what was written is never changed, so that a file is readable up to its last whole chunk, however it ended; no question needs more
 //! memory than the sites, one chunk, and a bounded number of blocks that are told apart by address.
 
+mod ahead;
 mod background;
 mod clock;
 mod columns;
 mod control;
 mod drain;
 mod file;
+mod freed;
 mod heartbeat;
 mod lifetimes;
 mod questions;
@@ -24,6 +26,7 @@ mod timeline;
 mod varint;
 
 pub use background::Background;
+pub use freed::{check as check_frees, freed};
 pub use lifetimes::{lifetimes, sizes, survivors};
 pub use questions::{Moment, peak, state};
 pub use read::Trace;
@@ -51,11 +54,16 @@ pub struct Happening {
     pub thread: u16,
     /// Whose account it is.
     pub site: u32,
+    /// The site of the stack that freed it; 0 where that is not known, or nobody asked.
+    pub freed_by: u32,
     /// Where.
     pub address: u64,
     /// Bytes asked for.
     pub size: u64,
 }
+
+/// What a key has beside an address: no address of a user's reaches so far.
+const OBJECT: u64 = 1 << 63;
 
 impl Happening {
     /// What tells live blocks apart: the address, and whether it is malloc's or Python's.
@@ -64,7 +72,7 @@ impl Happening {
             self.operation,
             Operation::ObjectAllocated | Operation::ObjectFreed
         );
-        self.address | u64::from(is_object) << 63
+        self.address | if is_object { OBJECT } else { 0 }
     }
 }
 
@@ -142,6 +150,12 @@ impl<T: Default> Dense<T> {
             }
             _ => self.far.entry(number).or_default(),
         }
+    }
+
+    /// As though nothing had been asked for, with the room that there is: each place is put back by `clear`.
+    fn forget(&mut self, clear: impl FnMut(&mut T)) {
+        self.near.iter_mut().for_each(clear);
+        self.far.clear();
     }
 
     /// All that were ever asked for, those between them among them, from the least number on.

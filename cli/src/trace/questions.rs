@@ -45,7 +45,7 @@ pub fn state(trace: &mut Trace, moment: &Moment) -> Result<Mark, Error> {
             highest = highest.max(live.wrapping_add(chunk.head.crest));
             live = live.wrapping_add(chunk.head.growth);
         } else if chunk.head.from_ns <= moment.ns {
-            trace.visit(&chunk, |happening| {
+            trace.visit(&[chunk], |happening| {
                 let before = happening.ns <= moment.ns;
                 if before {
                     account.add(happening);
@@ -93,7 +93,7 @@ pub fn peak(trace: &mut Trace) -> Result<Mark, Error> {
         account.add_chunk(trace, chunk)?;
         live = live.wrapping_add(chunk.head.growth);
     }
-    if let Some(chunk) = chunks.get(highest) {
+    if let Some(chunk) = chunks.get(highest..=highest) {
         trace.visit(chunk, |happening| {
             account.add(happening);
             live = live.wrapping_add(happening.growth());

@@ -3,9 +3,9 @@
 //! Only heads are read until somebody asks. The account at the beginning is what the file's first mark says, or, where the recording ended with an exact
 //! account and lost nothing, that account less all events: the first mark may have been taken while the target was busy.
 
-use super::file::{self, Chunk, Kind, Refused};
+use super::file::{self, Chunk, Contents, Kind, Refused};
 use super::sums::subtract;
-use super::{Damage, Happening, columns, sums, tables};
+use super::{Damage, Happening, ahead, sums, tables};
 use crate::error::{Error, Kind as Failure};
 use crate::mark::{self, Mark};
 use crate::model::{Counters, Snapshot};
@@ -22,6 +22,7 @@ pub struct Trace {
     end: Option<Mark>,
     lost: u64,
     cut: bool,
+    contents: Contents,
     base: Option<Base>,
 }
 
@@ -52,6 +53,7 @@ impl Trace {
         let last = chunks.last().filter(of(Kind::End));
         let end = mark(last, &mut file)?;
         let lost = last.map_or(0, |chunk| chunk.head.events);
+        let contents = file::contents(&mut file).map_err(failed)?;
         let begins = "damaged: it does not begin with an account";
         let start = start.ok_or_else(|| Error::new(Failure::Damaged, path.display(), begins))?;
         chunks.retain(|chunk| {
@@ -68,8 +70,14 @@ impl Trace {
             cut: cut || end.is_none(),
             end,
             lost,
+            contents,
             base: None,
         })
+    }
+
+    /// Where it lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Events that the target had and the trace has not.
@@ -82,6 +90,12 @@ impl Trace {
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.cut
+    }
+
+    /// True where each free has its stack.
+    #[must_use]
+    pub fn has_free_stacks(&self) -> bool {
+        self.contents == Contents::FreeStacks
     }
 
     /// Nanoseconds from the beginning to the last event, or to the recording's end.
@@ -184,22 +198,23 @@ impl Trace {
         sums::decode(&bytes).map_err(|damage| self.damaged(damage))
     }
 
-    /// A chunk's events, in order, until `visit` has had enough (false).
+    /// The events of these chunks, in order. Of a chunk of which `visit` has had enough (false) the rest is passed over.
     pub(super) fn visit(
         &mut self,
-        chunk: &Chunk,
+        chunks: &[Chunk],
         mut visit: impl FnMut(&Happening) -> bool,
     ) -> Result<(), Error> {
-        let bytes = self.part(chunk, 1)?;
-        let walked = columns::Decoder::new(&bytes, chunk.head.from_ns).and_then(|mut events| {
-            while let Some(happening) = events.next()? {
-                if !visit(&happening) {
-                    break;
-                }
-            }
-            Ok(())
-        });
-        walked.map_err(|damage| self.damaged(damage))
+        self.visit_many(chunks, |events| events.iter().all(&mut visit))
+    }
+
+    /// The same, some thousand events at once.
+    pub(super) fn visit_many(
+        &mut self,
+        chunks: &[Chunk],
+        visit: impl FnMut(&[Happening]) -> bool,
+    ) -> Result<(), Error> {
+        let visited = ahead::visit(&mut self.file, chunks, visit);
+        visited.map_err(|refused| explain(&self.path, refused))
     }
 
     fn part(&mut self, chunk: &Chunk, part: usize) -> Result<Vec<u8>, Error> {

@@ -8,7 +8,7 @@ use super::clock::{Clock, Look};
 use super::columns::Encoder;
 use super::control::{self, ControlFile};
 use super::drain::Drain;
-use super::file::{Kind, Of, Output};
+use super::file::{Contents, Kind, Of, Output};
 use super::sums::Sums;
 use super::{Happening, tables};
 use crate::error::{Error, Kind as Failure};
@@ -20,6 +20,7 @@ use crate::session::Session;
 use crate::snapshot;
 use crate::subject::{self, Places};
 use heapshim_ledger::Reader;
+use heapshim_ledger::layout::RingFlag;
 use heapshim_ledger::sampling::Mode;
 use heapshim_ledger::sync::Word;
 use std::fs::File;
@@ -43,8 +44,18 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub struct Options {
     /// Have the target wait where we are too slow.
     pub lossless: bool,
+    /// Keep the stack of each free, too.
+    pub free_stacks: bool,
     /// Keep what addresses mean, found at these places.
     pub bundle: Option<Places>,
+}
+
+impl Options {
+    /// As the target is asked.
+    fn flags(&self) -> u32 {
+        let flag = |is_wanted, flag: RingFlag| if is_wanted { flag as u32 } else { 0 };
+        flag(self.lossless, RingFlag::Lossless) | flag(self.free_stacks, RingFlag::FreeStacks)
+    }
 }
 
 /// What was recorded so far.
@@ -122,7 +133,7 @@ impl Recorder {
         let since_start = control.since_start(began);
         if let Err(refused) = refuse_samples(&reader, &session.object()) {
             // One that keeps its events for us from its start on is not to wait: asked, it is told so when `control` goes.
-            let _asked = control.ask(options.lossless, since_start.is_some());
+            let _asked = control.ask(options.flags(), since_start.is_some());
             return Err(refused);
         }
         let process = session.process()?;
@@ -138,12 +149,17 @@ impl Recorder {
                 .for_each(|site| site.counters = Counters::default());
         }
         let written = |error| Error::io(path.display(), "not written", error);
-        let mut output = File::create(path).and_then(Output::new).map_err(written)?;
+        let contents = match options.free_stacks {
+            true => Contents::FreeStacks,
+            false => Contents::Events,
+        };
+        let output = File::create(path).and_then(|file| Output::new(file, contents));
+        let mut output = output.map_err(written)?;
         let dropped_before = match since_start {
             Some(_) => 0,
             None => control.with(|rings| rings.dropped()).unwrap_or(0),
         };
-        let drain = Drain::new(control.ask(options.lossless, since_start.is_some())?);
+        let drain = Drain::new(control.ask(options.flags(), since_start.is_some())?);
         if since_start.is_none() {
             // What happened between the account and our request is in neither, or in both.
             expect_quiet(&mut start, &reader);
@@ -162,7 +178,7 @@ impl Recorder {
             output,
             start,
             lens: [0; 5],
-            encoder: Encoder::new(),
+            encoder: Encoder::new(contents),
             sums: Sums::default(),
             chunk: None,
             summary: Summary::default(),

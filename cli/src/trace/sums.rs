@@ -90,6 +90,7 @@ mod tests {
         for (site, size) in [(7, 24), (7, 1 << 40), (1, 0), (u32::MAX, 5)] {
             for operation in [Operation::Allocated, Operation::ObjectFreed] {
                 sums.add(&Happening {
+                    freed_by: 0,
                     ns: 0,
                     operation,
                     thread: 0,

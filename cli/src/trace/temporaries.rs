@@ -18,18 +18,16 @@ pub fn temporary(trace: &mut Trace, within: u64) -> Result<Mark, Error> {
     let mut account = Account::empty(trace);
     let mut recent = Recent::of(within);
     let chunks: Vec<_> = trace.events().copied().collect();
-    for chunk in &chunks {
-        trace.visit(chunk, |happening| {
-            if recent.is_end_of_temporary(happening) {
-                account.unfree(happening);
-            }
-            if !happening.operation.frees() {
-                account.add(happening);
-                account.free(happening);
-            }
-            true
-        })?;
-    }
+    trace.visit(&chunks, |happening| {
+        if recent.is_end_of_temporary(happening) {
+            account.unfree(happening);
+        }
+        if !happening.operation.frees() {
+            account.add(happening);
+            account.free(happening);
+        }
+        true
+    })?;
     account.mark_at_end(trace)
 }
 
@@ -113,6 +111,7 @@ mod tests {
 
     fn event(thread: u16, operation: Operation, address: u64) -> Happening {
         Happening {
+            freed_by: 0,
             ns: 0,
             operation,
             thread,

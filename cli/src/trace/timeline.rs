@@ -2,6 +2,7 @@
 //!
 //! A chunk that lies within one step is answered by its head and its sums; only the few that lie across an end are read event by event. Memory: the steps.
 
+use super::file::Chunk;
 use super::read::Trace;
 use super::sums::charge;
 use crate::error::Error;
@@ -31,17 +32,24 @@ pub struct Step {
 pub fn timeline(trace: &mut Trace, steps: u32) -> Result<Vec<Step>, Error> {
     let mut filled = Filled::new(trace.length_ns(), steps, trace.base()?.0);
     let chunks: Vec<_> = trace.events().copied().collect();
-    for chunk in chunks {
-        let head = chunk.head;
-        if filled.step_of(head.from_ns) == filled.step_of(head.to_ns) {
-            filled.go_to(head.from_ns);
-            filled.rises(head.crest);
-            for (_, sum) in trace.sums(&chunk)? {
-                filled.moves(&sum);
+    let within_one =
+        |chunk: &Chunk| filled.step_of(chunk.head.from_ns) == filled.step_of(chunk.head.to_ns);
+    let within_one: Vec<bool> = chunks.iter().map(within_one).collect();
+    let mut rest = &chunks[..];
+    for alike in within_one.chunk_by(|one, next| one == next) {
+        let (these, others) = rest.split_at(alike.len());
+        rest = others;
+        if alike.first() == Some(&true) {
+            for chunk in these {
+                filled.go_to(chunk.head.from_ns);
+                filled.rises(chunk.head.crest);
+                for (_, sum) in trace.sums(chunk)? {
+                    filled.moves(&sum);
+                }
             }
             continue;
         }
-        trace.visit(&chunk, |happening| {
+        trace.visit(these, |happening| {
             filled.go_to(happening.ns);
             let mut one = Counters::default();
             charge(&mut one, happening);

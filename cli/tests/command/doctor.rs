@@ -144,9 +144,15 @@ fn own_allocator() {
         (1, &Value::from(what))
     );
     let report = text(&place.output(&["run", "--", &program]).stderr);
-    let note = report.lines().nth(1).unwrap_or_default();
+    let mut lines = report.lines();
     assert!(
-        note.starts_with("this program has its own malloc linked in: "),
+        lines.next().is_some_and(|line| line.ends_with(what)),
+        "{report}"
+    );
+    assert!(
+        lines
+            .nth(1)
+            .is_some_and(|note| note.starts_with("this program has its own malloc linked in: ")),
         "{report}"
     );
 }

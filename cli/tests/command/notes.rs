@@ -69,7 +69,13 @@ fn own_malloc() {
     let ended = running.end();
     assert_eq!(ended.status.code(), Some(7), "{}", said(&ended));
     let report = text(&ended.stderr);
-    let lines: Vec<&str> = report.lines().collect();
+    let mut lines = report.lines();
+    let at_once = lines.next().expect("a line at its start");
+    assert!(
+        at_once.contains("linked in: what it allocates with that is not seen"),
+        "{report}"
+    );
+    let lines: Vec<&str> = lines.collect();
     assert!(
         lines[0].starts_with(&format!("own (pid {pid})   start → exit")),
         "{report}"

@@ -144,9 +144,15 @@ fn free_place(range: Range) -> Option<&'static Library> {
 /// Called at each event of malloc: where an interpreter's code calls, it may have filled its tables anew.
 #[inline(always)]
 pub(crate) fn check(caller: u64) {
-    if LEN.peek() != 0 {
+    if are_there() {
         check_libraries(caller);
     }
+}
+
+/// True where the process has an interpreter.
+#[inline(always)]
+pub(crate) fn are_there() -> bool {
+    LEN.peek() != 0
 }
 
 #[inline]

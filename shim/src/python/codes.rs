@@ -5,7 +5,8 @@
 //! what was remembered before a watched object went is looked up anew. An object whose end would not be noticed (the allocator it came
 //! from is not wrapped) is not remembered at all: its line is looked up at each event.
 //!
-//! **Why each read is sound.** A running frame holds its code object, which holds its strings and its line table.
+//! **Why each read is sound.** A running frame holds its code object, which holds its strings and its line table. One that is being left may have given it up
+//! (3.11): whoever else frees then finds a code object that nobody holds, whose own block goes last, and reads nothing more of it.
 
 use super::chain::{Running, UNKNOWN};
 use super::interpreter::Interpreter;
@@ -140,7 +141,10 @@ impl Lines {
             true => Trusted.word(frame.code + OBJECT_TYPE),
             false => Checked::default().word(frame.code.wrapping_add(OBJECT_TYPE)),
         };
-        if of != Some(interpreter.code_type) || !(is_certain || is_kept) {
+        if of != Some(interpreter.code_type)
+            || !(is_certain || is_kept)
+            || is_ending(interpreter, frame.code)
+        {
             return Resolved::Nothing;
         }
         let Some(id) = self.code_of(tracer, interpreter, frame.code) else {
@@ -249,6 +253,11 @@ impl Code {
         let first_line = Trusted.half(self.code + layout.first_line)?;
         self.place.line(table, first_line, instruction)
     }
+}
+
+/// True where nobody holds the code object any more, in the versions in which a frame that is being left still stands in the chain.
+fn is_ending(interpreter: &Interpreter, code: u64) -> bool {
+    interpreter.layout.chain == Chain::Entries && Trusted.word(code) == Some(0)
 }
 
 /// The set of a frame's instruction.

@@ -10,11 +10,11 @@
 use super::allocators::Domain;
 use super::watched::OFFSETS;
 use crate::entry::{Entry, enter, enter_object_free};
-use crate::own;
 use crate::real::Block;
 use crate::record::{self, Event, Guard, Walks};
 use crate::sampling;
 use crate::shadow::{self, Live};
+use crate::{light, own};
 
 /// Where free stands in a table.
 const FREE: usize = 4;
@@ -97,7 +97,7 @@ fn ended<G: Guard>(hook: &Event<'_, G>, block: Block) {
 #[cold]
 #[inline(never)]
 fn ended_otherwise(entry: &Entry, block: Block) {
-    if sampling::is_nothing(entry, || super::shadow::holds(block.addr())) {
+    if light::is_nothing(entry.return_address, || super::shadow::holds(block.addr())) {
         return;
     }
     if let Some(hook) = record::enter(entry) {
@@ -124,7 +124,7 @@ fn note_otherwise(entry: &Entry, block: Block, size: usize) {
     if block.is_null() || is_mallocs(block) {
         return;
     }
-    if let Some(light) = sampling::enter(entry) {
+    if let Some(light) = light::enter(entry) {
         return light.note_object(block, size);
     }
     if let Some(hook) = record::enter(entry) {
@@ -153,7 +153,7 @@ fn take(entry: &Entry, block: Block) -> Option<Live> {
 #[cold]
 #[inline(never)]
 fn take_otherwise(entry: &Entry, block: Block) -> Option<Live> {
-    if sampling::is_nothing(entry, || super::shadow::holds(block.addr())) {
+    if light::is_nothing(entry.return_address, || super::shadow::holds(block.addr())) {
         return None;
     }
     record::enter(entry)?.take_object(block)

@@ -177,3 +177,17 @@ pub(crate) fn readable(address: u64) -> bool {
     let result = unsafe { raw(libc::SYS_rt_sigprocmask, [how, address, 0, 8, 0, 0]) };
     result == Err(Errno(libc::EINVAL))
 }
+
+/// Copies what this process has at an address: false where not all of it is there, None where the kernel does not do that for us.
+pub(crate) fn copy(from: usize, words: &mut [u64]) -> Option<bool> {
+    let len = size_of_val(words);
+    let (to, from) = ([words.as_mut_ptr().expose_provenance(), len], [from, len]);
+    let [to, from] = [&to, &from].map(|vector| (&raw const *vector) as usize);
+    let pid = super::process::pid() as usize;
+    // SAFETY: reads two struct iovec, and writes into `words` alone.
+    match unsafe { raw(libc::SYS_process_vm_readv, [pid, to, 1, from, 1, 0]) } {
+        Ok(copied) => Some(copied == len),
+        Err(Errno(libc::EFAULT)) => Some(false),
+        Err(_) => None,
+    }
+}

@@ -9,6 +9,7 @@ mod mappings;
 mod memory;
 mod process;
 mod raw;
+mod rehearsal;
 mod signals;
 mod socket;
 
@@ -18,12 +19,13 @@ pub(crate) use files::{
 };
 pub(crate) use mappings::{Span, each_other as each_other_mapping, ours as own_mappings};
 pub(crate) use memory::{
-    lock, lock_all, map_over, map_private, map_shared, readable, unlock, unmap, wipe_on_fork,
+    copy, lock, lock_all, map_over, map_private, map_shared, readable, unlock, unmap, wipe_on_fork,
 };
 pub(crate) use process::{
     NAME_BYTES, clock_ns, limit, limits, parent_pid, pid, random, set_limits, thread_id,
     thread_name, ticks, yield_now,
 };
 pub(crate) use raw::{Descriptor, Errno, set_errno};
-pub(crate) use signals::block_signals;
+pub(crate) use rehearsal::{Wanted, is_deadly};
+pub(crate) use signals::{SignalsBlocked, block_signals};
 pub(crate) use socket::hand_over;

@@ -70,6 +70,11 @@ impl Registers {
         self.slots & wanted == 0 || self.load_slots(wanted, memory)
     }
 
+    /// The registers that survive a call; `None` where the slot of one may not be read.
+    pub(crate) fn values(mut self, memory: &mut impl Memory) -> Option<[u64; SAVED]> {
+        self.load(ALL, memory).then_some(self.saved)
+    }
+
     /// Sets the registers of a mask to values that are known.
     pub(crate) fn set(&mut self, known: u8, values: &[u64; SAVED]) {
         for (index, (place, value)) in self.saved.iter_mut().zip(values).enumerate() {

@@ -2,9 +2,11 @@
 //!
 //! Read by `main` and `commands`. docs and scripts rely on these words: add to them, do not change them.
 
+mod pages;
 mod recordings;
 
-pub(crate) use recordings::{Question, Record, Temporary, Timeline};
+pub(crate) use pages::{Export, Page};
+pub(crate) use recordings::{Instants, Question, Record, Temporary, Timeline};
 
 use crate::help;
 use crate::values::{address, duration, mapping, per, size};
@@ -133,6 +135,9 @@ pub(crate) struct Run {
     /// Have the command wait rather than lose an event
     #[arg(long, requires = "record")]
     pub(crate) lossless: bool,
+    /// Record the stack of each free, too: for `diff FILE --freed-by`
+    #[arg(long, requires = "record")]
+    pub(crate) free_stacks: bool,
     /// Print no report
     #[arg(long, conflicts_with_all = ["format", "output", "merge"])]
     pub(crate) quiet: bool,
@@ -243,20 +248,12 @@ pub(crate) struct Diff {
     /// Of a recording: when.
     #[command(flatten)]
     pub(crate) instants: Instants,
+    /// Of a recording with --free-stacks: under each row, which lines freed its blocks, and which of them stopped
+    #[arg(long, conflicts_with = "cumulative")]
+    pub(crate) freed_by: bool,
     /// How the report looks.
     #[command(flatten)]
     pub(crate) report: Report,
-}
-
-/// Two instants of a recording: options of what compares.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Instants {
-    /// Of a recording: the first instant, a time from its beginning or a mark that the program took
-    #[arg(long = "from", value_name = "TIME")]
-    pub(crate) since: Option<String>,
-    /// Of a recording: the second instant [default: its end]
-    #[arg(long = "to", value_name = "TIME")]
-    pub(crate) until: Option<String>,
 }
 
 /// Options of `doctor`.
@@ -358,63 +355,6 @@ pub(crate) struct Top {
     /// Whose line.
     #[command(flatten)]
     pub(crate) lines: Lines,
-}
-
-/// Options of `report`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Page {
-    /// Which process.
-    #[command(flatten)]
-    pub(crate) target: Target,
-    /// The first mark: start, last, peak, a name, or a file *.heapmark, *.heapledger, *.heaptrace [default: last,
-    /// else start]
-    #[arg(value_name = "A")]
-    pub(crate) from: Option<Word>,
-    /// The second mark [default: now]
-    #[arg(value_name = "B")]
-    pub(crate) to: Option<Word>,
-    /// Of a recording: when.
-    #[command(flatten)]
-    pub(crate) instants: Instants,
-    /// Whose line.
-    #[command(flatten)]
-    pub(crate) lines: Lines,
-    /// Write it to this file
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-/// Options of `export`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Export {
-    /// Which process.
-    #[command(flatten)]
-    pub(crate) target: Target,
-    /// The first mark: start, last, peak, a name, or a file *.heapmark, *.heapledger, *.heaptrace [default: last,
-    /// else start]
-    #[arg(value_name = "A")]
-    pub(crate) from: Option<Word>,
-    /// The second mark [default: now]
-    #[arg(value_name = "B")]
-    pub(crate) to: Option<Word>,
-    /// Of a recording: when.
-    #[command(flatten)]
-    pub(crate) instants: Instants,
-    /// Which tool is to read it
-    #[arg(long, value_enum)]
-    pub(crate) format: ExportFormat,
-    /// csv, markdown: what a row is [default: line]
-    #[arg(long, value_enum)]
-    pub(crate) by: Option<By>,
-    /// markdown, dot: rows or functions at most; 0: all [default: 10; dot: 60]
-    #[arg(long, value_name = "N")]
-    pub(crate) top: Option<usize>,
-    /// Whose line.
-    #[command(flatten)]
-    pub(crate) lines: Lines,
-    /// Write it to this file
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
 }
 
 /// `--format`.

@@ -122,6 +122,7 @@ pub(crate) const RECORD: &str = "\
 Examples:
   heapshim record --for 1s -o run.heaptrace
   heapshim record -p server --for 1s --lossless --bundle -o all.heaptrace
+  heapshim record --for 1s --free-stacks -o run.heaptrace
 Then: heapshim diff, peak, lifetimes … docs/TRACE.md has them all.";
 
 /// `heapshim peak --help`

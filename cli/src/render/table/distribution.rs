@@ -18,7 +18,7 @@ pub(super) struct Axis {
     last: u8,
     /// Powers of two of a character.
     step: u8,
-    /// False where events were lost: whether a block whose end is not there has ended, nobody knows.
+    /// False where events were lost, or samples taken: whether a block whose end is not there has ended, nobody knows.
     knows_ends: bool,
 }
 
@@ -135,7 +135,13 @@ pub(super) fn headline(report: &Report, measure: Measure, all: &Distribution) ->
             };
             let live = match report.to.moment.exact {
                 true => format!("{} still live", still_live(report.growth.blocks, true)),
-                false => "how many still live is unknown, as events were lost".to_owned(),
+                false => {
+                    let why = match report.to.moment.in_flight {
+                        0 => "as not every event was recorded",
+                        _ => "as events were lost",
+                    };
+                    format!("how many still live is unknown, {why}")
+                }
             };
             let freed = count(all.blocks());
             format!("{freed} blocks freed{spans}; {live}{older}")
@@ -226,11 +232,18 @@ mod tests {
     fn lost() {
         let mut report = report(Measure::Lifetime, &[3, 3]);
         report.to.moment.exact = false;
-        let mut out = Vec::new();
-        Table.render(&report, &View::default(), &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert_eq!(text.matches("unknown").count(), 3, "{text}");
-        assert!(text.contains("; how many still live is unknown"), "{text}");
+        for (lost, why) in [
+            (7, "as events were lost"),
+            (0, "as not every event was recorded"),
+        ] {
+            report.to.moment.in_flight = lost;
+            let mut out = Vec::new();
+            Table.render(&report, &View::default(), &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(text.matches("unknown").count(), 3, "{text}");
+            let said = format!("; how many still live is unknown, {why}");
+            assert!(text.contains(&said), "{text}");
+        }
     }
 
     /// Check the lines of a whole table: the header's, the columns' and a row's.

@@ -21,9 +21,23 @@ pub(crate) struct Record {
     /// Have the process wait rather than lose an event
     #[arg(long)]
     pub(crate) lossless: bool,
+    /// Record the stack of each free, too: for `diff FILE --freed-by`
+    #[arg(long)]
+    pub(crate) free_stacks: bool,
     /// What it takes along.
     #[command(flatten)]
     pub(crate) bundle: Bundle,
+}
+
+/// Two instants of a recording: options of what compares.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Instants {
+    /// Of a recording: the first instant, a time from its beginning or a mark that the program took
+    #[arg(long = "from", value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Of a recording: the second instant [default: its end]
+    #[arg(long = "to", value_name = "TIME")]
+    pub(crate) until: Option<String>,
 }
 
 /// Options of `temporary`.

@@ -3,20 +3,21 @@
 use super::lines;
 use super::output::{self, say};
 use crate::args::{Check as Args, CheckFormat as Format};
-use heapshim_cli::blame::Mode;
+use heapshim_cli::blame;
 use heapshim_cli::catalog::Word;
 use heapshim_cli::check::{self, Limits, Repeat, Sample, Suppressions, Verdict};
 use heapshim_cli::diff;
 use heapshim_cli::error::{Error, Kind};
-use heapshim_cli::launch::{self, Ended, Held, Refusal, Settings, allocator};
+use heapshim_cli::launch::{self, Ended, Happened, Held, Refusal, Settings, allocator};
 use heapshim_cli::library;
 use heapshim_cli::mark::Mark;
 use heapshim_cli::model::Exit;
 use heapshim_cli::process::{Memory, Origin};
-use heapshim_cli::report::By;
+use heapshim_cli::report::{By, Report};
 use heapshim_cli::snapshot;
 use heapshim_cli::subject::Subject;
 use heapshim_cli::tree::Tree;
+use heapshim_ledger::sampling::Mode;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -91,7 +92,7 @@ impl Gate<'_> {
                 Ok(ends) => ends,
                 Err(stopped) => return Ok(Err(stopped)),
             };
-            samples.push(sample(self.args, first.as_ref(), &last, suppressions));
+            samples.push(sample(self.args, first.as_ref(), &last, suppressions)?);
         }
         Ok(Ok(samples))
     }
@@ -104,15 +105,28 @@ impl Gate<'_> {
         if self.args.merge {
             tree = tree.merging();
         }
-        let finished = |held| tree.finished(&held);
-        let settings = Settings::default();
-        let ended = match launch::run(&words, Some(&self.library), &settings, None, finished)? {
+        let happened = |what| match what {
+            Happened::Started => (),
+            Happened::Ended(held) => tree.finished(&held),
+        };
+        let settings = Settings {
+            mode: Some(Mode::Exact),
+            ..Settings::default()
+        };
+        let ended = match launch::run(&words, Some(&self.library), &settings, None, happened)? {
             Ok(ended) => ended,
             Err(refusal) => return Ok(Err(refused(&refusal))),
         };
         if ended.exit != Exit::Code(0) {
             say(&failed(run, runs, ended.exit));
             return Ok(Err(Stopped(ended.exit.status())));
+        }
+        if self.args.merge && !ended.untraced.is_empty() {
+            let problem = "not every process of its tree could be traced: nothing to judge";
+            let object = format!("pid {}", ended.pid);
+            return Err(
+                Error::new(Kind::Failed, object, problem).next("`heapshim run --merge` says more")
+            );
         }
         ends(ended, &mut tree, self.between.as_ref()).map(Ok)
     }
@@ -194,6 +208,14 @@ fn ends(
         Error::new(Kind::Missing, format!("pid {}", ended.pid), problem)
             .next("`heapshim doctor` says more")
     })?;
+    if let Some(program) = &held.gone_on {
+        let problem = format!(
+            "it went on as {}, which is not traced: nothing to judge",
+            program.display()
+        );
+        let next = format!("`heapshim doctor {}` says why", program.display());
+        return Err(Error::new(Kind::Missing, format!("pid {}", ended.pid), problem).next(next));
+    }
     let exit = tree.own(&held, ended.exit)?;
     let Some((from, to)) = between else {
         let whole = tree.merged(Some(&exit)).map(|(whole, _)| whole);
@@ -243,7 +265,7 @@ fn sample(
     first: Option<&Mark>,
     last: &Mark,
     suppressions: &mut Suppressions,
-) -> Sample {
+) -> Result<Sample, Error> {
     let options = diff::Options {
         // A suppression may be meant for any frame; without one, lines are all that is asked, and far less work.
         by: if suppressions.is_empty() {
@@ -251,7 +273,7 @@ fn sample(
         } else {
             By::Stack
         },
-        ..lines::options(&args.lines, Mode::App)
+        ..lines::options(&args.lines, blame::Mode::App)
     };
     let places = lines::places(&args.lines, false);
     let subject = Subject::new(first, last, Origin::default());
@@ -259,9 +281,22 @@ fn sample(
     for note in &report.notes {
         say(&note.to_string());
     }
+    whole(last, &report)?;
     // What the user's filters left out is none of this gate's business; what nobody can be charged with is.
     report.unattributed.growth += -report.unattributed.excluded;
-    Sample::of(&report, suppressions)
+    Ok(Sample::of(&report, suppressions))
+}
+
+/// Nor may it say so where a part was not seen: with no room for its entry a block is in no number.
+fn whole(last: &Mark, report: &Report) -> Result<(), Error> {
+    let missing = report.unattributed.untracked_blocks;
+    let problem = match last.snapshot.sampling.had_samples() {
+        true => "not every event was recorded (`heapshim mode`): nothing to judge".to_string(),
+        false if missing > 0 => format!("{missing} blocks could not be tracked: nothing to judge"),
+        false => return Ok(()),
+    };
+    let object = format!("pid {}", last.snapshot.process.pid);
+    Err(Error::new(Kind::Failed, object, problem).next("`heapshim doctor` says more"))
 }
 
 fn limits(args: &Args) -> Limits {

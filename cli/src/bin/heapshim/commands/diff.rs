@@ -14,7 +14,10 @@ use std::thread;
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let recorded = Between::of(args.from.as_ref(), args.to.as_ref(), &args.instants)?;
     if let Some(between) = recorded {
-        return question::diff(between, &args.report);
+        return question::diff(between, &args.report, args.freed_by);
+    }
+    if args.freed_by {
+        return Err(unrecorded());
     }
     match args.from {
         Some(Word::Start) => report::check(&args.report)?,
@@ -30,6 +33,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         return Err(unpinned(&pair));
     }
     report::print(&pair.subject().surviving(survivors.as_ref()), &args.report)
+}
+
+fn unrecorded() -> Error {
+    let problem = "only a recording knows who freed";
+    let next = "heapshim record --free-stacks -o FILE.heaptrace, then heapshim diff FILE.heaptrace --freed-by";
+    Error::new(Kind::Usage, "--freed-by", problem).next(next)
 }
 
 fn unpinned(pair: &Pair) -> Error {

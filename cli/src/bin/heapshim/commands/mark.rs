@@ -6,7 +6,7 @@ use crate::args::Mark as Args;
 use heapshim_cli::catalog::Catalog;
 use heapshim_cli::directory;
 use heapshim_cli::error::Error;
-use heapshim_cli::mark::Mark;
+use heapshim_cli::mark::{Mark, Packed};
 use heapshim_cli::subject;
 use heapshim_cli::{mark, store};
 use std::path::Path;
@@ -23,28 +23,51 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         .clone()
         .or_else(|| Some(stem(args.output.as_deref()?)));
     let name = name.unwrap_or_else(|| catalog.free_name());
-    let mut taken = match args.survivors {
-        true => pinned(&catalog, &name, args)?,
-        false => catalog.take(&name)?,
-    };
     if let Some(places) = lines::bundle(&args.bundle) {
+        let mut taken = match args.survivors {
+            true => pinnable(&catalog, &name, args).and_then(|()| catalog.pin(&name))?,
+            false => catalog.take(&name)?,
+        };
         subject::bundle(&mut taken, places, &catalog.origin());
+        return keep(Taken::Values(taken.into()), &name, &catalog, args);
     }
+    let taken = match args.survivors {
+        true => pinnable(&catalog, &name, args).and_then(|()| catalog.pin_packed(&name))?,
+        false => catalog.take_packed(&name)?,
+    };
+    keep(Taken::Packed(taken.into()), &name, &catalog, args)
+}
+
+/// A mark: as values, to which more was added, or as its file has it.
+enum Taken {
+    Values(Box<Mark>),
+    Packed(Box<Packed>),
+}
+
+/// Keeps it where it belongs, and prints where, or its name.
+fn keep(taken: Taken, name: &str, catalog: &Catalog, args: &Args) -> Result<(), Error> {
     if let Some(path) = &args.output {
-        directory::write_file(path, &mark::encode(&taken))?;
+        let bytes = match taken {
+            Taken::Values(mark) => mark::encode(&mark),
+            Taken::Packed(packed) => packed.into_pieces().concat(),
+        };
+        directory::write_file(path, &bytes)?;
         return print(&format!("{}\n", path.display()));
     }
-    catalog.store().save(&taken, args.force)?;
+    match taken {
+        Taken::Values(mark) => catalog.store().save(&mark, args.force)?,
+        Taken::Packed(packed) => catalog.store().save_packed(*packed, args.force)?,
+    };
     let _pruned = store::prune(SystemTime::now());
     print(&format!("{name}\n"))
 }
 
-/// A mark that begins what survivors are counted from. A process has few of them: what would fail afterwards is refused before.
-fn pinned(catalog: &Catalog, name: &str, args: &Args) -> Result<Mark, Error> {
+/// A process has few marks with survivors: what would fail after one was begun is refused before.
+fn pinnable(catalog: &Catalog, name: &str, args: &Args) -> Result<(), Error> {
     if args.output.is_none() && !args.force {
         catalog.store().check_free(name, &catalog.process()?)?;
     }
-    catalog.pin(name)
+    Ok(())
 }
 
 /// A file without a name of its own is named after itself.

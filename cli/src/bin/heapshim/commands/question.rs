@@ -10,16 +10,37 @@ use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
 use heapshim_cli::trace::{self, Trace};
 
-/// The growth between two instants.
-pub(crate) fn diff(mut between: Between, args: &Report) -> Result<(), Error> {
+/// The growth between two instants; `freed_by`: and who freed the blocks of what grew.
+pub(crate) fn diff(mut between: Between, args: &Report, freed_by: bool) -> Result<(), Error> {
     report::check_forms(args)?;
+    check_frees(&between, args, freed_by)?;
     let pair = between.pair()?;
     // Takes every event between the two: only where it is wanted.
     let survivors = match args.sort == Some(Sort::Survivors) {
         true => Some(between.survivors()?),
         false => None,
     };
-    report::print(&pair.subject().surviving(survivors.as_ref()), args)
+    let groups = freed_by.then(|| report::groups(&pair.subject(), args));
+    let freed = groups.as_ref().map(|groups| between.freed(groups));
+    let freed = freed.transpose()?;
+    let subject = pair.subject().surviving(survivors.as_ref());
+    let subject = match groups.as_ref().zip(freed.as_deref()) {
+        Some((groups, freed)) => subject.freeing(groups, freed),
+        None => subject,
+    };
+    report::print(&subject, args)
+}
+
+fn check_frees(between: &Between, args: &Report, freed_by: bool) -> Result<(), Error> {
+    if !freed_by {
+        return Ok(());
+    }
+    if args.format == Format::Tracemalloc {
+        let problem = "tracemalloc's form has no place for it";
+        let error = Error::new(Kind::Usage, "--freed-by", problem);
+        return Err(error.next("choose --format table or json"));
+    }
+    between.check_frees()
 }
 
 /// What was alive at the highest moment.

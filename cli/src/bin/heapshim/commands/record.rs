@@ -27,6 +27,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let target = Alive::of(pid);
     let options = Options {
         lossless: args.lossless,
+        free_stacks: args.free_stacks,
         bundle: lines::bundle(&args.bundle),
     };
     stop_at_signals();

@@ -6,6 +6,7 @@ use crate::args::Instants;
 use crate::values::duration;
 use heapshim_cli::catalog::Word;
 use heapshim_cli::error::{Error, Kind};
+use heapshim_cli::frees::{Freed, Groups};
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
 use heapshim_cli::report::Survivors;
@@ -68,6 +69,16 @@ impl Between {
     /// What was allocated after the first and is alive at the second.
     pub(crate) fn survivors(&mut self) -> Result<Survivors, Error> {
         trace::survivors(&mut self.trace, self.first.ns, self.last.ns)
+    }
+
+    /// Refuses where it does not have the stacks of frees.
+    pub(crate) fn check_frees(&self) -> Result<(), Error> {
+        trace::check_frees(&self.trace)
+    }
+
+    /// Who freed the blocks of each group.
+    pub(crate) fn freed(&mut self, groups: &Groups) -> Result<Vec<Freed>, Error> {
+        trace::freed(&mut self.trace, groups, self.first.ns, self.last.ns)
     }
 
     /// What was alive all along.

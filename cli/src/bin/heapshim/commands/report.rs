@@ -6,6 +6,7 @@ use heapshim_cli::blame::Mode;
 use heapshim_cli::diff;
 use heapshim_cli::directory;
 use heapshim_cli::error::{Error, Kind};
+use heapshim_cli::frees::Groups;
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
 use heapshim_cli::render::{self, Json, Render, Stacks, Stream, Table, Tracemalloc, View};
@@ -18,6 +19,11 @@ use std::io::{self, Write};
 pub(crate) fn print(subject: &Subject<'_>, args: &Args) -> Result<(), Error> {
     let stream = Stream::of(&io::stdout(), color(args));
     output::write(&text(subject, args, stream)?, args.output.as_deref())
+}
+
+/// The rows of all sites, as `print` would have them.
+pub(crate) fn groups(subject: &Subject<'_>, args: &Args) -> Groups {
+    subject.groups(lines::places(&args.lines, false), &options(args))
 }
 
 /// Prints the growth from the start to a command's end to stderr, or to `-o FILE`; `merged`: of how many processes it is the sum;

@@ -3,7 +3,7 @@
 use super::{lines, output::say, record, report};
 use crate::args::Run as Args;
 use heapshim_cli::error::{Error, Kind};
-use heapshim_cli::launch::{self, Arrived, Ended, Refusal, Settings};
+use heapshim_cli::launch::{self, Arrived, Ended, Happened, Refusal, Settings, allocator};
 use heapshim_cli::library;
 use heapshim_cli::mark::Mark;
 use heapshim_cli::subject::Places;
@@ -12,6 +12,7 @@ use heapshim_cli::tree::Tree;
 use heapshim_ledger::sampling::Mode;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::rc::Rc;
 
 /// A recording that goes on while the command runs.
@@ -23,9 +24,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
         return Err(Error::new(Kind::Usage, "run", "no command").next("heapshim run -- COMMAND"));
     };
     report::check(&args.report)?;
-    let library = match launch::check(program) {
-        Ok(_) => Some(library::path()?),
-        Err(refusal) if refusal.runs && args.anyway => None,
+    let (library, image) = match launch::check(program) {
+        Ok(mut chain) => (Some(library::path()?), chain.pop()),
+        Err(refusal) if refusal.runs && args.anyway => (None, None),
         Err(refusal) => return Ok(refused(&refusal)),
     };
     let bundle = args
@@ -37,11 +38,16 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
     if args.merge {
         tree = tree.merging();
     }
-    let finished = |held| tree.finished(&held);
+    let happened = |what| match what {
+        Happened::Started if !args.quiet => image.iter().for_each(|image| say_hidden(image)),
+        Happened::Started => (),
+        Happened::Ended(held) => tree.finished(&held),
+    };
     let arrived = recording.as_ref().map(arrived);
     let settings = Settings {
         depth: args.depth,
         mode: args.sample,
+        free_stacks: args.free_stacks,
         ..Settings::default()
     };
     let ended = match launch::run(
@@ -49,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
         library.as_deref(),
         &settings,
         arrived,
-        finished,
+        happened,
     )? {
         Ok(ended) => ended,
         Err(refusal) => return Ok(refused(&refusal)),
@@ -65,6 +71,16 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
         account_for(args, ended, &mut tree);
     }
     Ok(status)
+}
+
+/// At once, not only when a server ends days later: that an allocator hides what the program does. It runs already: this costs it no time, and what it takes
+/// us to read a large program is not taken for the command's memory.
+fn say_hidden(program: &Path) {
+    if let Some(allocator) = allocator::linked_in(program) {
+        let problem = allocator::unseen(allocator);
+        let error = Error::new(Kind::Failed, program.display(), problem);
+        say(&format!("heapshim: {error}"));
+    }
 }
 
 /// What `--record` asks for.
@@ -84,6 +100,7 @@ fn recording(args: &Args, places: Places) -> Result<Option<Recording>, Error> {
     }
     let options = Options {
         lossless: args.lossless,
+        free_stacks: args.free_stacks,
         bundle: args.bundle.then_some(places),
     };
     let background = Background::new(path, options)?;
@@ -115,9 +132,13 @@ fn account_for(args: &Args, ended: Ended, tree: &mut Tree) {
 /// The report of the command, then one line for the rest of its tree.
 fn conclude(args: &Args, ended: Ended, tree: &mut Tree) -> Result<(), Error> {
     ended.others.iter().for_each(|held| tree.finished(held));
+    let gone_on = ended.own.as_ref().and_then(|held| held.gone_on.clone());
     let mark = ended.own.map(|held| tree.own(&held, ended.exit));
     let mark = mark.transpose()?;
     if !args.quiet {
+        if let Some(program) = gone_on {
+            say(&format!("heapshim: {}", gone_on_as(ended.pid, &program)));
+        }
         let refused = ended.untraced.contains(&ended.pid);
         let peak_rss = ended.peak_rss;
         tell(args, mark.as_ref(), tree, peak_rss, || {
@@ -156,6 +177,14 @@ fn say_untraced<'a>(others: impl Iterator<Item = &'a u32>) {
             "{count} more that could not be traced (limits on memory or file size)"
         )),
     }
+}
+
+fn gone_on_as(pid: u32, program: &Path) -> Error {
+    let program = program.display();
+    let problem =
+        format!("went on as {program}, which is not traced: its account is of what it was before");
+    let next = format!("`heapshim doctor {program}` says why");
+    Error::new(Kind::Missing, format!("pid {pid}"), problem).next(next)
 }
 
 fn no_account(pid: u32, refused: bool) -> String {

@@ -10,10 +10,9 @@ use heapshim_cli::blame::Mode;
 use heapshim_cli::catalog::Catalog;
 use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::mark::{self, Mark};
-use heapshim_cli::render::{NoSources, SourceLines};
-use heapshim_cli::subject::{Places, Subject};
+use heapshim_cli::subject::{Places, Readers, Subject};
 use heapshim_cli::top::{Ask, Other, Reading, State, draw};
-use heapshim_cli::{diff, directory, overview, process, session};
+use heapshim_cli::{births, diff, directory, overview, process, session};
 use screen::Screen;
 use std::collections::BTreeMap;
 use std::env;
@@ -66,7 +65,7 @@ fn watch(
                 state.message = done.unwrap_or_else(|error| Some(error.to_string()));
                 next = Instant::now();
             }
-            None => state.unfold(&*watched.sources),
+            None => state.unfold(watched.readers.sources()),
         }
     }
 }
@@ -96,7 +95,8 @@ struct Watched<'a> {
     started: Option<u64>,
     from: Option<Mark>,
     last: Option<Mark>,
-    sources: Box<dyn SourceLines>,
+    /// Names are looked up once, however often the process is read.
+    readers: Readers,
 }
 
 impl Watched<'_> {
@@ -105,14 +105,15 @@ impl Watched<'_> {
         let now = catalog.look("now")?;
         let pid = now.snapshot.process.pid;
         let from = catalog.last_or_start()?;
+        let readers = Readers::new(quiet(args), &catalog.origin());
         Ok(Watched {
             args,
+            readers,
             catalog,
             pid,
             started: process::start_ticks(pid),
             from,
             last: Some(now),
-            sources: Box::new(NoSources),
         })
     }
 
@@ -136,8 +137,15 @@ impl Watched<'_> {
                 format!("pid {}", self.pid),
                 "it has ended",
             )),
+            // Where survivors are told, it is read what they are told by.
+            false if self.tells_survivors() => self.catalog.take("now"),
             false => self.catalog.look("now"),
         }
+    }
+
+    fn tells_survivors(&self) -> bool {
+        let from = self.from.as_ref();
+        from.is_some_and(|from| from.snapshot.births.pinned.is_some())
     }
 
     fn failed(&self, error: &Error, state: &mut State) {
@@ -161,10 +169,13 @@ impl Watched<'_> {
             by: state.by,
             ..options(self.args)
         };
-        let subject = Subject::new(self.from.as_ref(), last, self.catalog.origin());
-        let (report, sources) = subject.report(quiet(self.args), &options);
-        self.sources = Box::new(sources);
-        state.read(Reading { report, seconds }, &*self.sources);
+        let from = self.from.as_ref();
+        let survivors = from.and_then(|from| births::survivors(&from.snapshot, &last.snapshot));
+        let subject = Subject::new(from, last, self.catalog.origin());
+        let subject = subject.surviving(survivors.as_ref());
+        self.readers.rest();
+        let report = subject.report_with(&mut self.readers, &options);
+        state.read(Reading { report, seconds }, self.readers.sources());
     }
 
     /// Does what a key asked for; what is to be said of it.
@@ -174,7 +185,8 @@ impl Watched<'_> {
                 self.report(0.0, state);
                 Ok(None)
             }
-            Ask::Mark => self.mark(state).map(Some),
+            Ask::Mark => self.mark(state, false).map(Some),
+            Ask::MarkSurvivors => self.mark(state, true).map(Some),
             Ask::FromStart => {
                 self.from = None;
                 Ok(Some("growth since the start".to_owned()))
@@ -188,7 +200,8 @@ impl Watched<'_> {
         }
     }
 
-    fn mark(&mut self, state: &State) -> Result<String, Error> {
+    /// Takes a mark, which growth is counted from; with survivors, it is pinned.
+    fn mark(&mut self, state: &State, survivors: bool) -> Result<String, Error> {
         if state.ended {
             return Err(Error::new(
                 Kind::Missing,
@@ -197,10 +210,22 @@ impl Watched<'_> {
             ));
         }
         let name = self.catalog.free_name();
-        let mark = self.catalog.take(&name)?;
+        let mark = match survivors {
+            true => {
+                // Before it costs one of the cohorts.
+                let process = self.catalog.process()?;
+                self.catalog.store().check_free(&name, &process)?;
+                self.catalog.pin(&name)?
+            }
+            false => self.catalog.take(&name)?,
+        };
         self.catalog.store().save(&mark, false)?;
         self.from = Some(mark);
-        Ok(format!("marked: {name}; growth is counted from here"))
+        let counted = match survivors {
+            true => "growth and survivors are",
+            false => "growth is",
+        };
+        Ok(format!("marked: {name}; {counted} counted from here"))
     }
 
     /// The account as it was last read, in a file of the current directory that is not there yet.
