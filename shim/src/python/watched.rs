@@ -62,3 +62,12 @@ fn end_of(object: u64) -> &'static AtomicU32 {
     ENDS.get(usize::try_from(spread).unwrap_or(0))
         .unwrap_or(first)
 }
+
+/// Held by a test that watches anything: ends are counted for the whole process, and tests run side by side.
+#[cfg(test)]
+pub(crate) fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ONE_TEST: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ONE_TEST
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
