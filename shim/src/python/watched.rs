@@ -65,6 +65,7 @@ fn end_of(object: u64) -> &'static AtomicU32 {
 
 /// Held by a test that watches anything: ends are counted for the whole process, and tests run side by side.
 #[cfg(test)]
+#[expect(clippy::disallowed_types, reason = "tests may block, hooks may not")]
 pub(crate) fn alone() -> std::sync::MutexGuard<'static, ()> {
     static ONE_TEST: std::sync::Mutex<()> = std::sync::Mutex::new(());
     ONE_TEST
