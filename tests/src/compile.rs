@@ -1,6 +1,6 @@
 //! Target programs and preloads: compiled once for each set of flags.
 
-use crate::place::{fresh_directory, workspace};
+use crate::place::{fresh_directory, programs, workspace};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,6 +25,17 @@ pub enum Compiler {
 
 type Key = (Compiler, PathBuf, Vec<String>);
 
+/// What came of a compiler's run: the program, or what it complained of.
+type Made = Result<PathBuf, String>;
+
+/// A library of C, of the target programs' sources.
+#[must_use]
+pub fn shared_library(source: &str, options: &[&str]) -> PathBuf {
+    let options = ["-fPIC", "-shared"].iter().chain(options);
+    let options: Vec<String> = options.map(|&option| option.to_owned()).collect();
+    Compiler::C.compile(&programs().join(source), &options)
+}
+
 impl Compiler {
     /// The program that it is.
     #[must_use]
@@ -45,23 +56,31 @@ impl Compiler {
     /// Where the compiler is missing or refuses.
     #[must_use]
     pub fn compile(self, source: &Path, options: &[String]) -> PathBuf {
-        static MADE: OnceLock<Mutex<HashMap<Key, PathBuf>>> = OnceLock::new();
+        self.try_compile(source, options)
+            .unwrap_or_else(|complaint| panic!("{}: {complaint}", source.display()))
+    }
+
+    /// The same where this machine may lack what the options ask for: a static libc, another word size.
+    ///
+    /// # Errors
+    /// The compiler's complaint.
+    ///
+    /// # Panics
+    /// Where the compiler is missing.
+    pub fn try_compile(self, source: &Path, options: &[String]) -> Made {
+        static MADE: OnceLock<Mutex<HashMap<Key, Made>>> = OnceLock::new();
         let mut made = MADE
             .get_or_init(Mutex::default)
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let key = (self, source.to_path_buf(), options.to_vec());
-        if let Some(path) = made.get(&key) {
-            return path.clone();
-        }
-        let path = self.make(source, options);
-        made.insert(key, path.clone());
-        path
+        let make = || self.make(source, options);
+        made.entry(key).or_insert_with(make).clone()
     }
 
-    fn make(self, source: &Path, options: &[String]) -> PathBuf {
+    fn make(self, source: &Path, options: &[String]) -> Made {
         if self == Compiler::Python {
-            return source.to_path_buf();
+            return Ok(source.to_path_buf());
         }
         let stem = source.file_stem().expect("a source has a name");
         let output = fresh_directory("program").join(stem);
@@ -77,8 +96,9 @@ impl Compiler {
         compiler.args(options).arg("-o").arg(&output).arg(source);
         let run = compiler.args(libraries).output();
         let run = run.unwrap_or_else(|error| panic!("{}: {error}", self.program()));
-        let complaint = String::from_utf8_lossy(&run.stderr);
-        assert!(run.status.success(), "{}: {complaint}", source.display());
-        output
+        if !run.status.success() {
+            return Err(String::from_utf8_lossy(&run.stderr).into_owned());
+        }
+        Ok(output)
     }
 }

@@ -4,9 +4,9 @@
 //! counting run gets every variable that `heapshim run` sets for its command, and a preload path that is as long as the shim's.
 
 use crate::command::{command, library};
-use crate::compile::Compiler;
+use crate::compile::shared_library;
 use crate::diff::Diff;
-use crate::place::{fresh_directory, place, programs};
+use crate::place::{fresh_directory, place};
 use crate::run::{feed, fix_layout};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -122,8 +122,7 @@ fn environment_under_run() -> Vec<(OsString, OsString)> {
 
 /// The counting preload under a path as long as the shim's: slashes repeat without meaning.
 fn padded() -> PathBuf {
-    let options = ["-O2", "-fPIC", "-shared"].map(String::from);
-    let made = Compiler::C.compile(&programs().join("count.c"), &options);
+    let made = shared_library("count.c", &["-O2"]);
     let short = place().join("c.so");
     if !short.exists() {
         fs::copy(made, &short).expect("a copy of the counting preload");

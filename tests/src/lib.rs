@@ -40,12 +40,12 @@ mod walkthrough;
 
 pub use browser::Browser;
 pub use command::{heapshim, library, talk};
-pub use compile::Compiler;
+pub use compile::{Compiler, shared_library};
 pub use count::{Counts, OBJECTS_LEFT_OUT, counted, counts_in, total_of};
 pub use diff::{Amount, Diff, Row};
 pub use expected::{Expected, expected_in};
 pub use heaptrack_lines::{HeaptrackLines, Held, Where};
-pub use needs::{found, needs, not_allowed, skip};
+pub use needs::{as_nobody, as_root, for_all, found, needs, not_allowed, skip};
 pub use oracle::Usage;
 pub use package::Package;
 pub use place::{environment, fresh_directory, line_of, programs, workspace};

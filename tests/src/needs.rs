@@ -3,8 +3,11 @@
 //! It says so and counts as skipped; the suite's last lines name what was skipped. With CI=true it fails: there, `tests/run` has
 //! installed everything, and a test that silently tests nothing is worse than a red one.
 
+use std::fs::{self, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 
 static SKIPPED: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -21,7 +24,6 @@ pub fn found(program: &str) -> Option<PathBuf> {
 }
 
 fn is_executable(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
     file.metadata()
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
@@ -50,6 +52,40 @@ pub fn not_allowed(what: &str) {
     let test = std::thread::current().name().unwrap_or("?").to_string();
     talk(&format!("skipped: {what}: not allowed here ({test})\n"));
     count(&test, what);
+}
+
+/// True as root; else the calling test is not allowed here. `what` is what it tries.
+#[must_use]
+pub fn as_root(what: &str) -> bool {
+    // SAFETY: takes no arguments.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    if !is_root {
+        not_allowed(what);
+    }
+    is_root
+}
+
+/// `setpriv` with what makes the program that its further words name another user's, who has no rights.
+#[must_use]
+pub fn as_nobody() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+    command
+}
+
+/// A copy of a program that any user can execute, with this mode: the build's directory may be below one of root's alone. The caller removes it.
+///
+/// # Panics
+/// Where it cannot be copied.
+#[must_use]
+pub fn for_all(program: &Path, mode: u32) -> PathBuf {
+    let name = program.file_name().expect("a name").to_string_lossy();
+    let copy = std::env::temp_dir().join(format!("heapshim-{name}-{}", std::process::id()));
+    // Copied by another process: a file that we hold open to write could not be run.
+    let copied = Command::new("cp").arg(program).arg(&copy).status();
+    assert!(copied.expect("cp").success());
+    fs::set_permissions(&copy, Permissions::from_mode(mode)).expect("set");
+    copy
 }
 
 fn count(test: &str, name: &str) {

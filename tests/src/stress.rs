@@ -4,7 +4,7 @@
 //! outside, which must not disturb it. A seed that fails once is a test from then on.
 
 use crate::command::command;
-use crate::compile::Compiler;
+use crate::compile::{Compiler, shared_library};
 use crate::diff::{Amount, Diff};
 use crate::place::{fresh_directory, programs};
 use std::collections::HashMap;
@@ -102,8 +102,7 @@ fn only_child(pid: u32) -> Option<u32> {
 
 /// Copies of the plugin under several names, so that several are loaded and unloaded at once; what their paths begin with.
 fn plugins(directory: &Path) -> PathBuf {
-    let options = words(&["-O1", "-g", "-shared", "-fPIC"]);
-    let made = Compiler::C.compile(&programs().join("stress_plugin.c"), &options);
+    let made = shared_library("stress_plugin.c", &["-O1"]);
     for number in 0..3 {
         let copy = directory.join(format!("plugin{number}.so"));
         fs::copy(&made, copy).expect("a copy of the plugin");

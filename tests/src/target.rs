@@ -139,6 +139,14 @@ impl Target {
         self.built.clone().unwrap_or_else(compile)
     }
 
+    /// The program, built where this machine has what its options ask for.
+    ///
+    /// # Errors
+    /// The compiler's complaint.
+    pub fn try_build(&self) -> Result<PathBuf, String> {
+        self.compiler.try_compile(&self.source, &self.options)
+    }
+
     /// What its source says the report must say.
     #[must_use]
     pub fn expected(&self) -> Vec<Expected> {

@@ -1,11 +1,10 @@
 //! No allocation on a hook's path: an allocator behind the shim sees just the events that it would see without it.
 
-use heapshim_tests::{Compiler, Counts, Target, counts_in, fresh_directory, needs, programs};
+use heapshim_tests::{Counts, Target, counts_in, fresh_directory, needs, shared_library};
 use std::path::PathBuf;
 
 fn counting(style: &str) -> PathBuf {
-    let options = ["-O2", "-fPIC", "-shared", style].map(String::from);
-    Compiler::C.compile(&programs().join("count.c"), &options)
+    shared_library("count.c", &["-O2", style])
 }
 
 /// Runs a target to its end with the counting preload, behind the shim or without it.

@@ -1,9 +1,8 @@
 //! How a target ends: the report is there and exact, and `run` ends as the command did.
 
-use heapshim_tests::{Finished, Run, Target, fresh_directory, programs, skip};
+use heapshim_tests::{Finished, Run, Target, fresh_directory, skip};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 
 fn ended(how: &str) -> Finished {
     let mut words = Target::c("ends.c").words();
@@ -127,20 +126,16 @@ fn not_executable() {
     refused(file.to_str().expect("UTF-8"), 126);
 }
 
-/// Builds ends.c with these flags; None where the compiler can't.
-fn built(flags: &[&str]) -> Option<String> {
-    let output = fresh_directory("special").join("ends");
-    let mut compiler = Command::new("cc");
-    compiler.args(flags).arg("-w").arg("-o").arg(&output);
-    compiler.arg(programs().join("ends.c"));
-    let done = compiler.output().expect("cc starts").status.success();
-    done.then(|| output.to_str().expect("UTF-8").to_string())
+/// Builds ends.c with this flag; None where the compiler can't.
+fn built(flag: &str) -> Option<String> {
+    let built = Target::c("ends.c").opt(flag).try_build().ok()?;
+    Some(built.to_str().expect("UTF-8").to_string())
 }
 
 /// Check that a static program, which no library can be preloaded into, is refused, and run as it is with `--anyway`.
 #[test]
 fn static_program() {
-    let Some(program) = built(&["-static"]) else {
+    let Some(program) = built("-static") else {
         return skip("a static libc");
     };
     refused(&program, 126);
@@ -151,7 +146,7 @@ fn static_program() {
 /// Check that a 32-bit program is refused.
 #[test]
 fn other_word_size() {
-    match built(&["-m32"]) {
+    match built("-m32") {
         Some(program) => refused(&program, 126),
         None => skip("gcc-multilib"),
     }

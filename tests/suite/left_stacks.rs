@@ -1,13 +1,12 @@
 //! Stacks that are left in odd ways: hooks by a jump, and stacks that another lies right below.
 
-use heapshim_tests::{Compiler, Target, not_allowed, programs};
+use heapshim_tests::{Target, not_allowed, shared_library};
 
 /// Check that a hook that a signal handler jumped out of is over at once: no later event counts as one inside of it. Behind us is an allocator
 /// that may be left at any instruction.
 #[test]
 fn hooks_left_by_jumps() {
-    let options = ["-O2", "-fPIC", "-shared"].map(String::from);
-    let allocator = Compiler::C.compile(&programs().join("bump.c"), &options);
+    let allocator = shared_library("bump.c", &["-O2"]);
     for option in ["-O0", "-O2"] {
         let target = Target::c("jumps.c").opt(option).opt("-D_FORTIFY_SOURCE=2");
         let mut running = target.arg("200").behind(&allocator).spawn();

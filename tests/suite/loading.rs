@@ -1,19 +1,14 @@
 //! The loader: whatever it is told to do, it does with the shim as without, and the account is exact.
 
 use heapshim_tests::{
-    Compiler, Diff, Run, Target, expected_in, fresh_directory, needs, programs, talk,
+    Compiler, Diff, Run, Target, expected_in, fresh_directory, needs, programs, shared_library,
+    talk,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn library(source: &str, options: &[&str]) -> PathBuf {
-    let options = ["-O1", "-fPIC", "-shared"].iter().chain(options);
-    let options: Vec<String> = options.map(|&option| option.to_owned()).collect();
-    Compiler::C.compile(&programs().join(source), &options)
-}
-
 fn plugin() -> PathBuf {
-    library("plugin.c", &["-DSIZE=37"])
+    shared_library("plugin.c", &["-O1", "-DSIZE=37"])
 }
 
 /// Asserts leak.c's rows under these variables.
@@ -35,7 +30,7 @@ fn bound_at_once() {
 /// Check a program whose loading and binding an auditor looks at, which has an allocator of its own.
 #[test]
 fn audited() {
-    let auditor = library("audit.c", &[]);
+    let auditor = shared_library("audit.c", &["-O1"]);
     check_leak(&[("LD_AUDIT", &auditor)]);
     check_leak(&[("LD_AUDIT", &auditor), ("LD_BIND_NOW", Path::new("1"))]);
 }
@@ -76,7 +71,7 @@ fn by_runpath() {
 /// Check that what constructors and destructors allocate is charged to them, the program's and a library's, each of the five times that it is loaded.
 #[test]
 fn constructors() {
-    let library = library("made_early_library.c", &[]);
+    let library = shared_library("made_early_library.c", &["-O1"]);
     let mut words = Target::c("made_early.c").words();
     words.push(library.into());
     let finished = Run::new(&words).finish();
@@ -112,7 +107,7 @@ fn behind(front: &Path) -> Diff {
     program.env_clear().envs(heapshim_tests::environment());
     program.env("LD_PRELOAD", preload);
     program.env("HEAPSHIM_DIR", &directory);
-    program.arg(library("made_early_library.c", &[]));
+    program.arg(shared_library("made_early_library.c", &["-O1"]));
     assert!(program.status().expect("it starts").success());
     let mut entries = fs::read_dir(&directory).expect("a ledger").flatten();
     let ledger = entries.next().expect("a ledger").path();
@@ -123,7 +118,7 @@ fn behind(front: &Path) -> Diff {
 /// Check a library that is preloaded in front of ours: what its constructor and destructor allocate is charged to them.
 #[test]
 fn behind_another() {
-    let diff = behind(&library("made_early_library.c", &[]));
+    let diff = behind(&shared_library("made_early_library.c", &["-O1"]));
     for expected in Target::c("made_early.c").expected() {
         diff.row(&expected.file, expected.line).assert(&expected);
     }
@@ -137,7 +132,7 @@ fn behind_another() {
 /// Check one that has a malloc of its own: the program runs as ever, nothing is charged, and that is said.
 #[test]
 fn behind_another_malloc() {
-    let diff = behind(&library("bump.c", &[]));
+    let diff = behind(&shared_library("bump.c", &["-O1"]));
     assert_eq!(diff.total().blocks, 0, "{}", diff.listing());
     let notes = diff.json()["notes"].to_string();
     assert!(notes.contains("its own malloc"), "{notes}");

@@ -2,10 +2,11 @@
 
 use crate::sampled::lines;
 use heapshim_tests::{
-    Amount, Diff, Recording, Running, Target, environment, fresh_directory, heapshim, needs, talk,
+    Amount, Diff, Recording, Running, Target, as_nobody, as_root, environment, for_all,
+    fresh_directory, heapshim, needs, talk,
 };
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -346,26 +347,15 @@ fn wrong_words() {
     assert_eq!(mode(&running, &[]), "exact");
 }
 
-fn as_nobody() -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
-    command
-}
-
 /// Check that another user can neither switch a process nor ask what it records.
 #[test]
 fn of_another_user() {
-    // SAFETY: takes no arguments.
-    if unsafe { libc::geteuid() } != 0 || !needs(&["setpriv"]) {
+    if !as_root("another user's questions") || !needs(&["setpriv"]) {
         return;
     }
     let mut running = filling().spawn();
     let pid = running.pid().to_string();
-    // The build's directory may be below one of root's alone. Copied by another process: a file that we hold open to write could not be run.
-    let copy = std::env::temp_dir().join(format!("heapshim-of-all-{}", std::process::id()));
-    let copied = Command::new("cp").arg(heapshim()).arg(&copy).status();
-    assert!(copied.expect("cp").success());
-    fs::set_permissions(&copy, Permissions::from_mode(0o755)).expect("set");
+    let copy = for_all(heapshim(), 0o755);
     for words in [&["off"][..], &[]] {
         let mut command = as_nobody();
         command.arg(&copy).args(["mode", "-p", &pid]).args(words);

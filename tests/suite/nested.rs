@@ -1,12 +1,11 @@
 //! Events inside others: a signal handler that allocates wherever it interrupted the shim.
 
-use heapshim_tests::{Compiler, Run, Target, programs};
+use heapshim_tests::{Run, Target, shared_library};
 
 /// Check that a handler's blocks and those of the hook that it interrupted are exact, to the byte and in their own lines, after each instruction of the hooks.
 #[test]
 fn after_each_instruction() {
-    let options = ["-O2", "-fPIC", "-shared"].map(String::from);
-    let allocator = Compiler::C.compile(&programs().join("bump.c"), &options);
+    let allocator = shared_library("bump.c", &["-O2"]);
     let target = Target::c("nested.c");
     let finished = Run::new(&target.words())
         .env("LD_PRELOAD", allocator)

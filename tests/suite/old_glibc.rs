@@ -6,7 +6,8 @@
 
 use crate::forks::lines_of;
 use heapshim_tests::{
-    Amount, Compiler, Diff, Run, Target, expected_in, fresh_directory, library, programs, stress_by,
+    Amount, Diff, Run, Target, expected_in, fresh_directory, library, programs, shared_library,
+    stress_by,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -92,10 +93,7 @@ fn loading_in_forked_children_now() {
 }
 
 fn check_loading(target: &Target) {
-    let plugin = |name: &str, size: &str| {
-        let options = ["-O1", "-fPIC", "-shared", "-DLEAK", size, name].map(String::from);
-        Compiler::C.compile(&programs().join("plugin.c"), &options)
-    };
+    let plugin = |name, size| shared_library("plugin.c", &["-O1", "-DLEAK", size, name]);
     let mut words = target.words();
     let plugins = [plugin("-DONE", "-DSIZE=37"), plugin("-DTWO", "-DSIZE=41")];
     words.extend(plugins.map(Into::into));

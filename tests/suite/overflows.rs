@@ -1,6 +1,6 @@
 //! A program that survives its stack's overflow, by a handler of its own on a stack of its own: it does so under the shim, which uses more of that stack than malloc.
 
-use heapshim_tests::{Compiler, Diff, Run, Target, programs};
+use heapshim_tests::{Diff, Run, Target, shared_library};
 
 /// What overflow.c says of itself: jumps; blocks that malloc gave at the bottom, and times that it was asked; the same in the recursion; whether the handler is its own.
 struct Said([i64; 6]);
@@ -35,8 +35,7 @@ fn assert_between(diff: &Diff, function: &str, size: i64, given: i64, asked: i64
 /// is missing, and no event counts as one inside another. Behind us is an allocator that may be left at any instruction.
 #[test]
 fn caught() {
-    let options = ["-O2", "-fPIC", "-shared"].map(String::from);
-    let allocator = Compiler::C.compile(&programs().join("bump.c"), &options);
+    let allocator = shared_library("bump.c", &["-O2"]);
     let target = Target::c("overflow.c");
     let bare = target.clone().bare().behind(&allocator).spawn();
     let bare = Said::of(bare.said().as_bytes());

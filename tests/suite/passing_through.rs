@@ -1,6 +1,8 @@
 //! What `run` must not touch: the streams, the environment and the descriptors of the command.
 
-use heapshim_tests::{Run, bare, fresh_directory, programs, skip};
+use heapshim_tests::{
+    Run, Target, as_nobody, as_root, bare, for_all, found, needs, not_allowed, skip,
+};
 use std::ffi::OsString;
 
 /// Check that a megabyte of every byte value passes through unchanged, in and out.
@@ -110,13 +112,9 @@ fn memory_for_children() {
 /// Check that a static program, which cannot be traced, runs from a traced shell as from any: in its place, and as a child of it.
 #[test]
 fn static_programs_of_a_shell() {
-    let static_program = fresh_directory("static").join("ends");
-    let mut compiler = std::process::Command::new("cc");
-    compiler.args(["-static", "-w", "-o"]).arg(&static_program);
-    compiler.arg(programs().join("ends.c"));
-    if !compiler.output().expect("cc starts").status.success() {
+    let Ok(static_program) = Target::c("ends.c").opt("-static").try_build() else {
         return skip("a static libc");
-    }
+    };
     let program = static_program.display();
     for (script, status) in [
         (format!("echo before; exec {program} exit"), 42),
@@ -129,4 +127,36 @@ fn static_programs_of_a_shell() {
         assert_eq!(bare_status.code(), Some(status), "{script}");
         assert_eq!(finished.stdout, bare_output, "{script}");
     }
+}
+
+/// Check that a setuid program runs from another user's traced shell as from any, in its place and as a child of it: with its owner's rights, without our
+/// library, which the loader does not take from whoever executes it, and without a word.
+#[test]
+fn setuid_programs_of_a_shell() {
+    if !as_root("a setuid program") || !needs(&["setpriv", "id"]) {
+        return;
+    }
+    let id = for_all(&found("id").expect("asked for"), 0o4755);
+    for script in ["exec $ID -u", "$ID -u; $ID -r -u"] {
+        let words = ["sh", "-c", script].map(OsString::from);
+        let setpriv = as_nobody();
+        let mut all = vec![setpriv.get_program().to_owned()];
+        all.extend(setpriv.get_args().map(OsString::from));
+        all.extend(words);
+        let mut alone = std::process::Command::new(&all[0]);
+        let alone = alone.args(&all[1..]).env("ID", &id).output();
+        let alone = alone.expect("it runs").stdout;
+        if !alone.starts_with(b"0\n") {
+            not_allowed("a file system that honours setuid");
+            break;
+        }
+        let finished = Run::new(&all).env("ID", &id).finish();
+        let said = String::from_utf8_lossy(&finished.stderr);
+        assert!(
+            finished.status.success() && finished.stdout == alone,
+            "{said}"
+        );
+        assert!(!said.contains("ld.so"), "{said}");
+    }
+    std::fs::remove_file(id).expect("removed");
 }

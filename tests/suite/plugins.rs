@@ -1,6 +1,6 @@
 //! Code that comes and goes: libraries loaded by dlopen, unloaded, and others in their place.
 
-use heapshim_tests::{Compiler, Target, expected_in, programs};
+use heapshim_tests::{Target, expected_in, programs, shared_library};
 
 /// Check that what two plugins left behind is charged to their lines, though the second lies where the first one lay.
 #[test]
@@ -8,16 +8,21 @@ fn one_after_the_other() {
     check_one_after_the_other(Target::c("plugins.c"));
 }
 
+/// Libraries that are as large as each other, leak_one's 37 bytes and leak_two's 41.
+pub(crate) fn two_plugins() -> [String; 2] {
+    let plugins = [
+        ["-Dleak=leak_one", "-DSIZE=37"],
+        ["-Dleak=leak_two", "-DSIZE=41"],
+    ];
+    plugins.map(|[name, size]| {
+        let library = shared_library("plugin.c", &["-O1", name, size]);
+        library.to_str().expect("UTF-8").to_string()
+    })
+}
+
 /// The same for the program as it was built.
 pub(crate) fn check_one_after_the_other(target: Target) {
-    let source = programs().join("plugin.c");
-    let build = |name: &str, size: &str| {
-        let flags = ["-O1", "-fPIC", "-shared", name, size].map(String::from);
-        let library = Compiler::C.compile(&source, &flags);
-        library.to_str().expect("UTF-8").to_string()
-    };
-    let one = build("-Dleak=leak_one", "-DSIZE=37");
-    let two = build("-Dleak=leak_two", "-DSIZE=41");
+    let [one, two] = two_plugins();
     let running = target.arg(&one).arg(&two).spawn();
     // The kernel puts what is mapped where there is room, which is where the other was.
     assert!(running.numbers()[0] > 0, "never one where the other lay");
@@ -30,7 +35,7 @@ pub(crate) fn check_one_after_the_other(target: Target) {
         assert_eq!((row.growth().bytes, row.growth().blocks), (10 * size, 10));
         assert_eq!(row.json["module"], library);
     }
-    let line = expected_in(&source)[0].line;
+    let line = expected_in(&programs().join("plugin.c"))[0].line;
     let by_line = running.diff(&["start", "now"]);
     // Both plugins come from one line of one file.
     let blocks: i64 = by_line

@@ -1,6 +1,6 @@
 //! Who may see an account, and who may change it: its user reads it, nobody writes it, and no core dump carries it away.
 
-use heapshim_tests::{Running, Target, needs, not_allowed};
+use heapshim_tests::{Running, Target, as_nobody, as_root, needs, not_allowed};
 use std::fs::{self, File, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
@@ -49,26 +49,15 @@ fn nobody_writes_it() {
     }
 }
 
-fn is_root() -> bool {
-    // SAFETY: takes no arguments.
-    let is_root = unsafe { libc::geteuid() } == 0;
-    if !is_root {
-        not_allowed("what root alone can try");
-    }
-    is_root
-}
-
 /// Check that another user can't open it.
 #[test]
 fn others_do_not_read_it() {
-    if !is_root() || !needs(&["setpriv"]) {
+    if !as_root("another user's look") || !needs(&["setpriv"]) {
         return;
     }
     let running = running();
     for path in descriptors(&running, "heapshim-") {
-        let mut other = Command::new("setpriv");
-        other.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
-        let read = other.args(["head", "-c", "1"]).arg(&path).output();
+        let read = as_nobody().args(["head", "-c", "1"]).arg(&path).output();
         let read = read.expect("setpriv");
         assert!(!read.status.success() && read.stdout.is_empty(), "{path:?}");
     }
@@ -78,7 +67,7 @@ fn others_do_not_read_it() {
 /// file that only root may read.
 #[test]
 fn no_line_that_its_user_may_not_read() {
-    if !is_root() {
+    if !as_root("a process that gives up root") {
         return;
     }
     // Not below the build's directory, which may be below one of root's alone.

@@ -7,7 +7,7 @@ use heapshim_cli::model::{FrameKind, Site, Snapshot};
 use heapshim_cli::store::read_file;
 use heapshim_tests::{
     Compiler, Python, Run, Target, assert_same_stacks, builds, found, fresh_directory, needs,
-    programs,
+    programs, shared_library,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -271,8 +271,7 @@ const ENDS: usize = 4;
 /// then on none of Python's, and never another; and that the program ends well.
 #[test]
 fn ending_under_threads() {
-    let options = ["-shared", "-fPIC"].map(String::from);
-    let library = Compiler::C.compile(&programs().join("churn.c"), &options);
+    let library = shared_library("churn.c", &[]);
     let words = [
         program("python_ending.py"),
         library.to_str().expect("UTF-8").to_string(),
@@ -303,8 +302,7 @@ fn ending_under_threads() {
 /// 3.9; without the one before, a thread that is held has its frames, as it has read them by then.)
 #[test]
 fn ended_under_threads() {
-    let options = ["-shared", "-fPIC"].map(String::from);
-    let library = Compiler::C.compile(&programs().join("held.c"), &options);
+    let library = shared_library("held.c", &[]);
     let words = [
         program("python_ended.py"),
         library.to_str().expect("UTF-8").to_string(),

@@ -3,7 +3,7 @@
 //! The line of Python is the first row, to the byte; the extension's function is its `via`, its lines stand in the stack, and
 //! `--blame native` has them as rows. Where the extension is right, nothing grows.
 
-use heapshim_tests::{Amount, Compiler, Diff, Expected, Python, Running, Target};
+use heapshim_tests::{Amount, Diff, Expected, Python, Running, Target, shared_library};
 use heapshim_tests::{builds, expected_in, programs, pythons, skip};
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,8 +21,8 @@ fn extension(python: &Python, option: &str) -> Option<PathBuf> {
         skip(&format!("Python.h of {}", python.path.display()));
         return None;
     }
-    let options = ["-shared", "-fPIC", option, "-I", include].map(str::to_string);
-    Some(Compiler::C.compile(&programs().join("leaky_extension.c"), &options))
+    let options = [option, "-I", include];
+    Some(shared_library("leaky_extension.c", &options))
 }
 
 /// A server that has served its first thousand requests, marked, and served the second.

@@ -6,7 +6,7 @@
 
 use crate::python_frames::{Stack, Stacks, frames_of, program, run};
 use heapshim_cli::model::Snapshot;
-use heapshim_tests::{Compiler, Python, builds, programs, skip};
+use heapshim_tests::{Python, builds, shared_library, skip};
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
@@ -89,8 +89,7 @@ fn assert_stepped(what: &str, snapshot: &Snapshot, said: &Said) {
 /// Check lines, blocks and bytes of what handlers allocate.
 #[test]
 fn handlers() {
-    let options = ["-shared", "-fPIC", "-O2"].map(str::to_string);
-    let library = Compiler::C.compile(&programs().join("python_signals.c"), &options);
+    let library = shared_library("python_signals.c", &["-O2"]);
     for python in builds().iter().filter(|python| has_ctypes(python)) {
         let words = [
             &program("python_signals.py")[..],

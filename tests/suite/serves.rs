@@ -1,8 +1,6 @@
 //! `heapshim serve`: the metrics of real processes, with the account's figures, as Prometheus reads them.
 
-use heapshim_tests::{
-    Compiler, Target, environment, found, fresh_directory, heapshim, needs, programs, talk,
-};
+use heapshim_tests::{Target, environment, found, fresh_directory, heapshim, needs, talk};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -77,14 +75,7 @@ fn value(text: &str, name: &str, labels: &[String]) -> i64 {
 /// Check that names which one scrape has looked up do not keep the next from finding those of what was loaded meanwhile, also of a library that lies where another did.
 #[test]
 fn loaded_meanwhile() {
-    let source = programs().join("plugin.c");
-    let build = |name: &str, size: &str| {
-        let flags = ["-O1", "-fPIC", "-shared", name, size].map(String::from);
-        let library = Compiler::C.compile(&source, &flags);
-        library.to_str().expect("UTF-8").to_string()
-    };
-    let one = build("-Dleak=leak_one", "-DSIZE=37");
-    let two = build("-Dleak=leak_two", "-DSIZE=41");
+    let [one, two] = crate::plugins::two_plugins();
     let mut running = Target::c("loaded.c").opt("-O0").arg(&one).arg(&two).spawn();
     let (_server, address) = serving(running.pid());
     let scraped = || get(address, "/metrics", "*/*");

@@ -7,8 +7,8 @@
 use heapshim_cli::model::{FrameKind, Snapshot};
 use heapshim_cli::store::read_file;
 use heapshim_tests::{
-    Compiler, OBJECTS_LEFT_OUT, Run, Stack, Stacks, Target, assert_same_stacks, found,
-    fresh_directory, needs, programs, walks_in,
+    OBJECTS_LEFT_OUT, Run, Stack, Stacks, Target, assert_same_stacks, found, fresh_directory,
+    needs, shared_library, walks_in,
 };
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -74,8 +74,7 @@ fn oracle_stacks(file: &Path, executable: &str) -> Stacks {
 }
 
 fn oracle() -> PathBuf {
-    let options = ["-O2", "-fPIC", "-shared"].map(String::from);
-    Compiler::C.compile(&programs().join("oracle.c"), &options)
+    shared_library("oracle.c", &["-O2"])
 }
 
 /// The oracle's file of each process that wrote just one: a process that executed another program has two.

@@ -195,9 +195,11 @@ pub(crate) fn read_link<'b>(path: &CStr, buffer: &'b mut [u8]) -> Option<&'b [u8
     buffer.get(..count)
 }
 
-/// Appends to a regular file, made so that only the user of the target can read it. Never waits, also for a pipe's reader.
+/// Appends to a regular file, made so that only the user of the target can read it. Never waits, also for a pipe's reader, and goes to no file that
+/// another user has put a link to in a shared directory.
 pub(crate) fn append_file(path: &CStr, text: &[u8]) {
-    let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOCTTY | libc::O_NONBLOCK;
+    let to_write = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOFOLLOW;
+    let flags = to_write | libc::O_NOCTTY | libc::O_NONBLOCK;
     let Some(file) = open(path, flags) else {
         return;
     };

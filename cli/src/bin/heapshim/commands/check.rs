@@ -209,12 +209,11 @@ fn ends(
             .next("`heapshim doctor` says more")
     })?;
     if let Some(program) = &held.gone_on {
-        let problem = format!(
-            "it went on as {}, which is not traced: nothing to judge",
-            program.display()
-        );
-        let next = format!("`heapshim doctor {}` says why", program.display());
-        return Err(Error::new(Kind::Missing, format!("pid {}", ended.pid), problem).next(next));
+        return Err(super::run::gone_on_as(
+            ended.pid,
+            program,
+            "nothing to judge",
+        ));
     }
     let exit = tree.own(&held, ended.exit)?;
     let Some((from, to)) = between else {

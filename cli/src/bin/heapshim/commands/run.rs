@@ -137,7 +137,11 @@ fn conclude(args: &Args, ended: Ended, tree: &mut Tree) -> Result<(), Error> {
     let mark = mark.transpose()?;
     if !args.quiet {
         if let Some(program) = gone_on {
-            say(&format!("heapshim: {}", gone_on_as(ended.pid, &program)));
+            let so = "its account is of what it was before";
+            say(&format!(
+                "heapshim: {}",
+                gone_on_as(ended.pid, &program, so)
+            ));
         }
         let refused = ended.untraced.contains(&ended.pid);
         let peak_rss = ended.peak_rss;
@@ -179,10 +183,10 @@ fn say_untraced<'a>(others: impl Iterator<Item = &'a u32>) {
     }
 }
 
-fn gone_on_as(pid: u32, program: &Path) -> Error {
+/// That a process's account ended before it did, and what this means to whoever asks.
+pub(super) fn gone_on_as(pid: u32, program: &Path, so: &str) -> Error {
     let program = program.display();
-    let problem =
-        format!("went on as {program}, which is not traced: its account is of what it was before");
+    let problem = format!("went on as {program}, which is not traced: {so}");
     let next = format!("`heapshim doctor {program}` says why");
     Error::new(Kind::Missing, format!("pid {pid}"), problem).next(next)
 }
