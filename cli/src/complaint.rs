@@ -57,8 +57,8 @@ pub fn notes(bits: u32) -> Vec<Note> {
 fn note(kind: Complaint) -> Note {
     let (what, next) = match kind {
         Complaint::Bypassed => (
-            "this program has its own malloc linked in: what it allocates through it is not seen",
-            "to see it, link the program without that malloc, or with it as a shared library",
+            "this program has an allocator of its own linked in: what it allocates with that is not seen",
+            "to see it, link the program without it, or with it as a shared library; Go has its own profiler (pprof)",
         ),
         Complaint::Seal => (
             "its account is not sealed: another process of its user could have changed it",
@@ -119,8 +119,7 @@ mod tests {
     #[test]
     fn line() {
         let line = note(Complaint::Bypassed).to_string();
-        let start =
-            "this program has its own malloc linked in: what it allocates through it is not seen; ";
+        let start = "this program has an allocator of its own linked in: what it allocates with that is not seen; ";
         assert!(line.starts_with(start) && !line.contains('\n'), "{line}");
     }
 }

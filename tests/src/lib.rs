@@ -45,7 +45,7 @@ pub use count::{Counts, OBJECTS_LEFT_OUT, counted, counts_in, total_of};
 pub use diff::{Amount, Diff, Row};
 pub use expected::{Expected, expected_in};
 pub use heaptrack_lines::{HeaptrackLines, Held, Where};
-pub use needs::{as_nobody, as_root, for_all, found, needs, not_allowed, skip};
+pub use needs::{as_nobody, as_root, for_all, found, go, needs, not_allowed, skip};
 pub use oracle::Usage;
 pub use package::Package;
 pub use place::{environment, fresh_directory, line_of, programs, workspace};

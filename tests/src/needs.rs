@@ -35,6 +35,17 @@ pub fn needs(programs: &[&str]) -> bool {
     missing.inspect(|program| skip(program)).is_none()
 }
 
+/// Go: in the PATH, or where Debian's golang-1.19-go puts it. Without it the calling test is skipped.
+#[must_use]
+pub fn go() -> Option<PathBuf> {
+    let debian = PathBuf::from("/usr/lib/go-1.19/bin/go");
+    let go = found("go").or_else(|| debian.exists().then_some(debian));
+    if go.is_none() {
+        skip("go");
+    }
+    go
+}
+
 /// Counts the calling test as skipped, since `name` is missing. Written past the test runner's capture.
 ///
 /// # Panics

@@ -1,6 +1,6 @@
 //! Whichever allocator is behind the shim, the account is the same: glibc's, or one that is preloaded behind it or linked.
 
-use heapshim_tests::{Run, Target, needs, skip, talk};
+use heapshim_tests::{Run, Target, fresh_directory, go, needs, programs, skip, talk};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -121,7 +121,7 @@ fn linked() {
 
 /// What a report begins with where the program has an allocator that is not seen.
 const OWN: &str =
-    "this program has its own malloc linked in: what it allocates through it is not seen";
+    "this program has an allocator of its own linked in: what it allocates with that is not seen";
 
 /// Check that real programs with allocators of their own say so: a browser (PartitionAlloc), and a compiler that exports jemalloc itself.
 #[test]
@@ -141,6 +141,32 @@ fn own_in_the_wild() {
         let notes = finished.report().json()["notes"].to_string();
         assert!(notes.contains(OWN), "{words:?} {notes}");
     }
+}
+
+/// Check that the C code of a Go program is accounted to the block, on the stacks that Go calls C on, and that its own allocator is named.
+#[test]
+fn gos_own() {
+    let Some(go) = go() else {
+        return;
+    };
+    let directory = fresh_directory("cgo");
+    let (source, program) = (programs().join("cgo.go"), directory.join("cgo"));
+    let mut compiler = Command::new(go);
+    compiler.arg("build").arg("-o").arg(&program).arg(&source);
+    compiler
+        .env("GO111MODULE", "off")
+        .env("GOCACHE", directory.join("cache"));
+    let built = compiler.output().expect("go starts");
+    assert!(built.status.success(), "{built:?}");
+    let mut running = Target::built(&program, &source).spawn();
+    running.step(b"go");
+    let diff = running.diff(&["start", "now"]);
+    diff.assert_rows(&running.expected());
+    diff.assert_adds_up();
+    assert_eq!(diff.unattributed("nested_events"), 0);
+    let notes = diff.json()["notes"].to_string();
+    assert!(notes.contains(OWN), "{notes}");
+    assert!(running.finish().0.success());
 }
 
 /// Check that a stripped program with an allocator of its own says so in every report, whoever asks, and in `ls` and `doctor`.

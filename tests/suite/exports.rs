@@ -5,9 +5,9 @@
 
 use crate::recordings::events;
 use heapshim_tests::{
-    Amount, Diff, Recording, Running, Target, environment, found, fresh_directory,
+    Amount, Diff, Recording, Running, Target, environment, found, fresh_directory, go, heapshim,
+    needs, talk,
 };
-use heapshim_tests::{heapshim, needs, skip, talk};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -102,16 +102,6 @@ fn read_by(program: &Path, words: &[&str], file: &Path) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program:?} {words:?}: {stderr}");
     String::from_utf8(output.stdout).expect("UTF-8")
-}
-
-/// Go: in the PATH, or where Debian's golang-1.19-go puts it.
-fn go() -> Option<PathBuf> {
-    let debian = Path::new("/usr/lib/go-1.19/bin/go");
-    let go = found("go").or_else(|| debian.exists().then(|| debian.to_path_buf()));
-    if go.is_none() {
-        skip("go");
-    }
-    go
 }
 
 /// The sums of the four columns of `pprof -raw`: allocated blocks and bytes, live or grown blocks and bytes.

@@ -150,9 +150,9 @@ fn own_allocator() {
         "{report}"
     );
     assert!(
-        lines
-            .nth(1)
-            .is_some_and(|note| note.starts_with("this program has its own malloc linked in: ")),
+        lines.nth(1).is_some_and(
+            |note| note.starts_with("this program has an allocator of its own linked in: ")
+        ),
         "{report}"
     );
 }

@@ -37,9 +37,8 @@ int main(void) {
 "#;
 
 const WHAT: &str =
-    "this program has its own malloc linked in: what it allocates through it is not seen";
-const NEXT: &str =
-    "to see it, link the program without that malloc, or with it as a shared library";
+    "this program has an allocator of its own linked in: what it allocates with that is not seen";
+const NEXT: &str = "to see it, link the program without it, or with it as a shared library; Go has its own profiler (pprof)";
 
 /// Check that it is run, that it ends as it ends, and that report, list and marks say what hides it.
 #[test]
