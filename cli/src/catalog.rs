@@ -16,6 +16,7 @@ use crate::session::{self, Session};
 use crate::shell;
 use crate::snapshot;
 use crate::store::{self, Store};
+use crate::temporaries;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -181,7 +182,9 @@ impl Catalog {
     pub fn take(&self, name: &str) -> Result<Mark, Error> {
         let mut mark = self.look(name)?;
         if let Some(session) = &self.session {
-            mark.snapshot.births = Births::of(&session.reader()?);
+            let reader = session.reader()?;
+            mark.snapshot.births = Births::of(&reader);
+            mark.snapshot.temporaries = Some(temporaries::of(&reader));
         }
         Ok(mark)
     }
@@ -201,10 +204,11 @@ impl Catalog {
         snapshot.jit = session.made_code()?.names(&made);
         snapshot.complaints = session.complaints()?;
         snapshot.births = Births::of(&reader);
+        snapshot.temporaries = Some(temporaries::of(&reader));
         Ok(packed)
     }
 
-    /// The same to look at, again and again: nothing is in it of when blocks were born.
+    /// The same to look at, again and again: nothing is in it of when blocks were born, or went.
     ///
     /// # Errors
     /// As `take`.

@@ -21,7 +21,9 @@ use crate::complaint::{self, Note};
 use crate::distribution::{BySite, Distribution, Measure};
 use crate::frees::{Freed, Groups};
 use crate::model::{Moment, Snapshot};
-use crate::report::{Amount, By, End, Partly, Report, Sort, Surviving, Survivors, Unattributed};
+use crate::report::{
+    Amount, By, End, Partly, Report, Sort, Surviving, Survivors, Temporaries, Unattributed,
+};
 use crate::rss::Rss;
 use crate::symbolize::Symbolizer;
 use crate::symptom;
@@ -80,6 +82,8 @@ pub struct Details<'a> {
     pub spread: Option<(Measure, &'a BySite)>,
     /// What was allocated since the first.
     pub survivors: Option<&'a Survivors>,
+    /// What was freed by its thread's next operation.
+    pub temporaries: Option<&'a Temporaries>,
     /// Who freed their blocks, by group.
     pub freed: Option<(&'a Groups, &'a [Freed])>,
 }
@@ -148,6 +152,7 @@ pub fn diff_detailed<'a>(
         partly: partly(from, to),
         errors: units.map(|units| units.errors(&variances, growth, to_live, total)),
         survivors: details.survivors.map(all_surviving),
+        temporary: details.temporaries.map(|all| all.values().copied().sum()),
         distribution: details
             .spread
             .map(|(measure, by_site)| (measure, all(by_site))),

@@ -45,6 +45,7 @@ pub mod store;
 pub mod subject;
 pub mod symbolize;
 pub mod symptom;
+pub mod temporaries;
 pub mod top;
 #[cfg(test)]
 mod totals;

@@ -18,6 +18,7 @@ use crate::model::Snapshot;
 use crate::process::Memory;
 use std::fmt;
 
+mod blocks;
 pub(crate) mod bytes;
 pub(crate) mod lists;
 pub(crate) mod sections;
@@ -183,7 +184,7 @@ mod tests {
         Code, Counters, Exit, Frame, FrameKind, Losses, Module, Moment, Process, Sampling, Site,
     };
     use crate::peak::Peak;
-    use crate::report::Amount;
+    use crate::report::{Amount, Temporaries};
     use crate::resident::Resident;
     use heapshim_ledger::estimates::Spread;
     use heapshim_ledger::sampling::Mode;
@@ -263,6 +264,11 @@ mod tests {
         }
     }
 
+    fn temporaries() -> Temporaries {
+        let amount = |bytes, blocks| Amount { bytes, blocks };
+        [(2, amount(10, 1)), (7, amount(i64::MAX, -3))].into()
+    }
+
     fn births() -> Births {
         let amount = |bytes, blocks| Amount { bytes, blocks };
         let born = Born {
@@ -317,6 +323,7 @@ mod tests {
             ],
             peak: Some(peak()),
             births: births(),
+            temporaries: Some(temporaries()),
             losses: Losses {
                 nested_events: 1,
                 truncated_stacks: 2,

@@ -228,6 +228,7 @@ fn empty(one: &Snapshot) -> Snapshot {
         sites: vec![unused],
         peak: None,
         births: crate::births::Births::default(),
+        temporaries: None,
         losses: Losses::default(),
         complaints: 0,
         moment: Moment {
@@ -391,6 +392,7 @@ mod tests {
             sites: sites.iter().map(site).collect(),
             peak: None,
             births: crate::births::Births::default(),
+            temporaries: None,
             losses: Losses {
                 nested_events: 1,
                 ..Losses::default()

@@ -11,6 +11,7 @@
 
 use crate::births::Births;
 use crate::peak::Peak;
+use crate::report::Temporaries;
 use crate::resident::Resident;
 use heapshim_ledger::codes::PythonFrame;
 use heapshim_ledger::estimates::Spread;
@@ -218,6 +219,8 @@ pub struct Snapshot {
     pub peak: Option<Peak>,
     /// When its blocks were born, as far as that is known.
     pub births: Births,
+    /// What was freed by its thread's next operation, since its beginning; None: nobody looked.
+    pub temporaries: Option<Temporaries>,
     /// What is not in it.
     pub losses: Losses,
     /// What the shim says of it: bits of `heapshim_ledger::layout::Complaint`, read by `complaint`.

@@ -120,6 +120,7 @@ impl Snapshot {
             moment: peak.moment.clone(),
             peak: Some(peak),
             births: Births::default(),
+            temporaries: None,
             // The copy has sums alone.
             sampling: Sampling {
                 spreads: None,

@@ -64,10 +64,15 @@ pub enum Sort {
     Allocations,
     /// Bytes allocated after the first mark and alive at the second.
     Survivors,
+    /// Blocks that their thread freed by its next operation, between the two marks.
+    Temporary,
 }
 
 /// By site, what was allocated after the first mark and is alive at the second; nothing, of a site that is not in it.
 pub type Survivors = BTreeMap<u32, Surviving>;
+
+/// By site, what was freed by its thread's next operation; nothing, of a site that is not in it.
+pub type Temporaries = BTreeMap<u32, Amount>;
 
 /// What of one site, or of several, has survived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,6 +230,8 @@ pub struct Row {
     pub errors: Option<Errors>,
     /// Allocated after the first mark and alive at the second; None where nobody looked.
     pub survivors: Option<Surviving>,
+    /// Freed by its thread's next operation, between the two marks; None where that is not known.
+    pub temporary: Option<Amount>,
     /// How its blocks were spread, where the report is of that.
     pub distribution: Option<Distribution>,
     /// Who freed its blocks, where somebody asked.
@@ -290,6 +297,8 @@ pub struct Report {
     pub errors: Option<Errors>,
     /// What survived in all; None where nobody looked.
     pub survivors: Option<Surviving>,
+    /// What was temporary in all; None where that is not known.
+    pub temporary: Option<Amount>,
     /// What the rows' distributions are of, and that of all; None where they have none.
     pub distribution: Option<(Measure, Distribution)>,
     /// What to know before the numbers are believed, gravest first.

@@ -14,6 +14,7 @@ use crate::model::{
 };
 use crate::peak::Peak;
 use crate::process::{Memory, now_unix_ns};
+use crate::temporaries;
 use heapshim_ledger::codes::{CodeId, CodeInfo, PythonFrame};
 use heapshim_ledger::counters::Total;
 use heapshim_ledger::estimates::Spread;
@@ -84,7 +85,7 @@ fn moment_now(name: &str, memory: Memory, exactness: Exactness) -> Moment {
     }
 }
 
-/// The same, with what is known of when its blocks were born: pages of the target's that nobody has touched become resident by being read, so that what comes back every
+/// The same, with what is known of when its blocks were born, and which were freed at once: pages of the target's that nobody has touched become resident by being read, so that what comes back every
 /// second leaves them alone.
 ///
 /// # Errors
@@ -96,8 +97,11 @@ pub(crate) fn take_with_births(
     memory: Memory,
 ) -> Result<Snapshot, Error> {
     let snapshot = take(reader, process, name, memory)?;
-    let births = Births::of(reader);
-    Ok(Snapshot { births, ..snapshot })
+    Ok(Snapshot {
+        births: Births::of(reader),
+        temporaries: Some(temporaries::of(reader)),
+        ..snapshot
+    })
 }
 
 /// What the account's sites mean, without the account: every counter is zero, and nothing of the counters' pages is read.
@@ -268,6 +272,7 @@ fn assemble(
         sites: Vec::new(),
         peak: None, // the callers know whose
         births: Births::default(),
+        temporaries: None,
         losses,
         complaints: reader.header.complaints.peek(),
         sampling,

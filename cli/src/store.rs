@@ -303,6 +303,7 @@ mod tests {
             sites: vec![],
             peak: None,
             births: crate::births::Births::default(),
+            temporaries: None,
             losses: Losses::default(),
             complaints: 0,
             sampling: crate::model::Sampling::default(),

@@ -10,7 +10,7 @@ use crate::frees::{Freed, Groups};
 use crate::mark::Mark;
 use crate::process::Origin;
 use crate::render::Sources;
-use crate::report::{Report, Survivors};
+use crate::report::{Report, Survivors, Temporaries};
 use crate::symbolize::{self, Progress, Symbolizer};
 use std::path::PathBuf;
 
@@ -97,6 +97,22 @@ impl<'a> Subject<'a> {
             ..self.details
         };
         Subject { details, ..self }
+    }
+
+    /// The same, with what of it was freed by its thread's next operation.
+    #[must_use]
+    pub fn temporary(self, temporaries: Option<&'a Temporaries>) -> Subject<'a> {
+        let details = Details {
+            temporaries,
+            ..self.details
+        };
+        Subject { details, ..self }
+    }
+
+    /// True where that is known.
+    #[must_use]
+    pub fn knows_temporaries(&self) -> bool {
+        self.details.temporaries.is_some()
     }
 
     /// The same, with who freed what it says of.

@@ -42,6 +42,7 @@ fn row() -> Row {
     Row {
         errors: None,
         survivors: None,
+        temporary: None,
         distribution: None,
         freed: None,
         file: frame.file.clone(),

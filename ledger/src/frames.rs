@@ -146,6 +146,30 @@ impl<'a> Frames<'a> {
     }
 }
 
+impl FrameKind {
+    /// The kind with this number.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<FrameKind> {
+        use FrameKind::{
+            Full, Jit, Native, NativeExact, Nested, Python, Root, Thread, Truncated, Unknown,
+        };
+        [
+            Root,
+            Native,
+            NativeExact,
+            Unknown,
+            Python,
+            Jit,
+            Thread,
+            Truncated,
+            Full,
+            Nested,
+        ]
+        .into_iter()
+        .find(|&kind| kind as u32 == number)
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::extent::Region;
 use crate::layout::{
     ByteWord, COHORTS, Cell, Code, Estimate, Header, INSIDE_MARKS, MAGIC, Mark, Module, Node, PAGE,
-    PEAKS, READY, SECTIONS, SLOTS, SectionKind, Shared, Site, Thread, VERSION,
+    PEAKS, READY, SECTIONS, SLOTS, SectionKind, Shared, Site, Temporary, Thread, VERSION,
 };
 use crate::sync::Word;
 use core::mem::size_of;
@@ -29,7 +29,7 @@ pub struct Geometry {
     pub codes: u32,
 }
 
-/// The largest: 2^18 sites of about eight frames of their own each. 399 MiB of addresses, resident only where written.
+/// The largest: 2^18 sites of about eight frames of their own each. 467 MiB of addresses, resident only where written.
 /// The reader refuses more, so that its work is bounded however large the file is: raising this raises [`VERSION`].
 pub const LARGEST: Geometry = Geometry {
     modules: 4096,
@@ -39,7 +39,7 @@ pub const LARGEST: Geometry = Geometry {
     threads: 4096,
     codes: 1 << 16,
 };
-/// How far the largest is halved at most. 2^10 leaves 256 sites and 2,048 frames, in 430 KiB.
+/// How far the largest is halved at most. 2^10 leaves 256 sites and 2,048 frames, in 498 KiB.
 const HALVINGS: u32 = 10;
 
 impl Geometry {
@@ -71,6 +71,11 @@ impl Geometry {
             let entries = u64::from(self.sites) * u64::from(rows);
             (kind, size_of::<Cell>() as u64, entries)
         };
+        let temporaries = (
+            Kind::Temporaries,
+            size_of::<Temporary>() as u64,
+            u64::from(self.sites) * u64::from(SLOTS),
+        );
         let reserved = |kind| (kind, 0, 0);
         [
             table(Kind::Modules, size_of::<Module>(), self.modules),
@@ -85,7 +90,7 @@ impl Geometry {
             table(Kind::Peak, size_of::<Mark>(), PEAKS),
             cells(Kind::PeakCounters, PEAKS),
             table(Kind::Estimates, size_of::<Estimate>(), self.sites),
-            reserved(Kind::Temporaries),
+            temporaries,
             reserved(Kind::Rings),
             table(Kind::Python, size_of::<Code>(), self.codes),
             reserved(Kind::Jit),
@@ -216,7 +221,7 @@ mod tests {
     #[test]
     fn fit() {
         assert_eq!(Geometry::fit(u64::MAX), Some(LARGEST));
-        assert_eq!(LARGEST.total_bytes() >> 20, 399);
+        assert_eq!(LARGEST.total_bytes() >> 20, 467);
         let small = Geometry::fit(2 << 20).expect("2 MiB is enough for the smallest");
         assert!(small.total_bytes() <= 2 << 20 && small.sites >= 512);
         assert_eq!(Geometry::fit(1000), None);

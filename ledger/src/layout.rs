@@ -10,7 +10,7 @@ use crate::sync::{AtomicU32, AtomicU64};
 /// "HEAPSHIM" read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"HEAPSHIM");
 /// The layout's version: what this code writes and the only one that it reads.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 /// `Header::state`: everything in the header is written.
 pub const READY: u32 = 1;
 /// Slots of counters that one thread leases alone. 16: a few more than the cores of a usual server process that allocates
@@ -76,7 +76,7 @@ pub enum SectionKind {
     Cohorts = 9,
     /// [`Mark`] entries: the last copies of the highest moment.
     Peak = 10,
-    /// Reserved: blocks freed by their thread's next operation.
+    /// [`Temporary`] entries: `slot * sites + site`, blocks freed by their thread's next operation.
     Temporaries = 11,
     /// Never used: the rings of events lie in the control file.
     Rings = 12,
@@ -116,30 +116,6 @@ pub enum FrameKind {
     Nested = 18,
 }
 
-impl FrameKind {
-    /// The kind with this number.
-    #[must_use]
-    pub fn from_number(number: u32) -> Option<FrameKind> {
-        use FrameKind::{
-            Full, Jit, Native, NativeExact, Nested, Python, Root, Thread, Truncated, Unknown,
-        };
-        [
-            Root,
-            Native,
-            NativeExact,
-            Unknown,
-            Python,
-            Jit,
-            Thread,
-            Truncated,
-            Full,
-            Nested,
-        ]
-        .into_iter()
-        .find(|&kind| kind as u32 == number)
-    }
-}
-
 /// A structure that lives in the ledger.
 ///
 /// # Safety
@@ -162,6 +138,7 @@ shared! {
     Node = 16, align 8;
     Site = 8, align 4;
     Cell = 32, align 8;
+    Temporary = 16, align 8;
     Estimate = 64, align 8;
     Thread = 128, align 8;
     Mark = 128, align 8;
@@ -367,6 +344,17 @@ pub struct Cell {
     pub freed_blocks: AtomicU64,
 }
 
+/// The blocks of one site that were freed, in one slot, by their thread's operation after the one that allocated them; monotonic.
+#[derive(Debug)]
+#[cfg_attr(any(test, loom), derive(Default))]
+#[repr(C)]
+pub struct Temporary {
+    /// Their bytes.
+    pub bytes: AtomicU64,
+    /// Their number.
+    pub blocks: AtomicU64,
+}
+
 /// What the sampled blocks of one site stand for, in all slots; monotonic. The points are those of [`crate::sampling`].
 #[derive(Debug)]
 #[cfg_attr(any(test, loom), derive(Default))]
@@ -570,6 +558,7 @@ offsets! {
     Node { parent: 0, kind_module: 4, value: 8, }
     Site { frame: 0, reserved: 4, }
     Cell { allocated_bytes: 0, allocated_blocks: 8, freed_bytes: 16, freed_blocks: 24, }
+    Temporary { bytes: 0, blocks: 8, }
     Sampling { mode: 0, changes: 4, largest: 8, modes: 12, intervals: 16, reserved_word: 44, reserved: 48, }
     Estimate {
         allocated_bytes: 0, allocated_blocks: 8, freed_bytes: 16, freed_blocks: 24, allocated_bytes_spread: 32,

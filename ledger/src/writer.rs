@@ -8,12 +8,15 @@ use crate::estimates::Estimates;
 use crate::extent::Region;
 use crate::frames::{Frame, FrameId, Frames};
 use crate::header::{Geometry, section};
-use crate::layout::{COHORTS, Cell, Header, INSIDE_MARKS, PEAKS, SHARED_SLOT, SLOTS, SectionKind};
+use crate::layout::{
+    COHORTS, Cell, Header, INSIDE_MARKS, PEAKS, SHARED_SLOT, SLOTS, SectionKind, Temporary,
+};
 use crate::marks::Marks;
 use crate::modules::{ModuleId, Modules, Strings};
 use crate::peak::Peak;
 use crate::sites::{SiteId, Sites};
 use crate::sync::Word;
+use crate::temporaries::{Brief, Temporaries};
 use crate::threads::Threads;
 
 /// All tables of one ledger, for writing; `Reader` holds the same for reading.
@@ -39,6 +42,8 @@ pub struct Tables<'a> {
     pub marks: Marks<'a>,
     /// Blocks by cohort of birth.
     pub cohorts: Cohorts<'a>,
+    /// Blocks that did not outlive their thread's next operation.
+    pub temporaries: Temporaries<'a>,
     /// The highest moment.
     pub peak: Peak<'a>,
     /// What sampled blocks stand for.
@@ -82,6 +87,7 @@ impl<'a> Tables<'a> {
                 cells(SectionKind::MarkCounters, INSIDE_MARKS)?,
             ),
             cohorts: Cohorts::new(&header.cohort, cells(SectionKind::Cohorts, COHORTS)?),
+            temporaries: temporaries(section(region, header, SectionKind::Temporaries)?, &sites)?,
             peak: Peak::new(
                 &header.peak,
                 section(region, header, SectionKind::Peak)?,
@@ -89,6 +95,13 @@ impl<'a> Tables<'a> {
             ),
             estimates: Estimates::new(section(region, header, SectionKind::Estimates)?),
         })
+    }
+
+    /// How many of one site's blocks their thread freed by its next operation.
+    #[must_use]
+    pub fn temporary(&self, site: SiteId) -> Brief {
+        let slots = self.threads.used();
+        self.temporaries.total(&self.counters, site, slots)
     }
 
     /// One site's account now: what was counted, and what sampled blocks stand for.
@@ -150,18 +163,26 @@ fn counters<'a>(
     kind: SectionKind,
     rows: u32,
 ) -> Result<Counters<'a>, Error> {
-    let (len, need) = (
-        cells.len() as u64,
-        u64::from(rows) * u64::from(sites.capacity()),
-    );
-    if len < need {
-        return Err(Error::Index {
+    check_rows(cells.len(), sites, kind, rows)?;
+    Ok(Counters::new(cells, sites.capacity()))
+}
+
+/// The same of temporaries.
+fn temporaries<'a>(cells: &'a [Temporary], sites: &Sites<'_>) -> Result<Temporaries<'a>, Error> {
+    check_rows(cells.len(), sites, SectionKind::Temporaries, SLOTS)?;
+    Ok(Temporaries::new(cells, sites.capacity()))
+}
+
+fn check_rows(len: usize, sites: &Sites<'_>, kind: SectionKind, rows: u32) -> Result<(), Error> {
+    let (len, need) = (len as u64, u64::from(rows) * u64::from(sites.capacity()));
+    match len < need {
+        true => Err(Error::Index {
             kind: kind as u32,
             index: need - 1,
             len,
-        });
+        }),
+        false => Ok(()),
     }
-    Ok(Counters::new(cells, sites.capacity()))
 }
 
 /// What the shim knows when it makes a ledger.

@@ -59,6 +59,7 @@ mod shadow;
 mod stack;
 mod start;
 mod sys;
+mod temporaries;
 mod thread;
 mod thread_word;
 mod tracer;

@@ -9,11 +9,13 @@ use crate::real::Block;
 use crate::record::{self, Event, Guard, Walks};
 use crate::sampling::Pick;
 use crate::shadow::{self, Live};
+use crate::temporaries::{self, Key};
 use crate::thread::{self, State};
 use crate::tracer;
 use crate::{cohorts, highest, loader, rings, sampling, start};
 use heapshim_ledger::counters::Slot;
 use heapshim_ledger::layout::Thread;
+use heapshim_ledger::rings::Operation;
 use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::{AtomicU64, add_owned, add_owned_reaches};
 
@@ -87,7 +89,7 @@ pub(crate) fn release(entry: &Entry, block: Block, next: usize) -> usize {
     if !tracer::armed() || rings::are_asked() {
         return charge_otherwise(state, entry, block, live, next);
     }
-    charge_and_leave(state, live, next)
+    charge_and_leave(state, Key::of(Operation::Freed, block), live, next)
 }
 
 /// The same for an object of Python's. One that their shadow does not know is nobody's, or malloc's.
@@ -106,29 +108,41 @@ pub(crate) fn release_object(entry: &Entry, object: Block, next: usize) -> usize
     if !tracer::armed() || rings::are_asked() {
         return charge_object_otherwise(state, entry, object, live, next);
     }
-    charge_and_leave(state, live, next)
+    charge_and_leave(state, Key::of(Operation::ObjectFreed, object), live, next)
 }
 
 #[inline(always)]
-fn charge_and_leave(state: &State, live: Live, next: usize) -> usize {
+fn charge_and_leave(state: &State, key: Key, live: Live, next: usize) -> usize {
     if add_owned_reaches(&state.entry().fallen, live.size) {
-        return charge_passed_on(state, live, next);
+        return charge_passed_on(state, key, live, next);
     }
     if !state.slot().freed(live.site, live.size) {
-        let _charged = cohorts::gone(state.slot(), live);
+        return charge_young(state, key, live, next);
     }
+    temporaries::gone(state, key, live);
     state.set_guard(0, true);
+    next
+}
+
+/// It was born in a cohort.
+#[cold]
+#[inline(never)]
+fn charge_young(state: &State, key: Key, live: Live, next: usize) -> usize {
+    let live = cohorts::gone(state.slot(), live);
+    temporaries::gone(state, key, live);
+    state.set_guard(0, start::is_armed());
     next
 }
 
 /// The account may be copied first, as it is while the block is still there.
 #[cold]
 #[inline(never)]
-fn charge_passed_on(state: &State, live: Live, next: usize) -> usize {
+fn charge_passed_on(state: &State, key: Key, live: Live, next: usize) -> usize {
     highest::pass_on(state.entry());
     if !state.slot().freed(live.site, live.size) {
-        let _charged = cohorts::gone(state.slot(), live);
+        return charge_young(state, key, live, next);
     }
+    temporaries::gone(state, key, live);
     state.set_guard(0, start::is_armed());
     next
 }
@@ -170,6 +184,11 @@ impl Guard for Usual {
     #[inline(always)]
     fn slot(&self) -> &Slot<'static> {
         self.0.slot()
+    }
+
+    #[inline(always)]
+    fn state(&self) -> Option<&'static State> {
+        Some(self.0)
     }
 
     #[inline(always)]

@@ -12,6 +12,7 @@ use crate::real::{self, Block};
 use crate::sampling::{self, Pick};
 use crate::shadow::{self, Live, Put};
 use crate::stack;
+use crate::temporaries::{self, Key};
 use crate::thread::{self, Attached, State};
 use crate::tracer::{self, Tracer};
 use crate::{highest, loader, python, rings, start};
@@ -44,6 +45,8 @@ pub(crate) trait Guard {
     fn slot(&self) -> &Slot<'static>;
     /// Its place among the threads' states; u32::MAX where it has none.
     fn index(&self) -> u32;
+    /// The thread's state, if it has one.
+    fn state(&self) -> Option<&'static State>;
     /// The thread's state, if this event holds its guard.
     fn held(&self) -> Option<&'static State>;
     /// What is to be done with a new block.
@@ -263,6 +266,9 @@ impl<'e, G: Guard> Event<'e, G> {
         }
         self.guard.slot().allocated(live.site, live.size);
         self.moved(&self.guard.thread().risen, live.size);
+        if let Some(state) = self.guard.state() {
+            state.last.note(Key::of(allocated, block));
+        }
         self.tell(allocated, block, live);
         if !cohort.is_none() {
             cohorts::born(allocated, block.addr(), live, cohort);
@@ -407,7 +413,16 @@ impl<'e, G: Guard> Event<'e, G> {
         if !self.guard.slot().freed_after(live.site, live.size, before) {
             return self.charge_otherwise(how, operation, block, live);
         }
+        self.count_temporary(operation, block, live);
         self.tell_gone(how, operation, block, live);
+    }
+
+    /// It was charged: and counted as temporary, where it is what the thread has just allocated.
+    #[inline(always)]
+    fn count_temporary(&self, operation: Operation, block: Block, live: Live) {
+        if let Some(state) = self.guard.state() {
+            temporaries::gone(state, Key::of(operation, block), live);
+        }
     }
 
     /// A block that is a sample, or that has a cohort.
@@ -421,6 +436,7 @@ impl<'e, G: Guard> Event<'e, G> {
             }
             (site, class) => self.sample_gone(Live { site, ..live }, class),
         };
+        self.count_temporary(operation, block, live);
         self.tell_gone(how, operation, block, live);
     }
 
@@ -506,6 +522,10 @@ pub(crate) fn walk(state: &State, tracer: &Tracer, entry: &Entry) -> SiteId {
 }
 
 impl Guard for Any {
+    fn state(&self) -> Option<&'static State> {
+        self.thread.state
+    }
+
     fn held(&self) -> Option<&'static State> {
         self.thread.state.filter(|_| !self.nested)
     }

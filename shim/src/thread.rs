@@ -15,6 +15,7 @@ use crate::memory::Table;
 use crate::sampling::Countdown;
 use crate::stack::Scratch;
 use crate::sys::SignalsBlocked;
+use crate::temporaries::Last;
 use crate::tracer::Tracer;
 use crate::{start, sys, thread_word};
 use core::cell::UnsafeCell;
@@ -23,6 +24,7 @@ use core::num::NonZeroUsize;
 use heapshim_ledger::counters::Slot;
 use heapshim_ledger::layout::{EXCLUSIVE_SLOTS, SHARED_SLOT, Thread};
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word, add_owned};
+use heapshim_ledger::temporaries::TemporarySlot;
 use once_cell::race::OnceNonZeroUsize;
 
 /// A thread word while its state is being found: this bit, and where on its stack the signals lie that are blocked meanwhile. A negative number.
@@ -44,6 +46,8 @@ pub(crate) struct State {
     /// The guard: stack pointer at the entry of the hook that this thread is in, 0 = in none. In private memory, so that a forked child
     /// knows whether the fork interrupted a hook; the ledger's entry has a copy for readers.
     guard: AtomicU64,
+    /// What its thread has just allocated.
+    pub(crate) last: Last,
     /// How far its thread is from its next sample.
     pub(crate) countdown: Countdown,
     /// The scratch memory: used by the lease holder alone, and only in a hook that is not nested.
@@ -56,6 +60,7 @@ struct Own {
     index: u32,
     entry: &'static Thread,
     slot: Slot<'static>,
+    temporaries: TemporarySlot<'static>,
 }
 
 impl State {
@@ -81,6 +86,12 @@ impl State {
     #[inline(always)]
     pub(crate) fn slot(&self) -> &Slot<'static> {
         &self.own.slot
+    }
+
+    /// Where its blocks are counted that did not outlive the next operation.
+    #[inline(always)]
+    pub(crate) fn temporaries(&self) -> &TemporarySlot<'static> {
+        &self.own.temporaries
     }
 
     /// Its place among the states, and its entry's in the ledger.
@@ -299,6 +310,7 @@ fn new_state(tracer: &'static Tracer, place: &AtomicU64, index: u32) -> Option<u
             index,
             entry,
             slot: slot(tracer, index),
+            temporaries: tracer.writer.temporaries.slot(index),
         })
     };
     // SAFETY: as above; nobody else sees it yet.
@@ -329,6 +341,7 @@ pub(crate) fn after_fork(tracer: &'static Tracer) {
         // SAFETY: as in `try_place`.
         let state: &'static State = unsafe { &*core::ptr::with_exposed_provenance(pointer) };
         make_lease(state);
+        state.last.clear();
         if address == own && try_lock(state) {
             state.own.entry.tid.put(sys::thread_id());
             state.set_guard(state.guard(), true);

@@ -397,7 +397,7 @@ fn thousands(bytes: i64) -> String {
     format!("{}.{:02}K", (bytes + 5) / 1000, (bytes + 5) % 1000 / 10)
 }
 
-/// Check that a recording's figures are heaptrack's: how much was alive at most, how much is left, and how many blocks were freed at once. Beside
+/// Check that a recording's figures are heaptrack's: how much was alive at most, how much is left, and how many blocks were freed at once, which the account says as well. Beside
 /// its library's pool there is one difference: a free that follows an allocation of the same line and size is one of a temporary to it, also where it frees an earlier
 /// block, as the first of the hundred that events.c frees in a row.
 #[test]
@@ -423,6 +423,8 @@ fn figures() {
     let left = recorded.ask("diff", &[]).0.growth();
     assert_eq!(figure(&text, "total memory leaked:"), thousands(left.bytes));
     let temporary = recorded.ask("temporary", &[]).0.growth();
+    let counted = &finished.report().json()["temporary_blocks"];
+    assert_eq!(counted.as_i64(), Some(temporary.blocks), "by the account");
     let others = 1;
     assert_eq!(
         figure(&text, "temporary memory allocations:"),

@@ -66,6 +66,7 @@ mod soak;
 mod stack_use;
 mod stress;
 mod table;
+mod temporaries;
 mod threads;
 mod tops;
 mod tracemalloc_format;

@@ -37,6 +37,7 @@ struct Gathered<'a> {
     total: Amount,
     variances: Variances,
     survivors: Option<Surviving>,
+    temporary: Option<Amount>,
     distribution: Option<Distribution>,
     /// Its number among the groups of who freed what.
     group: Option<usize>,
@@ -142,6 +143,8 @@ impl<'a> Rows<'a> {
         let (spread, survivors) = (self.details.spread, self.details.survivors);
         let distribution = spread.map(|(_, all)| all.get(&site).cloned().unwrap_or_default());
         let survivors = survivors.map(|all| all.get(&site).copied().unwrap_or_default());
+        let temporaries = self.details.temporaries;
+        let temporary = temporaries.map(|all| all.get(&site).copied().unwrap_or_default());
         let mut rows = Vec::new();
         for blamed in charged {
             let at = self.row(&change, &blamed, symbolizer);
@@ -150,6 +153,7 @@ impl<'a> Rows<'a> {
                 rows.push(at);
                 self.gathered[at].add(change, blamed);
                 self.gathered[at].detail(distribution.as_ref(), survivors);
+                self.gathered[at].come_and_gone(temporary);
                 let freed = self.details.freed;
                 self.gathered[at].group = freed.and_then(|(groups, _)| groups.of(site));
             }
@@ -286,6 +290,7 @@ impl<'a> Rows<'a> {
             .units
             .map(|units| units.errors(&row.variances, growth, live, total));
         let (survivors, distribution) = (row.survivors, row.distribution.clone());
+        let temporary = row.temporary;
         let freed = row.group.zip(self.details.freed);
         let freed = freed.and_then(|(group, (_, all))| all.get(group).cloned());
         let (change, blamed) = row.explained()?;
@@ -314,6 +319,7 @@ impl<'a> Rows<'a> {
             total,
             errors,
             survivors,
+            temporary,
             distribution,
             freed,
             stack: nodes.iter().map(|node| Rc::clone(node.frames())).collect(),
@@ -330,6 +336,7 @@ impl<'a> Gathered<'a> {
             total: Amount::default(),
             variances: Variances::default(),
             survivors: None,
+            temporary: None,
             distribution: None,
             group: None,
             heaviest: [None, None],
@@ -356,6 +363,12 @@ impl<'a> Gathered<'a> {
         }
         if let Some(more) = survivors {
             *self.survivors.get_or_insert_default() += more;
+        }
+    }
+
+    fn come_and_gone(&mut self, temporary: Option<Amount>) {
+        if let Some(more) = temporary {
+            *self.temporary.get_or_insert_default() += more;
         }
     }
 
@@ -426,6 +439,7 @@ fn sort(rows: &mut [Row], by: Sort) {
         Sort::Total => row.total.bytes,
         Sort::Allocations => row.total.blocks,
         Sort::Survivors => known(row).bytes,
+        Sort::Temporary => row.temporary.unwrap_or_default().blocks,
     };
     let numbers = |row: &Row| {
         let growth = row.growth;

@@ -3,15 +3,15 @@
 //! Kinds are never given another meaning; a section that needs other contents gets another kind. Optional values are written as a
 //! number that the value cannot have, which stands beside each.
 
+use super::blocks::{read_births, read_temporaries, write_births, write_temporaries};
 use super::bytes::{Reader, Writer};
 use super::lists::{self, Entries, Known, Section};
 use super::{Damage, Mark};
-use crate::births::{Births, Born};
+use crate::births::Births;
 use crate::bundle::{Bundle, SourceLine};
 use crate::model::{Code, Exit, Frame, Losses, Module, Moment, Process, Sampling, Site, Snapshot};
 use crate::peak::Peak;
 use crate::process::Memory;
-use crate::report::Amount;
 use crate::resident::Resident;
 use crate::symbolize::records::{self, Record, write as write_records};
 use heapshim_ledger::estimates::Spread;
@@ -45,13 +45,11 @@ const SYMBOLS: u32 = 16;
 const SOURCES: u32 = 17;
 /// When blocks were born; only marks from which, or at which, survivors are known have it.
 const BIRTHS: u32 = 18;
+/// What was freed by its thread's next operation; only marks that a process's account was read for have it.
+const TEMPORARIES: u32 = 19;
 
 /// A site's part of `write_sampling`.
 const SPREAD_BYTES: usize = 36;
-
-/// A site's part of `write_births`, and a cohort's of that.
-const BORN_BYTES: usize = 12;
-const COHORT_BYTES: usize = 20;
 
 /// Entries that room is taken for before they are read: as many as the largest usual account has frames. A hostile count is not believed
 /// any further.
@@ -113,6 +111,7 @@ pub(super) fn encode(mark: &Mark, lists: Lists) -> Vec<Section> {
         sites: _,
         peak: _,
         births,
+        temporaries,
         losses,
         complaints,
         sampling,
@@ -153,6 +152,11 @@ pub(super) fn encode(mark: &Mark, lists: Lists) -> Vec<Section> {
     }
     if *births != Births::default() {
         sections.push(section(BIRTHS, |out| write_births(out, births)));
+    }
+    if let Some(temporaries) = temporaries {
+        sections.push(section(TEMPORARIES, |out| {
+            write_temporaries(out, temporaries);
+        }));
     }
     if !jit.is_empty() {
         sections.push(section(JIT, |out| write_jit(out, jit)));
@@ -210,6 +214,7 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
     let (frames, sites) = read_stacks(find, known)?;
     let peak = optional(find(PEAK), |bytes| read_peak(bytes, sites.len()))?;
     let births = optional(find(BIRTHS), read_births)?.unwrap_or_default();
+    let temporaries = optional(find(TEMPORARIES), read_temporaries)?;
     let mut losses_bytes = find(LOSSES)?;
     let losses = read_losses(&mut losses_bytes)?;
     let complaints = losses_bytes.u32()?;
@@ -236,6 +241,7 @@ pub(super) fn decode(sections: &[(u32, &[u8])]) -> Result<Mark, Damage> {
         sites,
         peak,
         births,
+        temporaries,
         losses,
         complaints,
         sampling,
@@ -333,46 +339,6 @@ fn read_sampling(bytes: Option<Reader<'_>>) -> Result<Sampling, Damage> {
         largest: largest.min(LARGEST_MEAN),
         was_off,
         spreads: is_kept.then_some(spreads),
-    })
-}
-
-/// 0 stands for a mark that was not pinned.
-fn write_births(out: &mut Writer, births: &Births) {
-    out.u32(births.pinned.unwrap_or(0));
-    out.u32(births.sites.is_some().into());
-    let sites = births.sites.iter().flatten();
-    out.len(sites.clone().count());
-    for (site, born) in sites {
-        out.u32(*site);
-        out.u32(born.unknown.into());
-        out.len(born.live.len());
-        for (cohort, amount) in &born.live {
-            out.u32(*cohort);
-            out.u64(amount.bytes.cast_unsigned());
-            out.u64(amount.blocks.cast_unsigned());
-        }
-    }
-}
-
-fn read_births(mut bytes: Reader<'_>) -> Result<Births, Damage> {
-    let (pinned, is_known) = (bytes.u32()?, bytes.u32()? != 0);
-    let mut sites = BTreeMap::new();
-    for _ in 0..bytes.count(BORN_BYTES)? {
-        let (site, unknown) = (bytes.u32()?, bytes.u32()? != 0);
-        let mut live = Vec::new();
-        for _ in 0..bytes.count(COHORT_BYTES)? {
-            let cohort = bytes.u32()?;
-            let amount = Amount {
-                bytes: bytes.u64()?.cast_signed(),
-                blocks: bytes.u64()?.cast_signed(),
-            };
-            live.push((cohort, amount));
-        }
-        sites.insert(site, Born { unknown, live });
-    }
-    Ok(Births {
-        pinned: Some(pinned).filter(|&cohort| cohort != 0),
-        sites: is_known.then_some(sites),
     })
 }
 

@@ -11,7 +11,7 @@ use crate::frees::{Freed, Freeing};
 use crate::iso_time::iso_utc;
 use crate::mode;
 use crate::model::Exit;
-use crate::report::{End, Errors, Report, Row, Surviving};
+use crate::report::{Amount, End, Errors, Report, Row, Surviving};
 use crate::rss::Rss;
 use crate::symbolize::SymbolFrame;
 use std::fmt::Write as _;
@@ -45,6 +45,9 @@ impl Render for Json {
         }
         if report.survivors.is_some() {
             writeln!(out, "{}", survivors(report.survivors))?;
+        }
+        if report.temporary.is_some() {
+            writeln!(out, "{}", temporary(report.temporary))?;
         }
         if let Some((measure, all)) = &report.distribution {
             writeln!(out, "{}", distribution(*measure, all))?;
@@ -100,6 +103,14 @@ fn survivors(survivors: Option<Surviving>) -> String {
             None => ["null"; 2].map(str::to_owned),
         };
         format!(" \"survivors_bytes\": {bytes}, \"survivors_blocks\": {blocks},")
+    })
+}
+
+/// Nothing where it is not known.
+fn temporary(temporary: Option<Amount>) -> String {
+    temporary.map_or_else(String::new, |amount| {
+        let Amount { bytes, blocks } = amount;
+        format!(" \"temporary_bytes\": {bytes}, \"temporary_blocks\": {blocks},")
     })
 }
 
@@ -223,7 +234,7 @@ fn row(row: &Row, measure: Option<Measure>, stacks: Stacks) -> String {
     format!(
         "{{\"file\": {}, \"line\": {}, \"function\": {}, \"module\": {}, \"language\": {}, \"via\": {}, \"thread\": {}, \
          \"growth_bytes\": {}, \"growth_blocks\": {}, \"live_bytes\": {}, \"live_blocks\": {}, \
-         \"total_bytes\": {}, \"total_blocks\": {},{}{}{}{} \"stack\": [{}]}}",
+         \"total_bytes\": {}, \"total_blocks\": {},{}{}{}{}{} \"stack\": [{}]}}",
         string_or_null(row.file.as_deref()),
         number_or_null(row.line),
         string_or_null(row.function.as_deref()),
@@ -239,6 +250,7 @@ fn row(row: &Row, measure: Option<Measure>, stacks: Stacks) -> String {
         row.total.blocks,
         errors(row.errors),
         survivors(row.survivors),
+        temporary(row.temporary),
         distribution.unwrap_or_default(),
         row.freed.as_ref().map(freed).unwrap_or_default(),
         stack.join(", "),

@@ -92,6 +92,12 @@ fn survivors(row: &Row) -> String {
     survived(row).map_or_else(|| "unknown".to_owned(), |amount| size(amount.bytes))
 }
 
+/// Blocks: what they cost is calls, not memory.
+fn temporary(row: &Row) -> String {
+    let known = row.temporary.map(|amount| count(amount.blocks));
+    known.unwrap_or_else(|| "unknown".to_owned())
+}
+
 /// A row that did not grow may still be what the user sorts for.
 fn is_busy(row: &Row, sort: Sort) -> bool {
     match sort {
@@ -100,6 +106,7 @@ fn is_busy(row: &Row, sort: Sort) -> bool {
         Sort::Total | Sort::Allocations => row.total.blocks > 0 && !row.shrank(),
         // Also where more of what was there before has gone.
         Sort::Survivors => survived(row).is_none_or(|amount| amount.blocks > 0),
+        Sort::Temporary => row.temporary.is_some_and(|amount| amount.blocks > 0),
     }
 }
 
@@ -349,6 +356,7 @@ fn columns(report: &Report) -> impl Iterator<Item = (&'static str, usize)> + use
         Sort::Total => Some(("total", 13)),
         Sort::Allocations => Some(("allocations", 13)),
         Sort::Survivors => Some(("survivors", 13)),
+        Sort::Temporary => Some(("temporary", 13)),
         Sort::Growth | Sort::Blocks | Sort::Live => None,
     };
     let error = report.errors.map(|_| ("±", 10));
@@ -365,6 +373,7 @@ fn numbers(report: &Report, row: &Row) -> Vec<String> {
         Sort::Total => Some((size(row.total.bytes), size(errors.total.bytes))),
         Sort::Allocations => Some((grouped(row.total.blocks), count(errors.total.blocks))),
         Sort::Survivors => Some((survivors(row), size(0))),
+        Sort::Temporary => Some((temporary(row), count(0))),
         Sort::Growth | Sort::Blocks | Sort::Live => None,
     };
     let counted = [

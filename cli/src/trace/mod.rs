@@ -31,7 +31,7 @@ pub use lifetimes::{lifetimes, sizes, survivors};
 pub use questions::{Moment, peak, state};
 pub use read::Trace;
 pub use recorder::{Ended, Options, Recorder, Summary};
-pub use temporaries::temporary;
+pub use temporaries::{temporaries, temporary};
 pub use timeline::{Step, timeline};
 
 use crate::mark::bytes::Short;

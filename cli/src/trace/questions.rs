@@ -231,6 +231,7 @@ impl Account {
         // What the target kept is of another moment.
         mark.snapshot.peak = None;
         mark.snapshot.births = Births::default();
+        mark.snapshot.temporaries = None;
         Ok(mark)
     }
 }

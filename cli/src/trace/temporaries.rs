@@ -7,6 +7,7 @@ use super::read::Trace;
 use super::{Happening, Map};
 use crate::error::Error;
 use crate::mark::Mark;
+use crate::report::{Amount, Temporaries};
 use std::collections::VecDeque;
 
 /// Such blocks, by site: allocated is all that was allocated, and what was not temporary counts as freed. So what is alive in this mark were
@@ -29,6 +30,29 @@ pub fn temporary(trace: &mut Trace, within: u64) -> Result<Mark, Error> {
         true
     })?;
     account.mark_at_end(trace)
+}
+
+/// What was freed by its thread's next operation after one instant of a trace (in nanoseconds), up to and with another, by site.
+///
+/// # Errors
+/// `Damaged` where the file is.
+pub fn temporaries(trace: &mut Trace, from_ns: u64, to_ns: u64) -> Result<Temporaries, Error> {
+    let mut recent = Recent::of(1);
+    let mut found = Temporaries::new();
+    // Also what was before: a thread's last operation may lie as far back as it likes.
+    let begun = trace.events().filter(|chunk| chunk.head.from_ns <= to_ns);
+    let chunks: Vec<_> = begun.copied().collect();
+    trace.visit(&chunks, |happening| {
+        let is_end = happening.ns <= to_ns && recent.is_end_of_temporary(happening);
+        if is_end && happening.ns > from_ns {
+            *found.entry(happening.site).or_default() += Amount {
+                bytes: happening.size.cast_signed(),
+                blocks: 1,
+            };
+        }
+        happening.ns <= to_ns
+    })?;
+    Ok(found)
 }
 
 /// The blocks that may still become temporaries.

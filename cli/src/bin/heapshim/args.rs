@@ -515,6 +515,8 @@ pub(crate) enum Sort {
     Allocations,
     /// What was allocated since the first mark and is alive at the second: where `heapshim mark --survivors` took the first, or of a recording
     Survivors,
+    /// Blocks that their thread freed by its next operation: where two `heapshim mark`s or the start and now are compared, in exact mode, or of a recording
+    Temporary,
 }
 
 /// `--blame`.

@@ -32,7 +32,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     if survivors.is_none() && args.report.sort == Some(Sort::Survivors) {
         return Err(unpinned(&pair));
     }
-    report::print(&pair.subject().surviving(survivors.as_ref()), &args.report)
+    let temporaries = pair.temporaries();
+    let subject = pair.subject().surviving(survivors.as_ref());
+    report::print(&subject.temporary(temporaries.as_ref()), &args.report)
 }
 
 fn unrecorded() -> Error {

@@ -8,8 +8,9 @@ use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::kept;
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
-use heapshim_cli::report::Survivors;
+use heapshim_cli::report::{Survivors, Temporaries};
 use heapshim_cli::subject::Subject;
+use heapshim_cli::temporaries;
 
 /// Two marks, and where the files of their process are.
 #[derive(Debug)]
@@ -92,6 +93,12 @@ impl Pair {
     /// What of the growth was allocated since the first, where that was pinned.
     pub(crate) fn survivors(&self) -> Option<Survivors> {
         births::survivors(&self.first.as_ref()?.snapshot, &self.last.snapshot)
+    }
+
+    /// What was freed by its thread's next operation between the two, where that is known.
+    pub(crate) fn temporaries(&self) -> Option<Temporaries> {
+        let first = self.first.as_ref().map(|mark| &mark.snapshot);
+        temporaries::between(first, &self.last.snapshot)
     }
 
     /// The growth between them, to be reported.

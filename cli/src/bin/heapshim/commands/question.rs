@@ -20,10 +20,15 @@ pub(crate) fn diff(mut between: Between, args: &Report, freed_by: bool) -> Resul
         true => Some(between.survivors()?),
         false => None,
     };
+    let temporaries = match args.sort == Some(Sort::Temporary) {
+        true => Some(between.temporaries()?),
+        false => None,
+    };
     let groups = freed_by.then(|| report::groups(&pair.subject(), args));
     let freed = groups.as_ref().map(|groups| between.freed(groups));
     let freed = freed.transpose()?;
     let subject = pair.subject().surviving(survivors.as_ref());
+    let subject = subject.temporary(temporaries.as_ref());
     let subject = match groups.as_ref().zip(freed.as_deref()) {
         Some((groups, freed)) => subject.freeing(groups, freed),
         None => subject,

@@ -9,7 +9,7 @@ use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::frees::{Freed, Groups};
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
-use heapshim_cli::report::Survivors;
+use heapshim_cli::report::{Survivors, Temporaries};
 use heapshim_cli::report_page::Timeline;
 use heapshim_cli::trace::{self, EXTENSION, Moment, Trace};
 use std::path::{Path, PathBuf};
@@ -69,6 +69,11 @@ impl Between {
     /// What was allocated after the first and is alive at the second.
     pub(crate) fn survivors(&mut self) -> Result<Survivors, Error> {
         trace::survivors(&mut self.trace, self.first.ns, self.last.ns)
+    }
+
+    /// What was freed by its thread's next operation between the two.
+    pub(crate) fn temporaries(&mut self) -> Result<Temporaries, Error> {
+        trace::temporaries(&mut self.trace, self.first.ns, self.last.ns)
     }
 
     /// Refuses where it does not have the stacks of frees.

@@ -12,6 +12,7 @@ use heapshim_cli::process::Origin;
 use heapshim_cli::render::{self, Json, Render, Stacks, Stream, Table, Tracemalloc, View};
 use heapshim_cli::report;
 use heapshim_cli::subject::Subject;
+use heapshim_cli::temporaries;
 use std::env;
 use std::io::{self, Write};
 
@@ -35,6 +36,8 @@ pub(crate) fn finish(
     args: &Args,
 ) -> Result<(), Error> {
     let subject = Subject::new(None, to, Origin::default()).peaking(peak_rss);
+    let temporaries = temporaries::between(None, &to.snapshot);
+    let subject = subject.temporary(temporaries.as_ref());
     let subject = match merged {
         Some(processes) => subject.merging(processes),
         None => subject,
@@ -50,6 +53,9 @@ pub(crate) fn finish(
 }
 
 fn text(subject: &Subject<'_>, args: &Args, stream: Stream) -> Result<Vec<u8>, Error> {
+    if args.sort == Some(Sort::Temporary) && !subject.knows_temporaries() {
+        return Err(not_counted());
+    }
     let stream = match args.output {
         Some(_) => Stream::file(color(args)),
         None => stream,
@@ -86,6 +92,13 @@ pub(crate) fn check(args: &Args) -> Result<(), Error> {
             .next("ask between two marks (heapshim mark --survivors A, heapshim diff A B), or a recording: heapshim diff FILE --sort survivors"));
     }
     check_forms(args)
+}
+
+/// Nobody knows what was temporary.
+pub(crate) fn not_counted() -> Error {
+    let problem = "it is not known here which blocks were freed by their thread's next operation";
+    let next = "compare the start, marks that `heapshim mark` took, or now, of one process that was always in exact mode; or ask a recording: heapshim temporary FILE";
+    Error::new(Kind::Usage, "--sort temporary", problem).next(next)
 }
 
 /// The same of a recording's growth, of which more is known.
@@ -140,6 +153,7 @@ fn options(args: &Args) -> diff::Options {
             Sort::Total => report::Sort::Total,
             Sort::Allocations => report::Sort::Allocations,
             Sort::Survivors => report::Sort::Survivors,
+            Sort::Temporary => report::Sort::Temporary,
         },
         cumulative: args.cumulative,
         ..lines::options(&args.lines, default)

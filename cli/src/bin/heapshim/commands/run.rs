@@ -1,7 +1,7 @@
 //! `heapshim run`: a command under the shim, and what it had grown by when it ended.
 
 use super::{lines, output::say, record, report};
-use crate::args::Run as Args;
+use crate::args::{Run as Args, Sort};
 use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::launch::{self, Arrived, Ended, Happened, Refusal, Settings, allocator};
 use heapshim_cli::library;
@@ -24,6 +24,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
         return Err(Error::new(Kind::Usage, "run", "no command").next("heapshim run -- COMMAND"));
     };
     report::check(&args.report)?;
+    if args.merge && args.report.sort == Some(Sort::Temporary) {
+        return Err(report::not_counted());
+    }
     let (library, image) = match launch::check(program) {
         Ok(mut chain) => (Some(library::path()?), chain.pop()),
         Err(refusal) if refusal.runs && args.anyway => (None, None),
