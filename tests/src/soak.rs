@@ -8,7 +8,7 @@
 //! # program: nginx
 //! # within 2%: how many events a worker wakes for depends on timing
 //! ```
-//! It works in the directory `$1`, and prints what must be the same each time. `within` is only there where the bare program does not
+//! It works in the directory `$1`, and prints what must be the same each time; what is said on stderr must be, too, but for numbers and order. `within` is only there where the bare program does not
 //! do the same each time; `nested` and `truncated` say why more than one event in a thousand may be so, `uncounted` why the counter cannot tell.
 
 use crate::count::{Counts, OBJECTS_LEFT_OUT, counted};
@@ -17,6 +17,7 @@ use crate::place::{fresh_directory, workspace};
 use crate::run::{Run, bare};
 use heapshim_cli::model::{Losses, Snapshot};
 use heapshim_cli::store::read_file;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -157,7 +158,11 @@ impl Soak {
         outcome.compare("exit status", &plain.0.code(), &traced.status.code());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         outcome.compare("output", &text(&plain.1), &text(&traced.stdout));
+        let (alone, watched) = (said(&plain.2, &place), said(&traced.stderr, &third));
+        outcome.compare("stderr", &alone, &watched);
         outcome.compare("files left behind", &listing(&place), &listing(&third));
+        let (alone, watched) = (still_running(&place), still_running(&third));
+        outcome.compare("processes left behind", &alone, &watched);
         if !plain.0.success() {
             let said = format!(
                 "fails without the shim: {}{}",
@@ -253,6 +258,38 @@ impl Outcome {
 #[allow(clippy::cast_precision_loss, reason = "a share of counts below 2^52")]
 fn share(part: i64, whole: i64) -> f64 {
     part as f64 / (whole.max(1)) as f64
+}
+
+/// The lines of a program's stderr, as they are each time: without their order, since processes speak at once, without numbers (times, processes), and
+/// without the name of the directory that it works in.
+fn said(stderr: &[u8], place: &Path) -> BTreeSet<String> {
+    let text = String::from_utf8_lossy(stderr);
+    let text = text.replace(&place.display().to_string(), "PLACE");
+    let parts = |line: &str| {
+        let parts: Vec<&str> = line.split(|c: char| c.is_ascii_digit()).collect();
+        parts.join("")
+    };
+    text.lines().map(parts).collect()
+}
+
+/// The names of processes that work in this directory or below, or were told of it.
+fn still_running(place: &Path) -> Vec<String> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let paths = processes.map(|process| process.path());
+    let told = |process: &PathBuf| {
+        let words = fs::read(process.join("cmdline")).unwrap_or_default();
+        let place = place.as_os_str().as_encoded_bytes();
+        words.windows(place.len()).any(|part| part == place)
+    };
+    let there = |process: &PathBuf| {
+        let directory = fs::read_link(process.join("cwd"));
+        directory.is_ok_and(|directory| directory.starts_with(place))
+    };
+    let left = paths.filter(|process| told(process) || there(process));
+    let name = |process: PathBuf| fs::read_to_string(process.join("comm")).ok();
+    let mut names: Vec<String> = left.filter_map(name).collect();
+    names.sort();
+    names
 }
 
 /// The names of all files below a directory.
