@@ -23,12 +23,27 @@ pub struct Series {
     times: Vec<f64>,
     lines: BTreeMap<Place, Line>,
     heap: Vec<Amount>,
+    /// How far the heap's last point may be off.
+    error: Option<Amount>,
 }
 
 #[derive(Clone, Debug)]
 struct Line {
     function: Option<String>,
     growth: Vec<Amount>,
+    /// How far the last point that it had may be off.
+    error: Option<Amount>,
+}
+
+/// How a line went, or the heap as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Course {
+    /// From the first snapshot to the last.
+    pub growth: Amount,
+    /// How far that may be off; None where it is exact.
+    pub error: Option<Amount>,
+    /// What it does.
+    pub trend: Trend,
 }
 
 /// What became of a line.
@@ -38,10 +53,8 @@ pub struct Followed {
     pub place: Place,
     /// The function that most of it is in.
     pub function: Option<String>,
-    /// From the first snapshot to the last.
-    pub growth: Amount,
-    /// What it does.
-    pub trend: Trend,
+    /// How it went.
+    pub course: Course,
 }
 
 impl Series {
@@ -52,6 +65,7 @@ impl Series {
             times: vec![time],
             lines: BTreeMap::new(),
             heap: vec![Amount::default()],
+            error: None,
         }
     }
 
@@ -62,12 +76,15 @@ impl Series {
             let line = self.lines.entry(Place::of(row)).or_insert_with(|| Line {
                 function: row.function.clone(),
                 growth: vec![Amount::default(); count],
+                error: None,
             });
+            line.error = row.errors.map(|errors| errors.growth);
             line.growth.resize(count, Amount::default());
             line.growth.push(row.growth);
         }
         self.times.push(time);
         self.heap.push(report.growth);
+        self.error = report.errors.map(|errors| errors.growth);
         // A line without a row is where it was at the first snapshot.
         let count = self.times.len();
         for line in self.lines.values_mut() {
@@ -107,10 +124,18 @@ impl Series {
         self.heap.last().copied().unwrap_or_default()
     }
 
-    /// What the heap as a whole does.
+    /// How the heap as a whole went.
     #[must_use]
-    pub fn heap(&self) -> Trend {
-        self.trend(&self.heap)
+    pub fn whole(&self) -> Course {
+        self.course(&self.heap, self.error)
+    }
+
+    fn course(&self, growth: &[Amount], error: Option<Amount>) -> Course {
+        Course {
+            growth: growth.last().copied().unwrap_or_default(),
+            error,
+            trend: self.trend(growth),
+        }
     }
 
     /// Every line that changed at all: those that grow first, the fastest first.
@@ -127,11 +152,11 @@ impl Series {
             .map(|(place, line)| Followed {
                 place: place.clone(),
                 function: line.function.clone(),
-                growth: line.growth.last().copied().unwrap_or_default(),
-                trend: self.trend(&line.growth),
+                course: self.course(&line.growth, line.error),
             })
             .collect();
         all.sort_by(|one, other| {
+            let (one, other) = (&one.course, &other.course);
             let class = one.trend.class.cmp(&other.trend.class);
             let slope = other.trend.slope.total_cmp(&one.trend.slope);
             class
@@ -184,10 +209,10 @@ mod tests {
             series.add(f64::from(at), &report(i64::from(at) * 40, second));
         }
         let lines = series.lines();
-        let classes: Vec<Class> = lines.iter().map(|line| line.trend.class).collect();
+        let classes: Vec<Class> = lines.iter().map(|line| line.course.trend.class).collect();
         assert_eq!(classes, [Class::Grows, Class::Plateau]);
         assert_eq!(
-            (lines[0].growth, lines[0].trend.slope),
+            (lines[0].course.growth, lines[0].course.trend.slope),
             (fixture::amount(760, 19), 40.0)
         );
         assert_eq!(series.growth().bytes, 9760);
@@ -202,6 +227,6 @@ mod tests {
         }
         assert!(series.times.len() <= MOST, "{}", series.times.len());
         assert_eq!((series.times[0], series.times.last()), (0.0, Some(&1999.0)));
-        assert_eq!(series.lines()[0].trend.slope, 40.0);
+        assert_eq!(series.lines()[0].course.trend.slope, 40.0);
     }
 }

@@ -1,51 +1,170 @@
 //! `heapshim watch`: a program whose lines grow, fill up and rise and fall, step by step as the test says, and what is said of each.
 
-use heapshim_tests::{Target, environment, heapshim};
+use heapshim_tests::{Running, Target, environment, heapshim, needs};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
+use std::time::Instant;
 
 /// Snapshots, the first included.
 const SNAPSHOTS: usize = 21;
 
-/// What `watch` with these words says of the program after twenty steps.
-fn watched(words: &[&str]) -> String {
-    let mut running = Target::c("watch.c").spawn();
-    let pid = running.pid().to_string();
-    let mut command = Command::new(heapshim());
-    command.args(["watch", "-p", &pid, "--wait"]).args(words);
-    command.env_clear().envs(environment());
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut watching = command.spawn().expect("the command starts");
-    let mut input = watching.stdin.take().expect("a piped stdin");
-    let mut said = BufReader::new(watching.stderr.take().expect("a piped stderr"));
-    for number in 1..=SNAPSHOTS {
-        let mut line = String::new();
-        said.read_line(&mut line)
-            .expect("it says that it has taken one");
-        assert!(line.starts_with(&format!("snapshot {number}: ")), "{line}");
-        if number < SNAPSHOTS {
-            assert_eq!(running.step(b"go"), "ready");
-            input.write_all(b"\n").expect("it listens");
+/// A watch of a program that makes a step when it is told to.
+struct Watching {
+    /// None once it was told to end.
+    running: Option<Running>,
+    child: Child,
+    input: ChildStdin,
+    said: BufReader<ChildStderr>,
+    /// When each snapshot was heard of.
+    heard: Vec<Instant>,
+}
+
+impl Watching {
+    fn begin(words: &[&str]) -> Watching {
+        Watching::of(
+            Target::c("watch.c").spawn(),
+            words,
+            Command::new(heapshim()),
+        )
+    }
+
+    /// The same by a launcher of the command.
+    fn of(running: Running, words: &[&str], mut command: Command) -> Watching {
+        let pid = running.pid().to_string();
+        command.args(["watch", "-p", &pid]).args(words);
+        command.env_clear().envs(environment());
+        let pipes = [Stdio::piped(), Stdio::piped(), Stdio::piped()];
+        let [stdin, stdout, stderr] = pipes;
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
+        let mut child = command.spawn().expect("the command starts");
+        Watching {
+            running: Some(running),
+            input: child.stdin.take().expect("a piped stdin"),
+            said: BufReader::new(child.stderr.take().expect("a piped stderr")),
+            child,
+            heard: Vec::new(),
         }
     }
-    drop(input);
-    let output = watching.wait_with_output().expect("its end");
-    assert!(output.status.success());
-    String::from_utf8(output.stdout).expect("UTF-8")
+
+    /// Waits until it says that it has taken the next snapshot; false where it takes no more.
+    fn taken(&mut self) -> bool {
+        let mut line = String::new();
+        let read = self.said.read_line(&mut line).expect("its stderr");
+        let next = format!("snapshot {}: ", self.heard.len() + 1);
+        assert!(read == 0 || line.starts_with(&next), "{line}");
+        self.heard.push(Instant::now());
+        read > 0
+    }
+
+    fn step(&mut self) {
+        let running = self.running.as_mut().expect("it lives");
+        assert_eq!(running.step(b"go"), "ready");
+    }
+
+    fn enter(&mut self) {
+        self.input.write_all(b"\n").expect("it listens");
+    }
+
+    fn send(&self, signal: i32) {
+        // SAFETY: takes two numbers; the process is our child, and was not waited for.
+        let sent = unsafe { libc::kill(self.child.id().cast_signed(), signal) };
+        assert_eq!(sent, 0);
+    }
+
+    /// What it prints in the end.
+    fn end(self) -> String {
+        drop(self.input);
+        let output = self.child.wait_with_output().expect("its end");
+        assert!(output.status.success(), "{:?}", output.status);
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+}
+
+/// What `watch` with these words says of the program after twenty steps.
+fn watched(words: &[&str]) -> String {
+    let mut watching = Watching::begin(&[&["--wait"], words].concat());
+    assert!(watching.taken());
+    for _ in 1..SNAPSHOTS {
+        watching.step();
+        watching.enter();
+        assert!(watching.taken());
+    }
+    watching.end()
+}
+
+fn objects(text: &str) -> Vec<Value> {
+    let lines = text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).expect("an object"))
+        .collect()
+}
+
+/// Check that snapshots by the clock come until the time is over, and that rates are of an hour of it: the slope, times what has passed, is what has grown.
+#[test]
+fn by_the_clock() {
+    let words = ["--every", "20ms", "--for", "1s", "--format", "json"];
+    let mut watching = Watching::begin(&words);
+    while watching.taken() {
+        watching.step();
+    }
+    let heard = watching.heard.clone();
+    let all = objects(&watching.end());
+    let snapshots = all[0]["snapshots"].as_u64().expect("a number");
+    assert!(snapshots >= 5 && all[0]["per"] == "hour", "{}", all[0]);
+    assert_eq!(heard.len() as u64, snapshots + 1, "the last is the end");
+    let mut lines = all.iter();
+    let leak = lines.find(|line| line["function"] == "leaks").expect("it");
+    let number = |key: &str| leak[key].as_f64().expect("a number");
+    // The time from the first snapshot to the last one, as we have heard of them.
+    let passed = heard[heard.len() - 2] - heard[0];
+    let foretold = number("rate_bytes") * passed.as_secs_f64() / 3600.0;
+    let grown = number("growth_bytes");
+    // Snapshots do not come at equal distances on a machine that has more to do; an hour that is none is 60 times off or more.
+    assert!(
+        foretold > grown / 8.0 && foretold < grown * 8.0,
+        "{leak}, {foretold}"
+    );
+}
+
+/// Check that whoever ends it sees what was seen: Ctrl-C, a service manager, a lost terminal; also while it waits for Enter.
+#[test]
+fn ended_by_signals() {
+    for (signal, words) in [
+        (libc::SIGINT, &["--every", "1h", "--for", "2h"][..]),
+        (libc::SIGTERM, &["--every", "1h"]),
+        (libc::SIGHUP, &["--wait"]),
+    ] {
+        let mut watching = Watching::begin(words);
+        assert!(watching.taken());
+        watching.send(signal);
+        let text = watching.end();
+        assert!(text.contains("   1 snapshot\n"), "{signal}: {text}");
+    }
+}
+
+/// Check that a watch which was started to outlive its terminal does.
+#[test]
+fn under_nohup() {
+    if !needs(&["nohup"]) {
+        return;
+    }
+    let mut command = Command::new("nohup");
+    command.arg(heapshim());
+    let mut watching = Watching::of(Target::c("watch.c").spawn(), &["--wait"], command);
+    assert!(watching.taken());
+    watching.send(libc::SIGHUP);
+    watching.enter();
+    assert!(watching.taken(), "it has gone on");
+    watching.send(libc::SIGTERM);
+    assert!(watching.end().contains("   2 snapshots\n"));
 }
 
 /// Check that programs get the same: an object a line, the heap first, each line's trend with its exact rate.
 #[test]
 fn as_json() {
-    let text = watched(&["--format", "json"]);
-    let all: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("an object"))
-        .collect();
+    let text = watched(&["--format", "json", "--per", "100:request"]);
+    let all = objects(&text);
     assert_eq!(
         (&all[0]["kind"], &all[0]["snapshots"]),
         (&"heap".into(), &SNAPSHOTS.into())
@@ -63,6 +182,10 @@ fn as_json() {
     assert_eq!(
         (&leak["rate_bytes"], &leak["per"]),
         (&200.0.into(), &"step".into())
+    );
+    assert_eq!(
+        (&leak["bytes_each"], &leak["blocks_each"]),
+        (&40.0.into(), &1.0.into())
     );
     assert!(leak["file"].as_str().expect("a file").ends_with("/watch.c"));
     assert_eq!(line("rises_and_falls")["trend"], "saw-tooth");
@@ -107,29 +230,12 @@ fn classes() {
 /// Check that the process's end ends the watch, with what was seen until then.
 #[test]
 fn end_of_the_process() {
-    let running = Target::c("watch.c").spawn();
-    let pid = running.pid().to_string();
-    let mut command = Command::new(heapshim());
-    command
-        .args(["watch", "-p", &pid, "--wait"])
-        .env_clear()
-        .envs(environment());
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut watching = command.spawn().expect("the command starts");
-    let mut said = BufReader::new(watching.stderr.take().expect("a piped stderr"));
-    let mut line = String::new();
-    said.read_line(&mut line).expect("the first snapshot");
+    let mut watching = Watching::begin(&["--wait"]);
+    assert!(watching.taken());
+    let running = watching.running.take().expect("it lives");
     assert!(running.finish().0.success());
-    let mut input = watching.stdin.take().expect("a piped stdin");
-    input.write_all(b"\n").expect("it listens");
-    let output = watching.wait_with_output().expect("its end");
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    assert!(
-        output.status.success() && text.contains("   1 snapshots\n"),
-        "{text}"
-    );
+    watching.enter();
+    let text = watching.end();
+    assert!(text.contains("   1 snapshot\n"), "{text}");
     assert!(text.contains("too few snapshots"), "{text}");
 }

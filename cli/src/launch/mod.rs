@@ -27,5 +27,5 @@ pub use executable::{Refusal, check};
 pub use gather::{Gather, Held};
 pub use limits::Limits;
 pub use listener::Place;
-pub use signals::inherited_sigpipe;
+pub use signals::{inherited_sigpipe, is_ignored};
 pub use spoken::Spoken;

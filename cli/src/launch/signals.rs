@@ -115,15 +115,18 @@ static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
 /// Notes whether SIGPIPE was ignored when this process was started. Rust's runtime ignores it before `main`, and std sets it to
 /// its default in children: a command that was to inherit 'ignored' would not.
 pub extern "C" fn inherited_sigpipe() {
+    SIGPIPE_IGNORED.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
+}
+
+/// True where this process ignores a signal: it was told so when it was started (nohup), or has said so itself.
+#[must_use]
+pub fn is_ignored(signal: i32) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: null asks only for the present action, for which there is room.
-    let failed = unsafe { libc::sigaction(libc::SIGPIPE, std::ptr::null(), action.as_mut_ptr()) };
+    let failed = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
     // SAFETY: zeroed, a valid value, and perhaps written by the kernel.
     let action = unsafe { action.assume_init() };
-    SIGPIPE_IGNORED.store(
-        failed == 0 && action.sa_sigaction == libc::SIG_IGN,
-        Ordering::Relaxed,
-    );
+    failed == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 /// In the child, between fork and exec: the signal state that we were given.

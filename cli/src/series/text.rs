@@ -1,7 +1,7 @@
 //! What `watch` prints: a sentence on the heap, and the lines that changed.
 
-use super::{Followed, Series};
-use crate::render::{Labels, escape, grouped, signed_size};
+use super::{Course, Followed, Series};
+use crate::render::{Labels, escape, grouped, signed_size, size};
 use crate::report::Amount;
 use crate::trend::{Class, Trend};
 use std::path::Path;
@@ -58,13 +58,21 @@ pub struct Looks<'a> {
 #[must_use]
 pub fn text(series: &Series, name: &str, looks: &Looks<'_>) -> String {
     let lines = series.lines();
-    let (heap, growth) = (series.heap(), series.growth());
+    let Course {
+        growth,
+        error,
+        trend: heap,
+    } = series.whole();
+    let count = match series.len() {
+        1 => "1 snapshot".to_owned(),
+        count => format!("{count} snapshots"),
+    };
     let mut text = format!(
-        "{}   {} snapshots\nheap {}, {} blocks · {} {}\n",
+        "{}   {count}\nheap {}, {} blocks{} · {} {}\n",
         escape(name),
-        series.len(),
         signed_size(growth.bytes),
         grouped(growth.blocks),
+        error.map(off_by).unwrap_or_default(),
         heap.class.as_str(),
         rate(heap.slope, looks.unit),
     );
@@ -95,27 +103,41 @@ pub fn text(series: &Series, name: &str, looks: &Looks<'_>) -> String {
 }
 
 fn row(line: &Followed, labels: &Labels, looks: &Looks<'_>) -> String {
-    let Trend { class, slope, .. } = line.trend;
+    let course = &line.course;
+    let Trend { class, slope, .. } = course.trend;
     let file = line.place.file().map_or("", |file| labels.of(file));
     let mut row = format!(
         "{:>12}{:>16}{:>7}{:>12}{:>12}   {}  {}\n",
         class.as_str(),
         rate(slope, looks.unit),
-        sure(&line.trend),
-        signed_size(line.growth.bytes),
-        grouped(line.growth.blocks),
+        sure(&course.trend),
+        signed_size(course.growth.bytes),
+        grouped(course.growth.blocks),
         escape(&line.place.shown(file)),
         line.function.as_deref().map(escape).unwrap_or_default(),
     );
     if class == Class::Grows {
-        let (least, most) = line.trend.between;
+        let (least, most) = course.trend.between;
         let (least, most) = (rate(least, looks.unit), rate(most, looks.unit));
         row.push_str(&format!("{:62}95 %: {least} to {most}\n", ""));
     }
-    if let Some(divided) = looks.per.as_ref().and_then(|per| divided(line.growth, per)) {
+    if let Some(error) = course.error {
+        row.push_str(&format!("{:62}{}\n", "", off_by(error).trim_start()));
+    }
+    let divided = looks
+        .per
+        .as_ref()
+        .and_then(|per| divided(course.growth, per));
+    if let Some(divided) = divided {
         row.push_str(&format!("{:62}{divided}\n", ""));
     }
     row
+}
+
+/// Of samples: ` (±1.2 KiB, ±3 blocks)`.
+fn off_by(error: Amount) -> String {
+    let (bytes, blocks) = (size(error.bytes), grouped(error.blocks));
+    format!(" (±{bytes}, ±{} blocks)", blocks.trim_start_matches('+'))
 }
 
 /// `40.0 B × 1.00 per request`: bytes of a block, and blocks of a request.
@@ -145,7 +167,7 @@ fn sure(trend: &Trend) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rounded to two places")]
-fn float(number: i64) -> f64 {
+pub(super) fn float(number: i64) -> f64 {
     number as f64
 }
 
@@ -153,6 +175,7 @@ fn float(number: i64) -> f64 {
 mod tests {
     use super::*;
     use crate::fixture;
+    use crate::report::Errors;
 
     /// Check every line of a leak of 40 bytes at each step, and of growth that has ended.
     #[test]
@@ -186,6 +209,32 @@ heap +9.5 KiB, +20 blocks · grows +40 B/step
 1 more lines changed
 ";
         assert_eq!(text(&series, "server (pid 1)", &looks), expected);
+    }
+
+    /// Check that growth from samples says how far it may be off, the heap's and a line's.
+    #[test]
+    fn of_samples() {
+        let mut series = Series::new(0.0);
+        let mut report = fixture::report();
+        report.rows.truncate(1);
+        let errors = |bytes, blocks| {
+            Some(Errors {
+                growth: fixture::amount(bytes, blocks),
+                ..Errors::default()
+            })
+        };
+        (report.errors, report.rows[0].errors) = (errors(2048, 7), errors(1024, 3));
+        series.add(1.0, &report);
+        let looks = Looks {
+            unit: Unit::Hour,
+            per: None,
+            top: 0,
+            current_dir: None,
+        };
+        let text = text(&series, "server", &looks);
+        assert!(text.contains(" blocks (±2.0 KiB, ±7 blocks) · "), "{text}");
+        let row = format!("\n{:62}(±1.0 KiB, ±3 blocks)\n", "");
+        assert!(text.contains(&row), "{text}");
     }
 
     /// Check that nothing is divided by nothing.

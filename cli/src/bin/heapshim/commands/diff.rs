@@ -85,7 +85,7 @@ fn wait(args: &Args) -> Result<(), Error> {
 }
 
 /// Waits for a line on stdin; false where it has ended.
-pub(super) fn entered() -> Result<bool, Error> {
+fn entered() -> Result<bool, Error> {
     let read = io::stdin().lock().read_line(&mut String::new());
     let bytes = read.map_err(|error| Error::io("stdin", "not read", error))?;
     Ok(bytes > 0)

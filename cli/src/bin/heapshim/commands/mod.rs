@@ -22,6 +22,7 @@ pub(crate) mod recorded;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod serve;
+mod stop;
 pub(crate) mod timeline;
 pub(crate) mod top;
 pub(crate) mod watch;

@@ -2,6 +2,7 @@
 
 use super::lines;
 use super::output::say;
+use super::stop::Asked;
 use crate::args::Record as Args;
 use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::process::Alive;
@@ -10,14 +11,10 @@ use heapshim_cli::session;
 use heapshim_cli::trace::{EXTENSION, Ended, Options, Recorder, Summary};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Between two progress lines.
 const EVERY: Duration = Duration::from_secs(1);
-
-/// Set by the signals that end a recording.
-static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Records until the time is over, the process ends, or a signal comes; whatever ends it, the file is whole.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
@@ -30,14 +27,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         free_stacks: args.free_stacks,
         bundle: lines::bundle(&args.bundle),
     };
-    stop_at_signals();
+    let asked = Asked::by_signals()?;
     let mut recorder = Recorder::attach(session, &args.output, options)?;
     let name = escape(&recorder.process().name);
     say(&format!("recording {name} (pid {pid}); Ctrl-C ends it"));
     let (begun, mut progress) = (Instant::now(), Progress::new());
     let over = || args.period.is_some_and(|period| begun.elapsed() >= period);
     let mut how = Ended::Left;
-    while !STOP.load(Ordering::Relaxed) && !over() {
+    while !asked.is_stopped() && !over() {
         recorder.step()?;
         let second = progress.tell(&recorder);
         if target.has_ended() || second && !recorder.is_there() {
@@ -133,16 +130,5 @@ impl Progress {
         if self.shown {
             let _unheard = io::stderr().lock().write_all(b"\r\x1b[K");
         }
-    }
-}
-
-extern "C" fn stop(_signal: i32) {
-    STOP.store(true, Ordering::Relaxed);
-}
-
-fn stop_at_signals() {
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        // SAFETY: the handler stores to one atomic.
-        unsafe { libc::signal(signal, stop as *const () as libc::sighandler_t) };
     }
 }

@@ -1,7 +1,8 @@
 //! `heapshim watch`: snapshots of a running process, and what each line does over time.
 
+use super::lines;
 use super::output::{self, say};
-use super::{diff, lines};
+use super::stop::{Asked, Woken};
 use crate::args::{ListFormat, Watch as Args};
 use heapshim_cli::blame::Mode;
 use heapshim_cli::catalog::Catalog;
@@ -12,14 +13,19 @@ use heapshim_cli::render::signed_size;
 use heapshim_cli::series::{Looks, Series, Unit, json, text};
 use heapshim_cli::subject::{Readers, Subject};
 use std::env;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long it watches where nothing is said.
 const FOR: Duration = Duration::from_secs(600);
 
-/// Watches and prints what came out; also where the process ends before.
+/// Watches and prints what came out; also where the process ends before, or somebody asks for it.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    let asked = Asked::by_signals()?;
+    let asked = if args.wait {
+        asked.or_by_lines()
+    } else {
+        asked
+    };
     let catalog = Catalog::of(args.target.target.as_deref())?;
     let first = catalog.look("first")?;
     let pid = first.snapshot.process.pid;
@@ -31,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let begun = Instant::now();
     say_taken(args, 1, 0);
     for number in 1_u32.. {
-        if !next(args, begun)? {
+        if !is_next(args, begun, &asked) {
             break;
         }
         if process::start_ticks(pid) != started {
@@ -55,22 +61,18 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let name = format!("{} (pid {})", process.name, process.pid);
     let text = match args.format {
         ListFormat::Table => text(&series, &name, &looks),
-        ListFormat::Json => json(&series, process, looks.unit),
+        ListFormat::Json => json(&series, process, &looks),
     };
     output::write(text.as_bytes(), args.output.as_deref())
 }
 
 /// Waits for the next snapshot's time; false where there is to be none.
-fn next(args: &Args, begun: Instant) -> Result<bool, Error> {
+fn is_next(args: &Args, begun: Instant, asked: &Asked) -> bool {
     if args.wait {
-        return diff::entered();
+        return asked.wait(Duration::MAX) == Woken::Entered;
     }
     let left = args.period.unwrap_or(FOR).saturating_sub(begun.elapsed());
-    if left.is_zero() {
-        return Ok(false);
-    }
-    thread::sleep(args.every.min(left));
-    Ok(true)
+    !left.is_zero() && asked.wait(args.every.min(left)) == Woken::Time
 }
 
 /// Hours since the first snapshot, by the marks' own clocks; where the user says when, the number of the step.
@@ -83,10 +85,10 @@ fn time(args: &Args, number: u32, first: &Mark, mark: &Mark) -> f64 {
 }
 
 fn say_taken(args: &Args, number: u32, growth: i64) {
-    let next = if args.wait {
-        "; press Enter for the next, Ctrl-D to end"
-    } else {
-        ""
+    let next = match number {
+        _ if args.wait => "; press Enter for the next, Ctrl-D to end",
+        1 => "; Ctrl-C ends it, and prints what was seen",
+        _ => "",
     };
     say(&format!(
         "snapshot {number}: heap {}{next}",
