@@ -12,16 +12,13 @@ const RUNS: usize = 9;
 
 /// Runs it.
 pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
-    if let [] | [_] = words {
-        return crate::bench_table::run(root, words.first().copied());
-    }
     let (runs, command) = match words {
         ["--", command @ ..] => (RUNS, command),
         [runs, "--", command @ ..] => (runs.parse().unwrap_or(RUNS).max(1), command),
-        _ => (RUNS, &[][..]),
+        _ => return crate::bench_table::run(root, words),
     };
     let Some(library) = library(root).filter(|_| !command.is_empty()) else {
-        eprintln!("usage: cargo xtask bench [RUNS] [-- COMMAND ARGS…]");
+        eprintln!("usage: cargo xtask bench [RUNS] -- COMMAND ARGS…");
         return ExitCode::from(2);
     };
     let once = |preload: Option<&str>| measure(command, preload);

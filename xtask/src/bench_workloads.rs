@@ -2,57 +2,174 @@
 //!
 //! A workload whose compiler, program or crates are not here has no `ready`.
 
+mod redis;
+
 use crate::took::Took;
-use std::fs;
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hasher};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
 
 /// Rows that sqlite is given.
 const SQLITE_ROWS: &str = "100000";
-/// Requests of each kind that redis answers.
-const REQUESTS: &str = "100000";
+/// Rows by depth of the stack; the bars were set for one of about 20 frames.
+const DEPTHS: [(&str, u32, Bars); 4] = [
+    ("pairs-depth-5", 5, NO_BARS),
+    ("pairs-depth-20", 20, OF_PAIRS),
+    ("pairs-depth-60", 60, NO_BARS),
+    ("pairs-depth-120", 120, NO_BARS),
+];
 /// Threads of the rows that show that nothing is shared: their pairs are as many in all.
-const THREADS: [u64; 5] = [1, 2, 4, 16, 64];
+const THREADS: [(&str, u64); 5] = [
+    ("pairs-threads-1", 1),
+    ("pairs-threads-2", 2),
+    ("pairs-threads-4", 4),
+    ("pairs-threads-16", 16),
+    ("pairs-threads-64", 64),
+];
 const PAIRS: u64 = 4_000_000;
+const PYTHON: &str = "/usr/bin/python3";
+const PYTHON_ROUNDS: &str = "60";
 
 /// A row of the table.
 pub(crate) struct Workload {
-    pub(crate) name: String,
+    /// The word for it on the command line.
+    pub(crate) name: &'static str,
     pub(crate) ready: Option<Ready>,
+    pub(crate) bars: Bars,
+    pub(crate) kind: Kind,
+}
+
+/// What the run may take as a multiple of the bare one's time, at most; None = no bar was set.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Bars {
+    pub(crate) exact: Option<f64>,
+    /// What exact aims at.
+    pub(crate) aim: Option<f64>,
+    pub(crate) sampled: Option<f64>,
+    pub(crate) off: Option<f64>,
+}
+
+const fn bars(exact: f64, aim: f64, sampled: f64, off: f64) -> Bars {
+    Bars {
+        exact: Some(exact),
+        aim: Some(aim),
+        sampled: Some(sampled),
+        off: Some(off),
+    }
+}
+
+const NO_BARS: Bars = Bars {
+    exact: None,
+    aim: None,
+    sampled: None,
+    off: None,
+};
+const OF_PAIRS: Bars = bars(2.5, 1.8, 1.25, 1.12);
+
+/// What is told of a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Times as multiples of the bare run's.
+    Times,
+    /// The same, of a program of so many pairs in all, whose bare time is told of one.
+    Pairs(u64),
+    /// Milliseconds that are added to a program that hardly runs: many runs, and bars in milliseconds.
+    Start,
+}
+
+/// What the account is held against: the blocks that a library saw which does nothing but count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// To a thousandth: what threads and clocks decide is in it.
+    Alike,
+    /// No fewer: objects of Python's are in our account, which no allocator of libc sees.
+    AtLeast,
+    /// So many at least, by what it is asked: it does not run under that library, which has no malloc_usable_size.
+    Known(u64),
 }
 
 /// What can be run.
-pub(crate) enum Ready {
-    /// A command.
+pub(crate) struct Ready {
+    run: Run,
+    pub(crate) counted: Counted,
+}
+
+enum Run {
+    /// A command, which says its result.
     Words(Vec<String>),
+    /// A command whose result is a file.
+    Writes(Vec<String>, PathBuf),
     /// redis-server, asked by redis-benchmark; its directory.
     Redis(PathBuf),
 }
 
+/// How a workload is started: makes a command of its words, bare or under something.
+pub(crate) type Under<'a> = &'a dyn Fn(&[String]) -> Option<Command>;
+
 impl Ready {
-    /// One run, with this library and this `HEAPSHIM_SAMPLE`, or bare. None where it fails.
-    pub(crate) fn run(&self, with: Option<(&str, &str)>) -> Option<Took> {
-        let traced = |words: &[String]| {
-            let mut command = Command::new(words.first()?);
-            command.args(&words[1..]);
-            if let Some((library, sample)) = with {
-                command.env("LD_PRELOAD", library);
-                command.env("HEAPSHIM_SAMPLE", sample);
+    fn new(run: Run) -> Ready {
+        let counted = Counted::Alike;
+        Ready { run, counted }
+    }
+
+    fn counted(self, counted: Counted) -> Ready {
+        Ready { counted, ..self }
+    }
+
+    /// What tells whether a peer knows what to do with it.
+    pub(crate) fn words(&self) -> Vec<String> {
+        match &self.run {
+            Run::Words(words) | Run::Writes(words, _) => words.clone(),
+            Run::Redis(directory) => redis::server(directory, &directory.join("socket")),
+        }
+    }
+
+    /// One run; what it took and its result, which is the same however it runs. None where it fails.
+    pub(crate) fn run(&self, under: Under<'_>) -> Option<(Took, String)> {
+        match &self.run {
+            Run::Words(words) => {
+                let took = Took::by(&mut under(words)?)?;
+                let result = said(&took.stdout);
+                Some((took, result))
             }
-            Some(command)
-        };
-        match self {
-            Ready::Words(words) => Took::by(&mut traced(words)?),
-            Ready::Redis(directory) => {
+            Run::Writes(words, file) => {
+                let _gone = fs::remove_file(file);
+                let took = Took::by(&mut under(words)?)?;
+                Some((took, digest(file)?))
+            }
+            Run::Redis(directory) => {
                 let socket = directory.join("socket");
                 let _gone = fs::remove_file(&socket);
-                serve(&mut traced(&server(directory, &socket))?, &socket)
+                redis::serve(&mut under(&self.words())?, &socket)
             }
         }
     }
+}
+
+/// Of a file's bytes. In pieces: memory that this process has resident, its children begin with.
+fn digest(file: &Path) -> Option<String> {
+    let mut file = BufReader::new(File::open(file).ok()?);
+    let mut hasher = DefaultHasher::new();
+    loop {
+        let piece = file.fill_buf().ok()?;
+        let length = piece.len();
+        hasher.write(piece);
+        file.consume(length);
+        if length == 0 {
+            return Some(format!("{:016x}", hasher.finish()));
+        }
+    }
+}
+
+/// What a program says, without the times that it measures itself.
+fn said(stdout: &str) -> String {
+    let words = stdout.split_whitespace();
+    let kept: Vec<&str> = words
+        .filter(|word| !word.starts_with("ns_per_pair="))
+        .collect();
+    kept.join(" ")
 }
 
 /// All rows.
@@ -62,37 +179,63 @@ pub(crate) fn all(root: &Path) -> Vec<Workload> {
         made: root.join("target").join("bench"),
     };
     let _made = fs::create_dir_all(&place.made);
-    let program = place.made.join("pairs");
-    let pairs = crate::pairs::compile(root, &program, &[]).map(|()| program);
-    let with = |options: &str| {
-        let words = options.split(' ').map(str::to_owned);
-        let program = pairs.clone()?.to_string_lossy().into_owned();
-        Some(Ready::Words(
-            std::iter::once(program).chain(words).collect(),
-        ))
-    };
-    let row = |name: &str, ready| Workload {
-        name: name.to_owned(),
+    let row = |name, ready, bars| Workload {
+        name,
         ready,
+        bars,
+        kind: Kind::Times,
     };
-    let mut rows: Vec<Workload> = Vec::new();
-    for threads in THREADS {
+    let start = |name, ready, bars| Workload {
+        kind: Kind::Start,
+        ..row(name, ready, bars)
+    };
+    let five_ms = Bars {
+        exact: Some(5.0),
+        ..NO_BARS
+    };
+    let mut rows = pairs(root, &place);
+    rows.extend([
+        row("churn", place.churn(), bars(1.5, 1.3, 1.12, 1.06)),
+        row("rust_json", json(root, &place), bars(1.4, 1.2, 1.12, 1.06)),
+        row("redis", place.redis(), bars(1.25, 1.1, 1.05, 1.03)),
+        row("cc1plus", place.compiler(), bars(1.2, 1.1, 1.05, 1.03)),
+        row("sqlite3", place.sqlite(), bars(1.2, 1.1, 1.05, 1.03)),
+        row("python", place.python(), NO_BARS),
+        start("start-true", words(&["/bin/true"]), five_ms),
+        start("start-python", place.empty_python(), NO_BARS),
+    ]);
+    rows
+}
+
+/// Rows of `pairs`: options, and how many pairs all threads make together.
+fn pairs(root: &Path, place: &Place) -> Vec<Workload> {
+    let program = place.made.join("pairs");
+    let built = crate::pairs::compile(root, &program, &[]).is_some();
+    let row = |name, options: String, pairs, bars| {
+        let words = std::iter::once(program.to_string_lossy().into_owned())
+            .chain(options.split(' ').map(str::to_owned))
+            .collect();
+        Workload {
+            name,
+            ready: built.then_some(Ready::new(Run::Words(words))),
+            bars,
+            kind: Kind::Pairs(pairs),
+        }
+    };
+    let deep = |(name, depth, bars)| {
+        let options = format!("--pairs {PAIRS} --depth {depth}");
+        row(name, options, PAIRS, bars)
+    };
+    let threads = |(name, threads)| {
         let options = format!("--pairs {} --threads {threads}", PAIRS / threads);
-        rows.push(row(&format!("pairs, threads: {threads}"), with(&options)));
-    }
-    rows.push(row(
-        "pairs, 65,536 sites",
-        with("--pairs 4000000 --sites 14"),
-    ));
-    rows.push(row(
-        "pairs, 20,000 sizes",
-        with("--pairs 1000000 --sizes 20000 --live 100"),
-    ));
-    rows.push(row("churn (C++)", place.churn()));
-    rows.push(row("rust_json", json(root, &place)));
-    rows.push(row("cc1plus -O2", place.compiler()));
-    rows.push(row("sqlite3", place.sqlite()));
-    rows.push(row("redis-server", place.redis()));
+        row(name, options, PAIRS, OF_PAIRS)
+    };
+    let mut rows: Vec<Workload> = DEPTHS.into_iter().map(deep).collect();
+    rows.extend(THREADS.map(threads));
+    let sites = format!("--pairs {PAIRS} --sites 14");
+    rows.push(row("pairs-65536-sites", sites, PAIRS, NO_BARS));
+    let sizes = "--pairs 1000000 --sizes 20000 --live 100".to_owned();
+    rows.push(row("pairs-20000-sizes", sizes, 1_000_000, NO_BARS));
     rows
 }
 
@@ -128,17 +271,18 @@ impl Place {
             .arg("-o");
         let output = Command::new("g++").arg("-print-prog-name=cc1plus").output();
         let compiler = String::from_utf8(output.ok()?.stdout).ok()?;
-        let (compiler, file) = (compiler.trim(), expanded.to_string_lossy());
-        let ready = words(&[
-            compiler,
+        let assembly = self.made.join("churn.s");
+        let all = [
+            compiler.trim(),
             "-quiet",
             "-O2",
             "-fpreprocessed",
-            &file,
+            &expanded.to_string_lossy(),
             "-o",
-            "/dev/null",
-        ]);
-        ready.filter(|_| succeeds(expand.arg(&expanded)))
+            &assembly.to_string_lossy(),
+        ];
+        let all = all.map(str::to_owned).to_vec();
+        succeeds(expand.arg(&expanded)).then_some(Ready::new(Run::Writes(all, assembly)))
     }
 
     fn sqlite(&self) -> Option<Ready> {
@@ -149,11 +293,22 @@ impl Place {
         is_here("sqlite3").then(|| words(&["sqlite3", ":memory:", &read]))?
     }
 
+    /// Debian's, which prints what it made.
+    fn python(&self) -> Option<Ready> {
+        let script = self.sources.join("objects.py");
+        let ready = words(&[PYTHON, &script.to_string_lossy(), PYTHON_ROUNDS])?;
+        is_here(PYTHON).then_some(ready.counted(Counted::AtLeast))
+    }
+
+    fn empty_python(&self) -> Option<Ready> {
+        let ready = words(&[PYTHON, "-c", "pass"])?;
+        is_here(PYTHON).then_some(ready.counted(Counted::AtLeast))
+    }
+
     fn redis(&self) -> Option<Ready> {
-        let all = ["redis-server", "redis-benchmark", "redis-cli"];
-        all.iter()
-            .all(|program| is_here(program))
-            .then(|| Ready::Redis(self.made.clone()))
+        let ready = Ready::new(Run::Redis(self.made.clone()));
+        let is_here = redis::NEEDED.into_iter().all(is_here);
+        is_here.then_some(ready.counted(Counted::Known(redis::BLOCKS)))
     }
 }
 
@@ -172,58 +327,14 @@ fn json(root: &Path, place: &Place) -> Option<Ready> {
 
 fn words(words: &[&str]) -> Option<Ready> {
     let words = words.iter().map(|word| (*word).to_owned());
-    Some(Ready::Words(words.collect()))
-}
-
-fn server(directory: &Path, socket: &Path) -> Vec<String> {
-    let (directory, socket) = (directory.to_string_lossy(), socket.to_string_lossy());
-    let options = [
-        "--port",
-        "0",
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-        "--logfile",
-        "/dev/null",
-    ];
-    let places = ["--unixsocket", &socket, "--dir", &directory];
-    let words = ["redis-server"].into_iter().chain(options).chain(places);
-    words.map(str::to_owned).collect()
-}
-
-/// A server from its start to its end, in between it is asked all there is to ask. None where anything fails.
-fn serve(server: &mut Command, socket: &Path) -> Option<Took> {
-    let asked = |words: &[&str], program: &str| {
-        let mut command = Command::new(program);
-        succeeds(command.arg("-s").arg(socket).args(words))
-    };
-    let has_ended = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let client = scope.spawn(|| {
-            while !asked(&["ping"], "redis-cli") && !has_ended.load(Ordering::Relaxed) {
-                thread::sleep(Duration::from_millis(20));
-            }
-            let load = [
-                "-n", REQUESTS, "-r", "50000", "-d", "100", "-P", "8", "-c", "20", "-q",
-            ];
-            let kinds = ["-t", "set,get,lpush,lpop,hset,zadd"];
-            let answered = asked(&[&load[..], &kinds[..]].concat(), "redis-benchmark");
-            asked(&["shutdown", "nosave"], "redis-cli");
-            answered
-        });
-        let took = Took::by(server);
-        has_ended.store(true, Ordering::Relaxed);
-        let answered = client.join().unwrap_or(false);
-        took.filter(|_| answered)
-    })
+    Some(Ready::new(Run::Words(words.collect())))
 }
 
 fn is_here(program: &str) -> bool {
     succeeds(Command::new(program).arg("--version"))
 }
 
-fn succeeds(command: &mut Command) -> bool {
+pub(crate) fn succeeds(command: &mut Command) -> bool {
     let quiet = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

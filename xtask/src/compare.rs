@@ -3,19 +3,13 @@
 //! Prints the rows of the table in docs/COMPARISON.md: the median wall time of each tool as a multiple of the bare command's, all run in turn,
 //! and the bytes that a run left on disk. A tool that is not there, or with which the command fails, is named and left out.
 
+use crate::peers::{self, Tool};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 /// Runs of each tool, unless told otherwise.
 const RUNS: usize = 5;
-
-/// A tool: its name, the words and variables that it puts before a command; `@` is a directory for what it writes.
-struct Tool {
-    name: &'static str,
-    words: Vec<String>,
-    variables: Vec<(&'static str, String)>,
-}
 
 /// Runs it.
 pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
@@ -60,106 +54,29 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
 
 /// The first is the bare command.
 fn tools(heapshim: &Path) -> Vec<Tool> {
-    let tool = |name, words: &[&str], variables: &[(&'static str, &str)]| Tool {
-        name,
-        words: words.iter().map(|word| (*word).to_owned()).collect(),
-        variables: variables
-            .iter()
-            .map(|(key, value)| (*key, (*value).to_owned()))
-            .collect(),
-    };
-    let heapshim = heapshim.to_string_lossy().into_owned();
-    let jemalloc = [
-        ("LD_PRELOAD", "libjemalloc.so.2"),
-        (
-            "MALLOC_CONF",
-            "prof:true,prof_final:true,lg_prof_sample:19,prof_prefix:@/jeprof",
-        ),
+    let heapshim = heapshim.to_string_lossy();
+    let words = [&*heapshim, "run", "--quiet", "--save", "@", "--"];
+    let ours = [
+        Tool::new("bare", &[], &[]),
+        Tool::new("heapshim", &words, &[]),
     ];
-    let tcmalloc = [
-        ("LD_PRELOAD", "libtcmalloc.so.4"),
-        ("HEAPPROFILE", "@/gperftools"),
-    ];
-    vec![
-        tool("bare", &[], &[]),
-        tool(
-            "heapshim",
-            &[&heapshim, "run", "--quiet", "--save", "@", "--"],
-            &[],
-        ),
-        tool("heaptrack", &["heaptrack", "-o", "@/heaptrack"], &[]),
-        tool(
-            "bytehound",
-            &[],
-            &[
-                ("LD_PRELOAD", "libbytehound.so"),
-                ("MEMORY_PROFILER_OUTPUT", "@/bytehound.dat"),
-            ],
-        ),
-        tool(
-            "valgrind massif",
-            &["valgrind", "--tool=massif", "--massif-out-file=@/massif"],
-            &[],
-        ),
-        tool(
-            "valgrind DHAT",
-            &["valgrind", "--tool=dhat", "--dhat-out-file=@/dhat"],
-            &[],
-        ),
-        tool("jemalloc, sampled", &[], &jemalloc),
-        tool("gperftools", &[], &tcmalloc),
-        tool(
-            "memray --native",
-            &[
-                "python3", "-m", "memray", "run", "--native", "-f", "-o", "@/memray",
-            ],
-            &[],
-        ),
-        tool("tracemalloc", &[], &[("PYTHONTRACEMALLOC", "25")]),
-    ]
+    ours.into_iter().chain(peers::all()).collect()
 }
 
-/// One run: seconds, and bytes written. None where it fails. What only a script's interpreter understands is measured on scripts alone.
+/// One run: seconds, and bytes written. None where it fails.
 fn measure(tool: &Tool, command: &[&str], directory: &Path) -> Option<(f64, u64)> {
-    let is_script = command[0]
-        .rsplit('/')
-        .next()
-        .is_some_and(|name| name.starts_with("python3"));
-    let command = match tool.name {
-        "memray --native" | "tracemalloc" if !is_script => return None,
-        "memray --native" => &command[1..],
-        _ => command,
-    };
     let _ = std::fs::remove_dir_all(directory);
     std::fs::create_dir_all(directory).ok()?;
-    let at = |text: &String| text.replace('@', &directory.to_string_lossy());
-    let preload = tool.variables.iter().find(|(key, _)| *key == "LD_PRELOAD");
-    if preload.is_some_and(|(_, library)| !is_loadable(library)) {
-        return None;
-    }
-    let words: Vec<String> = tool
-        .words
-        .iter()
-        .map(at)
-        .chain(command.iter().map(|word| (*word).to_owned()))
-        .collect();
-    let mut run = Command::new(words.first()?);
-    run.args(&words[1..])
-        .stdout(Stdio::null())
+    let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+    let mut run = tool.command(&command, directory)?;
+    run.stdout(Stdio::null())
         .stderr(Stdio::null())
         .stdin(Stdio::null());
-    run.envs(tool.variables.iter().map(|(key, value)| (*key, at(value))));
     let begun = Instant::now();
     let status = run.status().ok()?;
     status
         .success()
         .then(|| (begun.elapsed().as_secs_f64(), bytes_in(directory)))
-}
-
-/// The loader only complains of a library that it does not find, and goes on without.
-fn is_loadable(library: &str) -> bool {
-    let output = Command::new("true").env("LD_PRELOAD", library).output();
-    output.is_ok_and(|output| output.stderr.is_empty())
 }
 
 fn bytes_in(directory: &Path) -> u64 {

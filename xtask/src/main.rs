@@ -24,8 +24,10 @@ mod files;
 mod fuzz;
 mod layout_hash;
 mod pairs;
+mod peers;
 mod soak;
 mod took;
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: cargo xtask ci | tidy | bench [RUNS] [-- COMMAND…] | bench-instructions [keep] | bench-mark [RUNS] | bench-recording [RUNS] -- COMMAND… | bench-symbols [MIB] | bench-trace [MIB] | compare [RUNS] -- COMMAND… | fuzz [--runs 10m] [--keep] [TARGET…] | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | suites [SUITE[/TEST]…] | layout-hash"
+                "usage: cargo xtask ci | tidy | bench [RUNS] [--judge] [ROW…] | bench [RUNS] -- COMMAND… | bench-instructions [keep] | bench-mark [RUNS] | bench-recording [RUNS] -- COMMAND… | bench-symbols [MIB] | bench-trace [MIB] | compare [RUNS] -- COMMAND… | fuzz [--runs 10m] [--keep] [TARGET…] | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | suites [SUITE[/TEST]…] | layout-hash"
             );
             ExitCode::from(2)
         }

@@ -4,7 +4,8 @@
 //
 // N pairs a thread; each below D frames of two functions that call each other; S pairs are made before the stack is left (1: each pair comes from a stack
 // of its own); B bits of the path differ, so that there are 2^B stacks a leaf; Z sizes from 16 on; L blocks are alive. Prints ns_per_pair=…, by the
-// process's CPU time; with --hold it then waits for its input's end; with --wait it first says that it is ready, and waits for a byte.
+// process's CPU time, and the digest of what the blocks hold that are left: which leaf made each, of what size; with --hold it then waits for its input's
+// end; with --wait it first says that it is ready, and waits for a byte.
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ enum { PAIRS, DEPTH, SAME, SITES, SIZES, LIVE, THREADS, HOLD, WAIT, OPTIONS };
 static const char *const names[OPTIONS] = {"--pairs", "--depth", "--same", "--sites", "--sizes", "--live", "--threads", "--hold", "--wait"};
 static uint64_t option[OPTIONS] = {1000000, 16, 4, 3, 32, 1000, 1, 0, 0};
 
-struct work { uint64_t random, done; char **blocks; };
+struct work { uint64_t random, done, **blocks; };
 
 static uint64_t next(struct work *work) {
   uint64_t x = work->random;
@@ -26,14 +27,14 @@ static uint64_t next(struct work *work) {
   return work->random = x;
 }
 
-#define LEAF(n) static APART char *leaf##n(size_t size) { char *block = malloc(size); block[0] = n; KEEP(); return block; }
+#define LEAF(n) static APART uint64_t *leaf##n(size_t size) { uint64_t *block = malloc(size); *block = size << 2 | n; KEEP(); return block; }
 LEAF(0) LEAF(1) LEAF(2) LEAF(3)
-static char *(*const leaves[])(size_t) = {leaf0, leaf1, leaf2, leaf3};
+static uint64_t *(*const leaves[])(size_t) = {leaf0, leaf1, leaf2, leaf3};
 
 static APART void innermost(struct work *work) {
   for (uint64_t made = 0; made < option[SAME] && work->done < option[PAIRS]; made++, work->done++) {
     uint64_t random = next(work);
-    char **place = &work->blocks[random % option[LIVE]];
+    uint64_t **place = &work->blocks[random % option[LIVE]];
     free(*place);
     *place = leaves[random >> 62](16 + (random >> 32) % option[SIZES] * 16);
   }
@@ -56,6 +57,12 @@ static void *run(void *pointer) {
   return NULL;
 }
 
+static uint64_t digest(const struct work *work) {
+  uint64_t sum = work->random ^ work->done;
+  for (uint64_t at = 0; at < option[LIVE]; at++) sum = (sum ^ (work->blocks[at] ? *work->blocks[at] : 0)) * 1099511628211u;
+  return sum;
+}
+
 int main(int count, char **words) {
   for (int at = 1; at + 1 < count; at += 2)
     for (int which = 0; which < OPTIONS; which++)
@@ -63,7 +70,7 @@ int main(int count, char **words) {
   struct work *works = calloc(option[THREADS], sizeof *works);
   pthread_t *threads = calloc(option[THREADS], sizeof *threads);
   for (uint64_t at = 0; at < option[THREADS]; at++)
-    works[at] = (struct work){.random = 88172645463325252u + at * 7919, .blocks = calloc(option[LIVE], sizeof(char *))};
+    works[at] = (struct work){.random = 88172645463325252u + at * 7919, .blocks = calloc(option[LIVE], sizeof(uint64_t *))};
   if (option[WAIT]) puts("ready"), fflush(stdout), getchar();
   for (uint64_t at = 1; at < option[THREADS]; at++) pthread_create(&threads[at], NULL, run, &works[at]);
   run(&works[0]);
@@ -71,6 +78,9 @@ int main(int count, char **words) {
   struct timespec used;
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
   printf("ns_per_pair=%.1f\n", (used.tv_sec * 1e9 + used.tv_nsec) / (option[PAIRS] * option[THREADS]));
+  uint64_t sum = 0;
+  for (uint64_t at = 0; at < option[THREADS]; at++) sum += digest(&works[at]);
+  printf("digest=%016lx\n", sum);
   fflush(stdout);
   if (option[HOLD]) while (getchar() != EOF) {}
 }
