@@ -18,6 +18,7 @@ mod rules;
 mod scratch;
 mod smaps;
 mod suppressions;
+mod trace;
 
 pub use mutate::Mutator;
 
@@ -33,7 +34,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ledger::TARGET,
     ledger::KEPT,
     line_table::TARGET,
@@ -43,6 +44,7 @@ pub const TARGETS: [Target; 9] = [
     rules::TARGET,
     smaps::TARGET,
     suppressions::TARGET,
+    trace::TARGET,
 ];
 
 /// The target of this name.
