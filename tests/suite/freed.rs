@@ -97,6 +97,25 @@ fn of_c() {
     assert!(said("were allocated: stopped"), "{table}");
 }
 
+/// A recording of a program's one step.
+fn stepped(target: Target) -> Recorded {
+    let mut running = target.spawn();
+    assert_eq!(running.said(), "warm");
+    let recording = Recording::of(running.pid(), &["--lossless", "--free-stacks"]);
+    assert_eq!(running.step(b"go"), "done");
+    let recorded = recording.end();
+    assert_eq!(recorded.lost(), 0, "{}", recorded.said);
+    recorded
+}
+
+/// Check that what a thread frees as it ends is told, in a destructor that runs after its own function.
+#[test]
+fn at_a_threads_end() {
+    let recorded = stepped(Target::c("freed_at_ends.c").opt("-O0"));
+    let expected = [("// destroy", 30, Some(1), false)];
+    assert_freed(&recorded, "freed_at_ends.c", "// put", &expected);
+}
+
 /// Check the same of a container's elements, which operator delete takes back, and of an array that a line gives up.
 #[test]
 fn of_cpp() {
