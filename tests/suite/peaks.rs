@@ -1,4 +1,4 @@
-//! The highest moment: how much was live at most, and whose it was, to within a hundredth and 64 KiB a thread.
+//! The highest moment: how much was live at most, and whose it was, to within a hundredth, or 64 KiB a thread where that is more.
 
 use heapshim_tests::{
     Amount, Diff, Running, Target, bare, expected_in, fresh_directory, programs, pythons, talk,
@@ -12,7 +12,7 @@ const RISEN: i64 = 15_000_000;
 
 /// Asserts that a peak is what it must be, or less by no more than is promised.
 fn assert_near(found: i64, expected: i64, threads: i64, what: &str) {
-    let least = expected - expected / 100 - (threads + 1) * STEP;
+    let least = expected - (expected / 100).max(threads * STEP);
     assert!(
         (least..=expected).contains(&found),
         "{what}: {found}, not {expected}"
@@ -173,7 +173,7 @@ fn after_the_end() {
     running.step(b"down");
     assert!(running.finish().0.success());
     let end = Diff::read(&fs::read_to_string(report).expect("a report"));
-    assert_near(peak_bytes(&end), RISEN, 0, "the highest");
+    assert_near(peak_bytes(&end), RISEN, 1, "the highest");
     let mut paths = fs::read_dir(&directory).expect("a directory").flatten();
     let is_ledger =
         |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "heapledger");
@@ -206,7 +206,7 @@ fn python() {
         let found = running.diff(&["before", "peak"]).growth().bytes;
         let apart = (found - expected).abs();
         assert!(
-            expected > 5_000_000 && apart <= expected / 100 + 2 * STEP,
+            expected > 5_000_000 && apart <= (expected / 100).max(2 * STEP),
             "{found}, not {expected}"
         );
         running.step(b"go");

@@ -5,7 +5,7 @@ use crate::mode;
 use crate::render::text::{duration, escape, grouped, in_unit, signed_size, size, unit_of};
 use crate::report::{End, Errors, Report};
 use crate::rss::Rss;
-use heapshim_ledger::peak::STEP;
+use heapshim_ledger::peak::promised;
 use std::cmp::Reverse;
 use std::io::{self, Write};
 
@@ -85,10 +85,10 @@ pub(super) fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-/// ` · peak 250.1 MiB`, where that is more than what both ends have: a peak is kept to within a hundredth, and a step of each thread.
+/// ` · peak 250.1 MiB`, where that is more than what both ends have: a peak is kept to within as much.
 fn peak(report: &Report) -> Option<String> {
     let ends = report.from.live.bytes.max(report.to.live.bytes).max(0);
-    let least = ends.saturating_add(STEP.max(ends / 100));
+    let least = ends.saturating_add(promised(ends, 1));
     let highest = Some(report.peak_bytes).filter(|&bytes| bytes > least)?;
     let together = match report.merged {
         Some(2..) => " (of each, together)",
