@@ -2,7 +2,7 @@
 # for: setuid or setgid by distribution, daemon
 # needs: screen
 # program: screen
-# within 10%: it redraws by time
+# uncounted: how often its clients have to ask depends on time
 cd "$1" || exit 98
 export SCREENDIR=$PWD/s TERM=screen; mkdir -m 700 s
 screen -dmS soak cat; until screen -S soak -Q select . >/dev/null 2>&1; do :; done
