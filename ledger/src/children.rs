@@ -7,32 +7,37 @@
 //! Lists only grow at their head and a full one stays as it is, so two threads that add one frame meet: the second to exchange
 //! the head fails, and looks again. Nobody waits.
 //!
+//! Who names a stack goes from node to node, and with many stacks each record is a line of memory that no cache has. So a node's record says of its two newest
+//! children by itself who they are (id and tag), and no other than the wanted one is looked at: the next record's address is known as soon as this one is there, and
+//! the ledger's node, which proves the match, is fetched meanwhile.
+//!
 //! ```text
-//! node 7: first ─▶ 12 ─next─▶ 9 ─next─▶ 8 ─▶ 0      at most LISTED; the others' ids stand in the index
+//! node 7: newest ─▶ 12, 9      node 9: next ─▶ 8      node 8: next ─▶ 0      at most LISTED; the others' ids stand in the index
 //! ```
 
 use crate::frames::{Frame, FrameId, Frames};
 use crate::header::LARGEST;
 use crate::index::{Rungs, find_or_insert};
-use crate::sync::{AtomicU32, Word};
+use crate::sync::{AtomicU32, AtomicU64, Word};
+use core::hint::select_unpredictable;
 
 /// Children in a list. Each that is passed over costs as much as a whole look-up by hash costs twice: 95 of 100 nodes of a Python program that
 /// begins have no more.
 const LISTED: usize = 8;
 
-/// Bits of a node's id in `Kin::next`. What is above them is the tag, which so costs no memory: a Python program has a record for each of 100,000 nodes.
+/// Bits of a node's id in a word that names it. What is above them is its tag: bits of the frame, to pass over others without looking at them.
 const ID_BITS: u32 = 21;
 const ID_MASK: u32 = (1 << ID_BITS) - 1;
 const _: () = assert!(LARGEST.frames <= 1 << ID_BITS);
 
-/// What is kept of a node beside what the ledger says of it. Zeros: a node with no children.
+/// What is kept of a node beside what the ledger says of it. Zeros: a node with no children. No record lies in two lines of memory.
 #[derive(Debug, Default)]
-#[repr(C)]
+#[repr(C, align(16))]
 pub struct Kin {
-    /// The newest child that is listed; 0 = none. Any thread exchanges it (Release, pairs with the Acquire of `find`) and thereby publishes the child.
-    first: AtomicU32,
-    /// The next older one of the same parent, and above it bits of the frame, to pass over others without looking at them in the ledger. Written by
-    /// whoever made the node, before it is published.
+    /// The newest child that is listed, and above it the one before: tag and id each; 0 = none. Any thread exchanges both at once (Release, pairs with the Acquire of
+    /// `find_or_insert`) and thereby publishes the child.
+    newest: AtomicU64,
+    /// The next older child of the same parent: its tag and id. Written by whoever made the node, before it is published.
     next: AtomicU32,
     /// The site whose stack ends here; 0 = none yet. Its user's.
     pub site: AtomicU32,
@@ -61,13 +66,27 @@ enum Found {
 
 impl<R: Rungs> Children<'_, R> {
     /// The node of a frame, made where there is none. None where there is no room.
+    #[inline(always)]
     pub fn find_or_insert(&self, frame: &Frame) -> Option<FrameId> {
-        let head = &self.of(frame.parent.0)?.first;
+        let newest = self.of(frame.parent.0)?.newest.observe();
         let tag = tag(frame);
+        let [first, second] = words(newest);
+        // Which of the two is as good as random where stacks turn off, and a branch that is guessed wrong waits for the record.
+        let word = select_unpredictable(first & !ID_MASK == tag, first, second);
+        match self.is(word, frame, tag) {
+            true => Some(FrameId(word & ID_MASK)),
+            false => self.insert(frame, tag),
+        }
+    }
+
+    /// As `find_or_insert`, of a frame that is perhaps none of the two newest.
+    #[inline(never)]
+    fn insert(&self, frame: &Frame, tag: u32) -> Option<FrameId> {
+        let head = &self.of(frame.parent.0)?.newest;
         let mut new = None;
         loop {
-            let first = head.observe();
-            match self.find(first, frame, tag)? {
+            let newest = head.observe();
+            match self.find(newest, frame, tag)? {
                 Found::Node(id) => return Some(FrameId(id)),
                 Found::Full => return self.by_hash(frame, new),
                 Found::Room => (),
@@ -77,29 +96,33 @@ impl<R: Rungs> Children<'_, R> {
                 None => self.frames.append(*frame)?,
             };
             new = Some(id);
-            let kin = self.of(id.0)?;
-            kin.next.put(tag | first);
-            if head.claim(first, id.0).is_ok() {
+            let [first, _] = words(newest);
+            self.of(id.0)?.next.put(first);
+            let both = u64::from(first) << u32::BITS | u64::from(tag | id.0);
+            if head.claim(newest, both).is_ok() {
                 return Some(id);
             }
         }
     }
 
-    #[inline(always)]
-    fn find(&self, first: u32, frame: &Frame, tag: u32) -> Option<Found> {
-        let mut id = first;
+    fn find(&self, newest: u64, frame: &Frame, tag: u32) -> Option<Found> {
+        let [mut word, _] = words(newest);
         for _ in 0..LISTED {
-            if id == 0 {
+            if word == 0 {
                 return Some(Found::Room);
             }
-            let kin = self.of(id)?;
-            let next = kin.next.peek();
-            if next & !ID_MASK == tag && self.frames.is(id, frame) {
-                return Some(Found::Node(id));
+            if self.is(word, frame, tag) {
+                return Some(Found::Node(word & ID_MASK));
             }
-            id = next & ID_MASK;
+            word = self.of(word & ID_MASK)?.next.peek();
         }
         Some(Found::Full)
+    }
+
+    /// True where a word names the frame's node; 0 names none.
+    #[inline(always)]
+    fn is(&self, word: u32, frame: &Frame, tag: u32) -> bool {
+        word & !ID_MASK == tag && word != 0 && self.frames.is(word & ID_MASK, frame)
     }
 
     /// `new` is a node that was made for the list, which another thread has filled meanwhile.
@@ -113,6 +136,12 @@ impl<R: Rungs> Children<'_, R> {
     fn of(&self, id: u32) -> Option<&Kin> {
         self.kin.get(id as usize)
     }
+}
+
+/// The words of the two newest children, the newest first.
+#[inline(always)]
+fn words(newest: u64) -> [u32; 2] {
+    [newest, newest >> u32::BITS].map(|word| u32::try_from(word & 0xffff_ffff).unwrap_or(0))
 }
 
 /// The frame's own bits, above an id's place. Children of one node differ in their value's low half, or in the code object's id in its high one.

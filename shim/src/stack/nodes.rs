@@ -35,8 +35,7 @@ pub(super) struct RecentModule {
 
 impl RecentModule {
     /// The node of a native frame, below its caller's.
-    #[cold]
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn intern(
         &mut self,
         tracer: &Tracer,
@@ -46,40 +45,30 @@ impl RecentModule {
     ) -> Option<FrameId> {
         let back = if exact { 0 } else { 1 };
         let pc = address.wrapping_sub(back);
-        if real::is_ours(pc) {
-            // Between an interpreter and the malloc that its allocator calls (`python::objects`): no frame of the target's.
-            return Some(parent);
+        if !self.holds(pc, generation) && !self.look_up(pc, generation) {
+            return elsewhere(tracer, parent, (address, pc));
         }
-        let frame = match self.of(pc, generation) {
-            false => Frame {
-                parent,
-                kind: FrameKind::Unknown,
-                module: 0,
-                value: address,
+        let frame = Frame {
+            parent,
+            kind: match exact {
+                true => FrameKind::NativeExact,
+                false => FrameKind::Native,
             },
-            true => Frame {
-                parent,
-                kind: match exact {
-                    true => FrameKind::NativeExact,
-                    false => FrameKind::Native,
-                },
-                module: self.id,
-                value: address.wrapping_sub(self.bias),
-            },
+            module: self.id,
+            value: address.wrapping_sub(self.bias),
         };
         intern_frame(tracer, frame)
     }
 
-    /// True where an object holds the address; then it is remembered.
     #[inline(always)]
-    fn of(&mut self, pc: u64, generation: u32) -> bool {
-        let is_known = self.generation == generation && pc.wrapping_sub(self.start) < self.length;
-        is_known || self.look_up(pc, generation)
+    fn holds(&self, pc: u64, generation: u32) -> bool {
+        self.generation == generation && pc.wrapping_sub(self.start) < self.length
     }
 
+    /// True where an object other than this library holds the address; then it is remembered.
     #[inline(never)]
     fn look_up(&mut self, pc: u64, generation: u32) -> bool {
-        let Some(module) = modules::at(pc) else {
+        let Some(module) = modules::at(pc).filter(|_| !real::is_ours(pc)) else {
             return false;
         };
         let [start, end] = module.range();
@@ -105,7 +94,25 @@ impl RecentModule {
     }
 }
 
+/// The node of a frame that is in no object of the target's.
+#[cold]
+#[inline(never)]
+fn elsewhere(tracer: &Tracer, parent: FrameId, (address, pc): (u64, u64)) -> Option<FrameId> {
+    if real::is_ours(pc) {
+        // Between an interpreter and the malloc that its allocator calls (`python::objects`): no frame of the target's.
+        return Some(parent);
+    }
+    let frame = Frame {
+        parent,
+        kind: FrameKind::Unknown,
+        module: 0,
+        value: address,
+    };
+    intern_frame(tracer, frame)
+}
+
 /// The node of a frame, made where there is none. None where there is no room.
+#[inline(always)]
 pub(super) fn intern_frame(tracer: &Tracer, frame: Frame) -> Option<FrameId> {
     let children = Children {
         frames: &tracer.writer.frames,
