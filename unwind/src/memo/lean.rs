@@ -28,8 +28,9 @@ use crate::words::{Run, Word};
 
 /// Frames that are kept here: more than all but recursions have. Deeper stacks are the chain's.
 const MOST: usize = 256;
-/// Walks that go by the chain after one that could not be lean: going there and back costs about as much as two of them.
+/// Walks that go by the chain after one that could not be lean, at most and at least: going there and back costs about as much as two of them.
 const REST: u32 = 16;
+const SHORT_REST: u32 = 2;
 
 /// Frames from the base inwards. Zeros are none.
 #[derive(Debug)]
@@ -43,6 +44,9 @@ pub(crate) struct Slots {
     outside: usize,
     /// Walks until it is tried again.
     rest: u32,
+    /// Lean walks since it was tried, and how many walks it had been put off for before: if they are more, that was too many.
+    done: u32,
+    rested: u32,
     /// Outermost first.
     slots: [Word; MOST],
     /// Frames inside of all that still stand, innermost first.
@@ -62,6 +66,8 @@ impl Slots {
         base: 0,
         outside: 0,
         rest: 0,
+        done: 0,
+        rested: 0,
         slots: [Word::new(0, 0); MOST],
         new: [Word::new(0, 0); MOST],
     };
@@ -120,7 +126,7 @@ impl Slots {
 
     /// Forgets the frames, and what was learnt of their kind.
     pub(crate) fn clear(&mut self) {
-        (self.len, self.rest) = (0, 0);
+        (self.len, self.rest, self.done, self.rested) = (0, 0, 0, 0);
     }
 
     /// Whether it is time to try; of all walks that go by the chain, only some are asked.
@@ -130,9 +136,10 @@ impl Slots {
         self.rest == 0
     }
 
-    /// It does not do now.
+    /// It does not do now; the oftener so, the longer.
     pub(crate) fn put_off(&mut self) {
-        self.rest = REST;
+        self.rested = self.rested.wrapping_mul(2).clamp(SHORT_REST, REST);
+        (self.rest, self.done) = (self.rested, 0);
     }
 
     /// Takes over the frames from the base inwards and the words that are compared outside of it, outermost first, unless they are too many.
@@ -159,8 +166,14 @@ impl Slots {
         rules: &mut impl Rules,
         mut take: impl FnMut(Simple),
     ) -> bool {
-        let kept = self.slots.get(self.base..self.len).unwrap_or(&[]);
-        (self.len, self.rest) = (0, REST);
+        let kept = self.base..self.len;
+        let has_paid = self.done >= self.rested;
+        if has_paid {
+            self.rested = 0;
+        }
+        self.len = 0;
+        self.put_off();
+        let kept = self.slots.get(kept).unwrap_or(&[]);
         kept.windows(2).all(|pair| {
             let [outer, frame] = pair else { return false };
             let rule = recent.rule_of(frame.value(), &mut *rules);
@@ -216,6 +229,7 @@ impl Slots {
             self.slots[first.wrapping_add(place) % MOST] = self.new[from % MOST];
         }
         self.len = first.wrapping_add(stand.new);
+        self.done = self.done.wrapping_add(1);
         NonZeroUsize::new(changed.min(first))
     }
 

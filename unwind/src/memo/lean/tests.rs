@@ -1,6 +1,6 @@
 //! Tests of the lean walk: each way in which a slot can be stale, forced, and what is kept where the walk gives up. Random ones are in `worlds`.
 
-use super::REST;
+use super::{REST, SHORT_REST};
 use crate::arch::Rule;
 use crate::testing::size;
 use crate::walk::Memory;
@@ -130,7 +130,8 @@ fn frame_pointer_outside() {
     assert_eq!(at(&mut world, 14), (0, false));
 }
 
-/// Check that a new frame that is not lean ends it, that the walk is right, and that it is tried again after a while.
+/// Check that a new frame that is not lean ends it, that the walk is right, and that it is tried again after a while: a longer one each time that it did not pay, and a
+/// short one where it did.
 #[test]
 fn not_lean_for_a_while() {
     let (mut world, mut memo) = (world(), Memo::EMPTY);
@@ -140,11 +141,23 @@ fn not_lean_for_a_while() {
     // A frame with a frame pointer, which is at word 6, calls from inside of them.
     world.words[7] = ip(0);
     let framed = Registers::new(ip(4), BASE + 32, [BASE + 48, 0, 0, 0, 0, 0]);
-    assert_eq!(both(&mut world, &mut memo, framed), (5, false));
-    for _ in 1..REST {
-        assert_eq!(both(&mut world, &mut memo, lean), (5, false));
+    let mut rests_for = |rest: u32, paid: u32| {
+        assert_eq!(both(&mut world, &mut memo, framed), (5, false));
+        for _ in 1..rest {
+            assert_eq!(both(&mut world, &mut memo, lean), (5, false));
+        }
+        for _ in 0..paid {
+            assert_eq!(both(&mut world, &mut memo, lean), (5, true));
+        }
+    };
+    let mut rest = SHORT_REST;
+    while rest < REST {
+        rests_for(rest, 1);
+        rest *= 2;
     }
-    assert_eq!(both(&mut world, &mut memo, lean), (5, true));
+    rests_for(REST, REST - 1);
+    rests_for(REST, REST);
+    rests_for(SHORT_REST, 1);
 }
 
 /// Memory of which only the innermost words are known at once.
