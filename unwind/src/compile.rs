@@ -1,6 +1,6 @@
 //! Runs a function's call frame instructions up to one address: the row there.
 //!
-//! Called by `section` once per address that is new to the shim's table. gimli decodes the instructions; the rows are ours,
+//! Called by `section` once per address that is new to the shim's table. gimli decodes the instructions, but for the plain ones of an FDE (`plain`); the rows are ours,
 //! since gimli's `UnwindContext` is too large for a hook's stack. No allocation, and at most one turn of the loop per byte of
 //! instructions. It deliberately does not judge rows: `arch::rule_of_row` does.
 
@@ -10,6 +10,7 @@ use gimli::{
 };
 
 use crate::arch::{cfa_expression, place_expression};
+use crate::plain;
 use crate::row::{Cfa, Place, Row};
 use crate::section::RuleError;
 
@@ -25,39 +26,65 @@ pub(crate) fn row_at<'a>(
     fde: &FrameDescriptionEntry<Bytes<'a>>,
     pc: u64,
 ) -> Result<Row, RuleError> {
-    let mut program = Program {
-        frame,
-        row: Row::EMPTY,
-        initial: Row::EMPTY,
-        remembered: [Row::EMPTY; REMEMBERED],
-        depth: 0,
-        location: fde.initial_address(),
-        code_factor: fde.cie().code_alignment_factor(),
-        data_factor: fde.cie().data_alignment_factor(),
-    };
-    program.run(fde.cie().instructions(frame, bases), pc)?;
-    program.initial = program.row;
-    program.location = fde.initial_address();
+    let mut program = Program::new(frame, fde);
+    program.begin(bases, fde, pc)?;
+    let plain = plain::instructions(frame, fde);
+    if plain.is_some_and(|instructions| program.run_plain(instructions, pc).is_some()) {
+        return Ok(program.row);
+    }
+    program.begin(bases, fde, pc)?;
     program.run(fde.instructions(frame, bases), pc)?;
     Ok(program.row)
 }
 
 /// The state of a run. `depth <= REMEMBERED`; `remembered[..depth]` are the remembered rows.
-struct Program<'a, 'f> {
+pub(crate) struct Program<'a, 'f> {
     frame: &'f EhFrame<Bytes<'a>>,
-    row: Row,
+    pub(crate) row: Row,
     /// The row after the CIE's instructions, for `DW_CFA_restore`.
     initial: Row,
     remembered: [Row; REMEMBERED],
     depth: usize,
-    location: u64,
-    code_factor: u64,
+    pub(crate) location: u64,
+    pub(crate) code_factor: u64,
     data_factor: i64,
 }
 
-impl<'a> Program<'a, '_> {
+impl<'a, 'f> Program<'a, 'f> {
+    /// Before all instructions.
+    pub(crate) fn new(
+        frame: &'f EhFrame<Bytes<'a>>,
+        fde: &FrameDescriptionEntry<Bytes<'a>>,
+    ) -> Program<'a, 'f> {
+        Program {
+            frame,
+            row: Row::EMPTY,
+            initial: Row::EMPTY,
+            remembered: [Row::EMPTY; REMEMBERED],
+            depth: 0,
+            location: 0,
+            code_factor: fde.cie().code_alignment_factor(),
+            data_factor: fde.cie().data_alignment_factor(),
+        }
+    }
+
+    /// Runs the CIE's instructions, whatever has been run before: the FDE's come next.
+    pub(crate) fn begin(
+        &mut self,
+        bases: &BaseAddresses,
+        fde: &FrameDescriptionEntry<Bytes<'a>>,
+        pc: u64,
+    ) -> Result<(), RuleError> {
+        (self.row, self.initial, self.depth) = (Row::EMPTY, Row::EMPTY, 0);
+        self.location = fde.initial_address();
+        self.run(fde.cie().instructions(self.frame, bases), pc)?;
+        self.initial = self.row;
+        self.location = fde.initial_address();
+        Ok(())
+    }
+
     /// Runs until the instructions end or speak of what is behind `pc`.
-    fn run(
+    pub(crate) fn run(
         &mut self,
         mut instructions: CallFrameInstructionIter<'_, Bytes<'a>>,
         pc: u64,
@@ -147,10 +174,10 @@ impl<'a> Program<'a, '_> {
                 register,
                 expression,
             } => (register, place_expression(self.bytes(expression)?)),
-            I::Restore { register } => (
-                register,
-                self.initial.place(register.0).unwrap_or(Place::Same),
-            ),
+            I::Restore { register } => {
+                self.restore(register.0);
+                return Ok(());
+            }
             I::Register {
                 dest_register: register,
                 ..
@@ -164,7 +191,15 @@ impl<'a> Program<'a, '_> {
         Ok(())
     }
 
-    fn remember(&mut self) -> Result<(), RuleError> {
+    /// A register is where the CIE's instructions have it.
+    #[inline(always)]
+    pub(crate) fn restore(&mut self, register: u16) {
+        let place = self.initial.place(register).unwrap_or(Place::Same);
+        self.row.set(register, place);
+    }
+
+    #[inline(always)]
+    pub(crate) fn remember(&mut self) -> Result<(), RuleError> {
         let row = self
             .remembered
             .get_mut(self.depth)
@@ -174,14 +209,16 @@ impl<'a> Program<'a, '_> {
         Ok(())
     }
 
-    fn recall(&mut self) -> Result<(), RuleError> {
+    #[inline(always)]
+    pub(crate) fn recall(&mut self) -> Result<(), RuleError> {
         let depth = self.depth.checked_sub(1).ok_or(RuleError::Malformed)?;
         self.row = *self.remembered.get(depth).ok_or(RuleError::Malformed)?;
         self.depth = depth;
         Ok(())
     }
 
-    fn factored(&self, offset: i64) -> i64 {
+    #[inline(always)]
+    pub(crate) fn factored(&self, offset: i64) -> i64 {
         offset.wrapping_mul(self.data_factor)
     }
 

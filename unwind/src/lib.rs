@@ -25,6 +25,7 @@ mod entry;
 mod fresh;
 mod memo;
 mod outwards;
+mod plain;
 mod recent;
 mod row;
 mod section;
