@@ -169,6 +169,8 @@ pub struct Unattributed {
     pub excluded: Amount,
     /// Allocated between the two marks, freed since or not, and in no row.
     pub total: Amount,
+    /// Allocated after the first mark, alive at the second, and in no row; None where nobody looked.
+    pub survivors: Option<Surviving>,
     /// Stacks walked between the two marks that ended early.
     pub truncated_stacks: i64,
     /// Events inside a hook between the two marks.

@@ -78,7 +78,7 @@ fn page(running: &Running) -> Option<()> {
     ] {
         let browser = Browser::open(size.0, size.1)?;
         if dark {
-            browser.darken();
+            browser.prefer("dark");
         }
         browser.load(&file);
         browser.wait_until_ready();

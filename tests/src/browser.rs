@@ -27,6 +27,23 @@ const OPTIONS: [&str; 9] = [
 /// A machine under load may take its time: the test runner's own limit is the one that counts.
 const PATIENCE_MS: u64 = 600_000;
 
+/// Keys that are no letters: the DOM's names, and WebDriver's code points (W3C, "Keyboard actions").
+const KEYS: [(&str, char); 13] = [
+    ("Tab", '\u{e004}'),
+    ("Enter", '\u{e007}'),
+    ("Escape", '\u{e00c}'),
+    ("Space", ' '),
+    ("PageUp", '\u{e00e}'),
+    ("PageDown", '\u{e00f}'),
+    ("End", '\u{e010}'),
+    ("Home", '\u{e011}'),
+    ("ArrowLeft", '\u{e012}'),
+    ("ArrowUp", '\u{e013}'),
+    ("ArrowRight", '\u{e014}'),
+    ("ArrowDown", '\u{e015}'),
+    ("Backspace", '\u{e003}'),
+];
+
 /// A browser with one page.
 #[derive(Debug)]
 pub struct Browser {
@@ -101,21 +118,35 @@ impl Browser {
         self.of_session("execute/async", &json!({"script": script, "args": []}));
     }
 
-    /// Has the page believe that its reader wants dark colours.
-    pub fn darken(&self) {
-        let feature = json!({"name": "prefers-color-scheme", "value": "dark"});
+    /// Has the page believe that its reader's system wants `dark` or `light` colours.
+    pub fn prefer(&self, colors: &str) {
+        let feature = json!({"name": "prefers-color-scheme", "value": colors});
         self.command(
             "Emulation.setEmulatedMedia",
             &json!({"features": [feature]}),
         );
     }
 
-    /// Presses a key on what has the focus, as a keyboard would.
+    /// Presses a key on what has the focus, as a keyboard would: a letter, or what the DOM calls the key.
     pub fn press(&self, key: &str) {
-        for kind in ["keyDown", "keyUp"] {
-            let event = json!({"type": kind, "key": key});
-            self.command("Input.dispatchKeyEvent", &event);
-        }
+        let named = KEYS.iter().find(|(name, _)| *name == key);
+        let key = named.map_or_else(|| key.to_string(), |(_, code)| code.to_string());
+        let events = ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key}));
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": events});
+        self.of_session("actions", &json!({"actions": [keyboard]}));
+    }
+
+    /// What a screen reader is told of the page: each node that is not passed over, by role and name.
+    #[must_use]
+    pub fn spoken(&self) -> Vec<(String, String)> {
+        let tree = self.command("Accessibility.getFullAXTree", &json!({}));
+        let nodes = tree["nodes"].as_array().expect("a tree").iter();
+        let spoken = nodes.filter(|node| node["ignored"] == false);
+        let text =
+            |node: &Value, what: &str| node[what]["value"].as_str().unwrap_or_default().to_string();
+        spoken
+            .map(|node| (text(node, "role"), text(node, "name")))
+            .collect()
     }
 
     /// Everything that the page has said to its console since the last time.

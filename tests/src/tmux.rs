@@ -86,6 +86,13 @@ impl Tmux {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// True while a program draws on the second screen, which its end is to take away.
+    #[must_use]
+    pub fn is_on_second_screen(&self) -> bool {
+        let output = self.ask(&["display-message", "-p", "#{alternate_on}"]);
+        output.stdout.starts_with(b"1")
+    }
+
     /// Looks until the screen is as it should be, and returns it.
     pub fn wait(&self, as_it_should: impl Fn(&[String]) -> bool) -> Vec<String> {
         loop {

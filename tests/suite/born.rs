@@ -22,6 +22,30 @@ fn assert_survived(diff: &Diff, expected: &[Expected]) {
     }
 }
 
+/// Check that what a filter leaves out is still in the sum, and said to be in no row: rows and rest add up to it.
+#[test]
+fn filtered() {
+    let running = refilled();
+    let whole = running.diff(&["filled", "refilled"]);
+    let only = running.diff_with(&["filled", "refilled"], &["--exclude", "take"]);
+    assert_eq!(all(&whole), all(&only));
+    let sum = |diff: &Diff, key: &str| -> i64 {
+        let rows = diff.rows();
+        let rows = rows.iter().map(|row| row.json()[key].as_i64());
+        let rest = diff.json()["unattributed"][key].as_i64();
+        rows.chain([rest]).map(|one| one.expect("known")).sum()
+    };
+    for (at, key) in ["survivors_bytes", "survivors_blocks"]
+        .into_iter()
+        .enumerate()
+    {
+        let rest = |diff: &Diff| diff.json()["unattributed"][key].as_i64();
+        assert_eq!(Some(sum(&whole, key)), all(&whole)[at]);
+        assert_eq!(Some(sum(&only, key)), all(&only)[at]);
+        assert!(rest(&only) > rest(&whole), "{key}: {:?}", rest(&only));
+    }
+}
+
 fn all(diff: &Diff) -> [Option<i64>; 2] {
     ["survivors_bytes", "survivors_blocks"].map(|key| diff.json()[key].as_i64())
 }

@@ -6,8 +6,8 @@
 
 use crate::forks::lines_of;
 use heapshim_tests::{
-    Amount, Diff, Run, Target, expected_in, fresh_directory, library, programs, shared_library,
-    stress_by,
+    Amount, Diff, Run, Target, expected_in, fresh_directory, heapshim, library, programs,
+    shared_library, stress_by,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ use std::sync::OnceLock;
 const NAMES: [&[u8]; 2] = [b"\0_dl_find_object\0", b"\0_dl_lost_object\0"];
 /// The newest glibc of which the library may need anything.
 const NEWEST: [u32; 2] = [2, 14];
+/// The same of the command: what starts a program, and the functions of libpthread and libdl, have that version wherever they are linked since.
+const NEWEST_OF_THE_COMMAND: [u32; 2] = [2, 34];
 
 /// The word for the linker that has a program find the copy.
 fn old_libc() -> &'static str {
@@ -130,15 +132,29 @@ fn stressed() {
     }
 }
 
-/// Check that the library needs nothing of a glibc later than docs/ARCHITECTURE.md says.
+/// Check that the library needs nothing of a glibc later than docs/ARCHITECTURE.md says, and the command, where it is built for this machine's,
+/// nothing later than docs/PACKAGES.md says: no new function comes in unseen.
 #[test]
 fn newest_symbol() {
-    let output = Command::new("objdump").arg("-T").arg(library()).output();
+    assert_eq!(needed(library()).into_iter().max(), Some(NEWEST));
+    let command = needed(heapshim()).into_iter().max();
+    assert!(
+        command.is_some_and(|newest| newest <= NEWEST_OF_THE_COMMAND),
+        "{command:?}"
+    );
+}
+
+/// The versions of glibc that a file's functions are of; weak ones are used where they are there.
+fn needed(file: &Path) -> Vec<[u32; 2]> {
+    let output = Command::new("objdump").arg("-T").arg(file).output();
     let table = String::from_utf8(output.expect("objdump").stdout).expect("UTF-8");
-    let versions = table.split("GLIBC_").skip(1).map(|rest| {
-        let word = rest.split([')', ' ']).next().expect("a version");
-        let mut numbers = word.split('.').map(|number| number.parse().expect(word));
-        [numbers.next(), numbers.next()].map(|number: Option<u32>| number.expect("two numbers"))
-    });
-    assert_eq!(versions.max(), Some(NEWEST));
+    let needed = table.lines().filter(|line| !line.contains("  w   "));
+    let versions = needed
+        .filter_map(|line| line.split_once("GLIBC_"))
+        .map(|(_, rest)| {
+            let word = rest.split([')', ' ']).next().expect("a version");
+            let mut numbers = word.split('.').map(|number| number.parse().expect(word));
+            [numbers.next(), numbers.next()].map(|number: Option<u32>| number.expect("two numbers"))
+        });
+    versions.collect()
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const MOST_BYTES: u64 = 2_000_000;
 
 /// Two marks of a program, written in this form; and what `diff` says of them.
-fn written(target: Target, words: &[&str]) -> (PathBuf, Diff) {
+pub(crate) fn written(target: Target, words: &[&str]) -> (PathBuf, Diff) {
     let mut running = target.spawn();
     let directory = fresh_directory("pages");
     let pid = running.pid().to_string();
@@ -29,13 +29,13 @@ fn written(target: Target, words: &[&str]) -> (PathBuf, Diff) {
     (page, diff)
 }
 
-fn open(browser: &Browser, page: &Path) {
+pub(crate) fn open(browser: &Browser, page: &Path) {
     browser.load(page);
     browser.wait_until_ready();
 }
 
 /// The page's rows: growth in bytes, and the line.
-fn rows(browser: &Browser) -> Vec<(i64, String)> {
+pub(crate) fn rows(browser: &Browser) -> Vec<(i64, String)> {
     let script = "return Array.from(document.querySelectorAll('#lines tbody tr.line'), row => \
                   [row.querySelector('.growth').title, row.querySelector('.place button').textContent]);";
     let rows = browser.run(script);
@@ -47,7 +47,7 @@ fn rows(browser: &Browser) -> Vec<(i64, String)> {
 }
 
 /// The page's text at a selector.
-fn text(browser: &Browser, selector: &str) -> String {
+pub(crate) fn text(browser: &Browser, selector: &str) -> String {
     let script = format!("return document.querySelector('{selector}').textContent;");
     browser.run(&script).as_str().expect("text").to_string()
 }
@@ -64,7 +64,7 @@ fn sum(browser: &Browser) -> i64 {
     number(title.as_str().expect("a title"))
 }
 
-fn silent(browser: &Browser) {
+pub(crate) fn silent(browser: &Browser) {
     assert_eq!(browser.console(), Vec::<String>::new());
 }
 

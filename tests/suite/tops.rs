@@ -3,34 +3,72 @@
 use heapshim_tests::{Running, Target, Tmux, environment, heapshim, talk};
 use std::fs;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A `top` in a terminal, which others may have been in before.
+pub(crate) struct Look<'t> {
+    tmux: &'t Tmux,
+    /// What its files and its last words are told from others' by.
+    number: u32,
+}
 
 /// Starts `top` of a process; the shell keeps the terminal's settings from before and after, and says how it ended.
-fn look_at(tmux: &Tmux, running: &Running) {
-    look_with(tmux, running, "");
+pub(crate) fn look_at<'t>(tmux: &'t Tmux, running: &Running) -> Look<'t> {
+    look_with(tmux, running, "")
 }
 
 /// The same with variables.
-fn look_with(tmux: &Tmux, running: &Running, variables: &str) {
+pub(crate) fn look_with<'t>(tmux: &'t Tmux, running: &Running, variables: &str) -> Look<'t> {
     let (heapshim, pid) = (heapshim().display(), running.pid());
-    let script = format!(
-        "stty -g >before; sh -c 'echo $$ >pid; {variables} exec {heapshim} top -p {pid} --every 50ms'; echo ended $?; stty -g >after; echo all done\n"
-    );
-    fs::write(tmux.directory().join("look"), script).expect("a script");
-    tmux.line(". ./look");
+    look_by(
+        tmux,
+        &format!(
+            "sh -c 'ulimit -c 0; echo $$ >pid; {variables} exec {heapshim} top -p {pid} --every 50ms'"
+        ),
+    )
 }
 
-/// The end, with this status, and the terminal as it was.
-fn ended(tmux: &Tmux, status: u8) {
-    let screen = tmux.wait_for("all done");
-    let said = format!("ended {status}");
-    assert!(screen.contains(&said), "{screen:#?}");
-    let kept = |name: &str| fs::read_to_string(tmux.directory().join(name)).expect("settings");
-    assert_eq!(kept("before"), kept("after"));
-    // The first screen is there again, with what was typed on it: a slow shell writes its prompt behind that.
-    assert!(
-        screen.iter().any(|line| line.contains(". ./look")),
-        "{screen:#?}"
+/// The same by a command of the shell.
+pub(crate) fn look_by<'t>(tmux: &'t Tmux, command: &str) -> Look<'t> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    // The words are not what is typed: that stays on the screen.
+    let script = format!(
+        "stty -g >before-{number}; {command}; echo ended {number}: $?; stty -g >after-{number}; echo all done {number}\n"
     );
+    fs::write(tmux.directory().join(format!("look-{number}")), script).expect("a script");
+    tmux.line(&format!("sh ./look-{number}"));
+    Look { tmux, number }
+}
+
+impl Look<'_> {
+    /// The end, with this status, and the terminal as it was.
+    pub(crate) fn ended(&self, status: u8) {
+        let number = self.number;
+        let screen = self.tmux.wait_for(&format!("all done {number}"));
+        let said = format!("ended {number}: {status}");
+        assert!(screen.contains(&said), "{said}: {screen:#?}");
+        let kept = |when: &str| {
+            let file = self.tmux.directory().join(format!("{when}-{number}"));
+            fs::read_to_string(file).expect("settings")
+        };
+        assert_eq!(kept("before"), kept("after"));
+        assert!(!self.tmux.is_on_second_screen());
+        // The first screen is there again, with what was typed on it: a slow shell writes its prompt behind that.
+        let typed = format!("sh ./look-{number}");
+        assert!(
+            screen.iter().any(|line| line.contains(&typed)),
+            "{screen:#?}"
+        );
+    }
+
+    /// Sends it a signal.
+    fn signal(&self, signal: i32) {
+        let pid = fs::read_to_string(self.tmux.directory().join("pid")).expect("its pid");
+        let pid = pid.trim().parse().expect("a number");
+        // SAFETY: a signal to a process that we have started.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+    }
 }
 
 /// The line of the list with this text in it.
@@ -46,7 +84,7 @@ fn keys() {
         return;
     };
     let mut running = Target::c("leak.c").opt("-O0").spawn();
-    look_at(&tmux, &running);
+    let look = look_at(&tmux, &running);
     let screen = tmux.wait_for("in_loop");
     assert!(
         screen[0].starts_with(&format!("leak (pid {})   since start", running.pid()))
@@ -109,7 +147,7 @@ fn keys() {
     let diff = talk(&["diff", "start", &file]);
     assert!(String::from_utf8_lossy(&diff.stdout).contains("twice_deep"));
     tmux.keys(&["q"]);
-    ended(&tmux, 0);
+    look.ended(0);
 }
 
 /// Check that the mark that M takes tells what has survived since, line by line: a cache that was filled anew as much as it holds, a pool that gave back more than it took
@@ -122,7 +160,7 @@ fn survivors() {
     let mut running = Target::c("born.c").opt("-O0").spawn();
     assert_eq!(running.step(b"go"), "pooled");
     assert_eq!(running.step(b"go"), "filled");
-    look_at(&tmux, &running);
+    let look = look_at(&tmux, &running);
     tmux.wait_for("since start");
     tmux.keys(&["M"]);
     tmux.wait_for("marked: mark-1; growth and survivors are counted from here");
@@ -155,7 +193,7 @@ fn survivors() {
     let screen = tmux.wait_for("marked: mark-2");
     assert!(screen[4].contains("trend"), "{screen:#?}");
     tmux.keys(&["q"]);
-    ended(&tmux, 0);
+    look.ended(0);
 }
 
 /// Check that it fills the terminal after each change of size, and can be small.
@@ -165,8 +203,8 @@ fn sizes() {
         return;
     };
     let running = Target::c("leak.c").opt("-O0").spawn();
-    look_at(&tmux, &running);
-    for (width, height) in [(80, 24), (120, 40), (40, 8)] {
+    let look = look_at(&tmux, &running);
+    for (width, height) in [(80, 24), (120, 40), (200, 50), (40, 10), (40, 8)] {
         tmux.resize(width, height);
         let full = |screen: &[String]| {
             screen.len() == height as usize
@@ -177,7 +215,7 @@ fn sizes() {
     }
     tmux.keys(&["C-c"]);
     tmux.resize(80, 24);
-    ended(&tmux, 0);
+    look.ended(0);
 }
 
 /// Check that the target's end is said, that its last figures stay, and that keys are still obeyed.
@@ -187,7 +225,7 @@ fn end_of_the_target() {
         return;
     };
     let running = Target::c("leak.c").opt("-O0").spawn();
-    look_at(&tmux, &running);
+    let look = look_at(&tmux, &running);
     tmux.wait_for("in_loop");
     assert!(running.finish().0.success());
     let screen = tmux.wait_for("it has ended");
@@ -196,7 +234,7 @@ fn end_of_the_target() {
     let screen = tmux.wait(|screen| screen[23].contains("it has ended"));
     listed(&screen, "in_loop");
     tmux.keys(&["q"]);
-    ended(&tmux, 0);
+    look.ended(0);
 }
 
 /// Check that colours are there, that with NO_COLOR none is, and that all that they say is said without them.
@@ -208,12 +246,11 @@ fn without_colors() {
     let mut running = Target::c("leak.c").opt("-O0").spawn();
     assert_eq!(running.step(b"go"), "leaked");
     let seen = ["", "NO_COLOR=1"].map(|variables| {
-        look_with(&tmux, &running, variables);
+        let look = look_with(&tmux, &running, variables);
         let screen = tmux.wait_for("twice_deep");
         let colored = tmux.colored();
         tmux.keys(&["q"]);
-        ended(&tmux, 0);
-        tmux.line("clear");
+        look.ended(0);
         let rows = screen.into_iter().filter(|line| line.contains(" B "));
         (rows.map(|row| amounts(&row)).collect::<Vec<_>>(), colored)
     });
@@ -242,20 +279,43 @@ fn amounts(row: &str) -> String {
     row.split_whitespace().take(4).collect::<Vec<_>>().join(" ")
 }
 
-/// Check that a signal ends it as it would have, after the terminal was given back.
+/// Check that each signal that ends programs ends it as it would have, after the terminal was given back: the settings, and the first screen.
 #[test]
 fn signals() {
     let Some(tmux) = Tmux::open(80, 24) else {
         return;
     };
     let running = Target::c("leak.c").opt("-O0").spawn();
-    look_at(&tmux, &running);
+    for (signal, status) in [
+        (libc::SIGINT, 130),
+        (libc::SIGTERM, 143),
+        (libc::SIGHUP, 129),
+        (libc::SIGQUIT, 131),
+    ] {
+        let look = look_at(&tmux, &running);
+        tmux.wait_for("in_loop");
+        assert!(tmux.is_on_second_screen());
+        look.signal(signal);
+        look.ended(status);
+    }
+}
+
+/// Check that a target that is killed is said to have ended, that its last figures stay, and that the terminal is as it was.
+#[test]
+fn killed_target() {
+    let Some(tmux) = Tmux::open(80, 24) else {
+        return;
+    };
+    let running = Target::c("leak.c").opt("-O0").spawn();
+    let look = look_at(&tmux, &running);
     tmux.wait_for("in_loop");
-    let pid = fs::read_to_string(tmux.directory().join("pid")).expect("its pid");
-    let pid = pid.trim().parse().expect("a number");
+    let pid = running.pid().cast_signed();
     // SAFETY: a signal to a process that we have started.
-    assert_eq!(unsafe { libc::kill(pid, libc::SIGTERM) }, 0);
-    ended(&tmux, 143);
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
+    let screen = tmux.wait_for("it has ended");
+    listed(&screen, "in_loop");
+    tmux.keys(&["q"]);
+    look.ended(0);
 }
 
 /// Check that of two traced processes one can be left for the other.
@@ -266,7 +326,7 @@ fn another_process() {
     };
     let running = Target::c("leak.c").opt("-O0").spawn();
     let other = Target::c("watch.c").opt("-O0").spawn();
-    look_at(&tmux, &running);
+    let look = look_at(&tmux, &running);
     tmux.wait_for("in_loop");
     tmux.keys(&["p"]);
     tmux.wait_for("traced processes");
@@ -295,7 +355,7 @@ fn another_process() {
         screen[0].contains(&name) && screen.iter().any(|line| line.contains("drains"))
     });
     tmux.keys(&["q"]);
-    ended(&tmux, 0);
+    look.ended(0);
 }
 
 /// Check that without a terminal, or with one that cannot be drawn on, it says so, and what to use instead.

@@ -1,4 +1,4 @@
-//! `cargo xtask ci | tidy | bench | bench-instructions | bench-mark | bench-recording | bench-symbols | bench-trace | compare | fuzz | soak | stress | screenshots | suites`: what runs on every change, and what no compiler checks.
+//! `cargo xtask ci | tidy | bench | bench-instructions | bench-mark | bench-page | bench-recording | bench-symbols | bench-trace | compare | fuzz | soak | stress | screenshots | suites`: what runs on every change, and what no compiler checks.
 //!
 //! `.ci/run` and the README's command come here through `tests/run`, which has installed what the tests need. Each step of `ci` is a
 //! command that can be typed by hand; it is printed before it runs, and the first failure ends it.
@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         ["fuzz", ref words @ ..] => fuzz::run(&root(), words),
         ["soak", ref words @ ..] => soak::run(&root(), "soak", words),
         ["stress", ref words @ ..] => soak::run(&root(), "stress", words),
+        ["bench-page", ref words @ ..] => soak::run(&root(), "page-times", words),
         ["screenshots"] => soak::run(&root(), "screenshots", &[]),
         ["suites", ref words @ ..] => soak::run(&root(), "suites", words),
         ["tidy"] => tidy(&root()),
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: cargo xtask ci | tidy | bench [RUNS] [--judge] [ROW…] | bench [RUNS] -- COMMAND… | bench-instructions [keep] | bench-mark [RUNS] | bench-recording [RUNS] -- COMMAND… | bench-symbols [MIB] | bench-trace [MIB] | compare [RUNS] -- COMMAND… | fuzz [--runs 10m] [--keep] [TARGET…] | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | suites [SUITE[/TEST]…] | layout-hash"
+                "usage: cargo xtask ci | tidy | bench [RUNS] [--judge] [ROW…] | bench [RUNS] -- COMMAND… | bench-instructions [keep] | bench-mark [RUNS] | bench-page [N] | bench-recording [RUNS] -- COMMAND… | bench-symbols [MIB] | bench-trace [MIB] | compare [RUNS] -- COMMAND… | fuzz [--runs 10m] [--keep] [TARGET…] | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | suites [SUITE[/TEST]…] | layout-hash"
             );
             ExitCode::from(2)
         }

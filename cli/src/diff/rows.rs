@@ -121,28 +121,29 @@ impl<'a> Rows<'a> {
             by_key: HashMap::new(),
             by_frame: HashMap::new(),
             gathered: Vec::new(),
-            unattributed: Unattributed::default(),
+            unattributed: Unattributed {
+                survivors: details.survivors.map(|_| Surviving::default()),
+                ..Unattributed::default()
+            },
         }
     }
 
     /// Charges a change to its row, or to nobody.
     pub(super) fn add(&mut self, change: Change<'a>, symbolizer: &mut Symbolizer) {
         let mut charged = self.charged(&change, symbolizer);
+        let site = u32::try_from(change.site).unwrap_or(0);
+        let (spread, survivors) = (self.details.spread, self.details.survivors);
+        let survivors = survivors.map(|all| all.get(&site).copied().unwrap_or_default());
         if charged.is_empty() {
-            self.unattributed.growth += change.growth;
-            self.unattributed.total += change.total;
+            self.leave_out(&change, survivors);
             return;
         }
         charged.retain(|blamed| self.filter.passes(&blamed.frame));
         if charged.is_empty() {
-            self.unattributed.growth += change.growth;
-            self.unattributed.total += change.total;
+            self.leave_out(&change, survivors);
             self.unattributed.excluded += change.growth;
         }
-        let site = u32::try_from(change.site).unwrap_or(0);
-        let (spread, survivors) = (self.details.spread, self.details.survivors);
         let distribution = spread.map(|(_, all)| all.get(&site).cloned().unwrap_or_default());
-        let survivors = survivors.map(|all| all.get(&site).copied().unwrap_or_default());
         let temporaries = self.details.temporaries;
         let temporary = temporaries.map(|all| all.get(&site).copied().unwrap_or_default());
         let mut rows = Vec::new();
@@ -157,6 +158,15 @@ impl<'a> Rows<'a> {
                 let freed = self.details.freed;
                 self.gathered[at].group = freed.and_then(|(groups, _)| groups.of(site));
             }
+        }
+    }
+
+    /// Keeps what is in no row, so that all adds up.
+    fn leave_out(&mut self, change: &Change<'a>, survivors: Option<Surviving>) {
+        self.unattributed.growth += change.growth;
+        self.unattributed.total += change.total;
+        if let Some(more) = survivors {
+            *self.unattributed.survivors.get_or_insert_default() += more;
         }
     }
 

@@ -3,6 +3,8 @@
 const TALL = 20;
 const NARROWEST = 0.5;
 const CHARACTER = 7;
+// The sheet of dark colours: it holds where its condition does, which is the system's word or the reader's.
+const DARK = document.getElementById("dark");
 
 class Flame {
   constructor(model) {
@@ -39,6 +41,9 @@ class Flame {
     this.canvas.addEventListener("mouseleave", function () { flame.say(flame.selected); });
     this.element.addEventListener("keydown", function (event) { if (flame.key(event.key)) event.preventDefault(); });
     new ResizeObserver(function () { flame.draw(); }).observe(this.element);
+    document.querySelectorAll("input[name=colors]").forEach(function (input) {
+      input.addEventListener("change", function () { DARK.media = input.value; flame.draw(); });
+    });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", function () { flame.draw(); });
   }
 
@@ -83,7 +88,7 @@ class Flame {
     pen.textBaseline = "middle";
     const style = getComputedStyle(document.documentElement);
     const color = function (name) { return style.getPropertyValue(name); };
-    const looks = { dark: matchMedia("(prefers-color-scheme: dark)").matches, ink: color("--ink"), paper: color("--paper"), mark: color("--mark") };
+    const looks = { dark: matchMedia(DARK.media).matches, ink: color("--ink"), paper: color("--paper"), mark: color("--mark") };
     for (const box of this.boxes) this.box(pen, box, looks);
     this.whole.disabled = this.zoomed === 0;
     this.element.setAttribute("aria-label", "Flamegraph of what " + (this.by === "growth" ? "changed" : "is alive"));
@@ -183,17 +188,38 @@ class Flame {
   }
 }
 
-read().then(function (model) {
-  const table = new Table(model), flame = new Flame(model);
-  if (model.timeline) new Timeline(model.timeline);
+/** The words that are looked for: typed, or gone by Escape; "/" goes there from wherever no text is typed. */
+function listenToSearch(model, table, flame) {
   const search = document.getElementById("search"), found = document.getElementById("found");
-  search.form.addEventListener("submit", function (event) { event.preventDefault(); });
-  search.addEventListener("input", function () {
+  const look = function () {
     const sums = model.search(search.value);
-    found.textContent = sums ? sums.frames + " frames: growth " + signed(sums.growth) + ", " + size(sums.live) + " alive" : "";
+    found.textContent = sums ? counted(sums.frames, "frame") + ": growth " + signed(sums.growth) + ", " + size(sums.live) + " alive" : "";
     table.search(sums ? sums.wanted : "");
     flame.draw();
+  };
+  search.form.addEventListener("submit", function (event) { event.preventDefault(); });
+  search.addEventListener("input", look);
+  search.addEventListener("keydown", function (event) {
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    search.value = "";
+    look();
   });
+  document.addEventListener("keydown", function (event) {
+    if (event.key !== "/" || event.target === search || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    search.focus();
+    search.select();
+  });
+}
+
+read().then(function (model) {
+  const table = new Table(model);
+  performance.mark("lines");
+  const flame = new Flame(model);
+  performance.mark("stacks");
+  if (model.timeline) new Timeline(model.timeline);
+  listenToSearch(model, table, flame);
   document.documentElement.dataset.ready = "true";
   document.dispatchEvent(new Event("ready"));
 }).catch(function (error) {

@@ -24,6 +24,7 @@ use std::io::{self, Write};
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
+const DARK: &str = include_str!("dark.css");
 const SCRIPTS: [&str; 4] = [
     include_str!("model.js"),
     include_str!("table.js"),
@@ -71,6 +72,7 @@ impl Pieces<'_> {
             "heading" => self.heading(out),
             "version" => write!(out, "{}", env!("CARGO_PKG_VERSION")),
             "style" => write!(out, "{STYLE}"),
+            "dark" => write!(out, "{DARK}"),
             "data" => write!(out, "{}", self.data),
             "script" => SCRIPTS
                 .iter()

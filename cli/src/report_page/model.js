@@ -9,6 +9,7 @@ function size(bytes) {
   return (bytes < 0 ? "-" : "") + (unit === 0 ? String(value) : (Math.round(value * 10) / 10).toFixed(1)) + " " + units[unit];
 }
 function signed(bytes) { return (bytes > 0 ? "+" : "") + size(bytes); }
+function counted(count, what) { return count.toLocaleString("en-US") + " " + what + (count === 1 ? "" : "s"); }
 function grouped(count) { return (count > 0 ? "+" : "") + count.toLocaleString("en-US"); }
 
 /** An element with a class, text and children; empty texts are left out. */

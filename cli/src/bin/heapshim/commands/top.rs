@@ -10,6 +10,7 @@ use heapshim_cli::blame::Mode;
 use heapshim_cli::catalog::Catalog;
 use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::mark::{self, Mark};
+use heapshim_cli::process::Alive;
 use heapshim_cli::subject::{Places, Readers, Subject};
 use heapshim_cli::top::{Ask, Other, Reading, State, draw};
 use heapshim_cli::{births, diff, directory, overview, process, session};
@@ -92,7 +93,7 @@ struct Watched<'a> {
     args: &'a Args,
     catalog: Catalog,
     pid: u32,
-    started: Option<u64>,
+    process: Alive,
     from: Option<Mark>,
     last: Option<Mark>,
     /// Names are looked up once, however often the process is read.
@@ -111,7 +112,7 @@ impl Watched<'_> {
             readers,
             catalog,
             pid,
-            started: process::start_ticks(pid),
+            process: Alive::of(pid),
             from,
             last: Some(now),
         })
@@ -130,8 +131,7 @@ impl Watched<'_> {
     }
 
     fn take(&self) -> Result<Mark, Error> {
-        let ended = process::start_ticks(self.pid) != self.started;
-        match ended {
+        match self.process.has_ended() {
             true => Err(Error::new(
                 Kind::Missing,
                 format!("pid {}", self.pid),
@@ -149,7 +149,7 @@ impl Watched<'_> {
     }
 
     fn failed(&self, error: &Error, state: &mut State) {
-        state.ended = process::start_ticks(self.pid) != self.started;
+        state.ended = self.process.has_ended();
         state.message = Some(error.to_string());
     }
 
