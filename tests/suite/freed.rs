@@ -156,6 +156,16 @@ fn of_python() {
     }
 }
 
+/// Check that objects which another thread drops than their own are told with the line that dropped them.
+#[test]
+fn of_python_elsewhere() {
+    for python in pythons() {
+        let recorded = stepped(Target::python("freed_elsewhere.py").by(&python.path));
+        let expected = [("# drop", 30, Some(0), false)];
+        assert_freed(&recorded, "freed_elsewhere.py", "# put", &expected);
+    }
+}
+
 /// Check that `run --record` has the stacks of a command's frees from the first one on, and that the answer between two instants is of the blocks that were freed between them.
 #[test]
 fn from_the_first_free() {
