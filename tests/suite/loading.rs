@@ -135,7 +135,7 @@ fn behind_another_malloc() {
     let diff = behind(&shared_library("bump.c", &["-O1"]));
     assert_eq!(diff.total().blocks, 0, "{}", diff.listing());
     let notes = diff.json()["notes"].to_string();
-    assert!(notes.contains("its own malloc"), "{notes}");
+    assert!(notes.contains("an allocator of its own"), "{notes}");
 }
 
 /// Check converters of character sets and services that know users, which libc loads and unloads in four threads at once.
