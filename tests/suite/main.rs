@@ -66,6 +66,7 @@ mod serves;
 mod shortage;
 mod soak;
 mod stack_use;
+mod steady;
 mod stress;
 mod table;
 mod temporaries;

@@ -139,6 +139,23 @@ fn from_the_first_event() {
     }
 }
 
+/// Check that a recording of the benchmarks' pairs of malloc and free takes at most four bytes an event, all of them there.
+#[test]
+fn four_bytes_an_event() {
+    let file = heapshim_tests::fresh_directory("recording").join("run.heaptrace");
+    let pairs = Target::c("../../xtask/workloads/pairs.c").opt("-O2");
+    let run = Run::new(&pairs.arg("--pairs").arg("1000000").words()).option("--lossless");
+    let finished = run.option("--record").option(&file).finish();
+    let bytes = std::fs::metadata(&file).expect("the recording").len();
+    let said = String::from_utf8_lossy(&finished.stderr).into_owned();
+    let recorded = Recorded { file, said };
+    assert_eq!(recorded.lost(), 0, "{}", recorded.said);
+    // All but the last thousand are freed.
+    let events = recorded.events();
+    assert!(events >= 2_000_000 - 1000, "{events} events");
+    assert!(bytes <= 4 * events, "{bytes} bytes of {events} events");
+}
+
 /// Check the same of Python: its objects are in the recording as well.
 #[test]
 fn python() {

@@ -114,6 +114,11 @@ impl Ready {
         Ready { run, counted }
     }
 
+    /// A command that prints its result.
+    pub(crate) fn command(words: Vec<String>) -> Ready {
+        Ready::new(Run::Words(words))
+    }
+
     fn counted(self, counted: Counted) -> Ready {
         Ready { counted, ..self }
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask ci | tidy | bench | bench-instructions | bench-mark | bench-page | bench-recording | bench-symbols | bench-trace | compare | fuzz | soak | stress | screenshots | suites`: what runs on every change, and what no compiler checks.
+//! `cargo xtask ci | tidy | bench | bench-churn | bench-instructions | bench-mark | bench-page | bench-recording | bench-symbols | bench-trace | compare | fuzz | soak | stress | screenshots | suites`: what runs on every change, and what no compiler checks.
 //!
 //! `.ci/run` and the README's command come here through `tests/run`, which has installed what the tests need. Each step of `ci` is a
 //! command that can be typed by hand; it is printed before it runs, and the first failure ends it.
@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod bench_churn;
 mod bench_instructions;
 mod bench_mark;
 mod bench_recording;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     match words[..] {
         ["ci"] => ci::run(&root()),
         ["bench", ref command @ ..] => bench::run(&root(), command),
+        ["bench-churn", ref words @ ..] => bench_churn::run(&root(), words),
         ["bench-instructions", ref words @ ..] => bench_instructions::run(&root(), words),
         ["bench-mark", ref words @ ..] => bench_mark::run(&root(), words),
         ["bench-recording", ref words @ ..] => bench_recording::run(&root(), words),
@@ -60,7 +62,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: cargo xtask ci | tidy | bench [RUNS] [--judge] [ROW…] | bench [RUNS] -- COMMAND… | bench-instructions [keep] | bench-mark [RUNS] | bench-page [N] | bench-recording [RUNS] -- COMMAND… | bench-symbols [MIB] | bench-trace [MIB] | compare [RUNS] -- COMMAND… | fuzz [--runs 10m] [--keep] [TARGET…] | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | suites [SUITE[/TEST]…] | layout-hash"
+                "usage: cargo xtask ci | tidy | bench [RUNS] [--judge] [ROW…] | bench [RUNS] -- COMMAND… | bench-churn [--for 20m] | bench-instructions [keep] | bench-mark [RUNS] | bench-page [N] | bench-recording [RUNS] [ROW…] [-- COMMAND…] | bench-symbols [MIB] | bench-trace [MIB] | compare [RUNS] -- COMMAND… | fuzz [--runs 10m] [--keep] [TARGET…] | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | suites [SUITE[/TEST]…] | layout-hash"
             );
             ExitCode::from(2)
         }

@@ -1,0 +1,85 @@
+//! What is kept of a process does not grow with its events, nor with the threads that it has had.
+
+use heapshim_tests::{Running, Target};
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
+
+/// Rounds of steady.c after which all its stacks have been met, and those after which nothing may have grown.
+const WARM: usize = 4;
+const MORE: usize = 12;
+/// The ledger's `lens`, by docs/LEDGER.md: frames, sites, and further on threads.
+const LENS: u64 = 128;
+/// What our own tables may take more, for addresses and caches that were not used before: less than a KiB for each thread that has come since, and
+/// an eighth of a byte an event.
+const OWN: i64 = 2 << 20;
+/// Pages of the ledger that are first written later: a slot's counters, or entries of threads, if more threads than ever meet in hooks or at their end.
+const SLOTS: u64 = 20 * 4096;
+
+/// What the ledger holds.
+#[derive(Debug)]
+struct Size {
+    /// Resident, as stat(2) has it.
+    bytes: u64,
+    frames: u32,
+    sites: u32,
+}
+
+/// The ledger among the target's descriptors.
+fn ledger(pid: u32) -> PathBuf {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
+    let mut paths = entries.map(|entry| entry.expect("a descriptor").path());
+    let is_ledger = |path: &PathBuf| {
+        let link = fs::read_link(path).unwrap_or_default();
+        link.to_string_lossy().contains("memfd:heapshim-ledger")
+    };
+    paths.find(is_ledger).expect("a ledger")
+}
+
+fn size(pid: u32) -> Size {
+    let file = File::open(ledger(pid)).expect("the ledger");
+    let mut lens = [0; 8];
+    file.read_exact_at(&mut lens, LENS).expect("its header");
+    let number = |at: usize| u32::from_ne_bytes(lens[at..at + 4].try_into().expect("4 bytes"));
+    Size {
+        bytes: file.metadata().expect("its size").blocks() * 512,
+        frames: number(0),
+        sites: number(4),
+    }
+}
+
+fn rounds(running: &mut Running, rounds: usize) {
+    for _ in 0..rounds {
+        assert_eq!(running.step(b"go"), "done");
+    }
+}
+
+/// Check that millions of events on thousands of threads that come and go, sixty-four at a time, leave the ledger as it was after the first ones, and our
+/// own tables nearly so. `cargo xtask bench-churn` looks for longer.
+#[test]
+fn sixty_four_threads() {
+    let mut running = Target::c("steady.c").opt("-O2").spawn();
+    rounds(&mut running, WARM);
+    running.mark("warm");
+    let before = size(running.pid());
+    rounds(&mut running, MORE);
+    let diff = running.diff(&["warm", "now"]);
+    let after = size(running.pid());
+    assert_eq!((after.frames, after.sites), (before.frames, before.sites));
+    assert!(
+        after.bytes <= before.bytes + SLOTS,
+        "{before:?} → {after:?}"
+    );
+    let own = diff.json()["rss_growth"]["heapshim"]
+        .as_i64()
+        .expect("known");
+    assert!(own <= OWN, "{own} bytes more");
+    let events = diff
+        .rows_in("steady.c")
+        .iter()
+        .map(|row| row.total().blocks)
+        .sum::<i64>();
+    assert!(events > 1_000_000, "only {events} blocks");
+    diff.assert_adds_up();
+    diff.assert_complete();
+}
