@@ -17,6 +17,7 @@ use crate::shell;
 use crate::snapshot;
 use crate::store::{self, Store};
 use crate::temporaries;
+use crate::trace;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -136,6 +137,7 @@ impl Catalog {
     }
 
     fn live(session: Session) -> Result<Catalog, Error> {
+        trace::clear(&session);
         let object = session.object();
         let ticks = process::start_ticks(session.pid())
             .ok_or_else(|| Error::new(Kind::Missing, &object, "it has just ended"))?;

@@ -144,6 +144,23 @@ impl ControlPage {
     }
 }
 
+/// A control file as a target's library makes it, of this process: for tests of what is done with one.
+#[cfg(test)]
+pub(crate) fn made(capacity: u32, identity: u64) -> OwnedFd {
+    let flags = rustix::fs::MemfdFlags::CLOEXEC | rustix::fs::MemfdFlags::ALLOW_SEALING;
+    let file = rustix::fs::memfd_create("heapshim-control", flags).expect("memfd");
+    rustix::fs::ftruncate(&file, rings::file_bytes(capacity).max(PAGE)).expect("sized");
+    rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW).expect("sealed");
+    let words = [MAGIC, identity].map(u64::to_ne_bytes).concat();
+    assert_eq!(rustix::io::pwrite(&file, &words, 0).expect("written"), 16);
+    let at = std::mem::offset_of!(Control, ring_capacity) as u64;
+    assert_eq!(
+        rustix::io::pwrite(&file, &capacity.to_ne_bytes(), at).expect("written"),
+        4
+    );
+    file
+}
+
 fn closed(session: &Session) -> Error {
     let problem = "it has closed its control page: nobody can ask it for another mode";
     let next = "start it anew with `heapshim run --sample SIZE`";

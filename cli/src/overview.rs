@@ -9,6 +9,7 @@ use crate::model::{Counters, Process};
 use crate::process::now_unix_ns;
 use crate::session::Session;
 use crate::snapshot;
+use crate::trace;
 use heapshim_ledger::sampling::Mode;
 use heapshim_ledger::threads::Losses;
 use std::thread;
@@ -45,6 +46,7 @@ pub struct Overview {
 /// Reads every one of these processes twice; those that end meanwhile, or whose ledger is damaged, are left out.
 #[must_use]
 pub fn read(sessions: &[Session]) -> Vec<Overview> {
+    sessions.iter().for_each(trace::clear);
     let first: Vec<Option<u64>> = sessions.iter().map(allocated).collect();
     let begun = Instant::now();
     if !sessions.is_empty() {

@@ -10,7 +10,7 @@ use crate::sync::{AtomicU32, AtomicU64};
 /// "HEAPSHIM" read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"HEAPSHIM");
 /// The layout's version: what this code writes and the only one that it reads.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 /// `Header::state`: everything in the header is written.
 pub const READY: u32 = 1;
 /// Slots of counters that one thread leases alone. 16: a few more than the cores of a usual server process that allocates
@@ -41,7 +41,7 @@ pub const RINGS: usize = SLOTS as usize;
 /// Words of a cache line. (Under loom, whose atomics are large, two.)
 const LINE: usize = if cfg!(loom) { 2 } else { 8 };
 /// Words that fill the control page before its cursors, and behind them.
-const CONTROL_REST: usize = if cfg!(loom) { 1 } else { 120 };
+const CONTROL_REST: usize = if cfg!(loom) { 1 } else { 119 };
 const CONTROL_END: usize = if cfg!(loom) { 1 } else { 248 };
 
 /// The overflow site: charged when frames, sites or modules are full.
@@ -484,6 +484,10 @@ pub struct Control {
     pub ring_capacity: AtomicU32,
     /// The processor's clock at `Header::start_boot_ns`; written where the rings are on from the start.
     pub start_ticks: AtomicU64,
+    /// A robust futex whose owner is the reader's thread that renews the lease: its id, as it sees itself; 0 = the lease alone speaks for the reader. Written by that
+    /// thread before the request, and by the kernel when it ends in whatever way: then [`crate::rings::OWNER_DIED`] is set.
+    pub owner: AtomicU32,
+    reserved_owner: AtomicU32,
     reserved: [AtomicU64; CONTROL_REST],
     /// How far the reader has come in each ring (Release by the reader, Acquire by the shim: what is before it may be overwritten).
     pub cursors: [Cursor; RINGS],
@@ -573,7 +577,7 @@ offsets! {
     Code { state: 0, first_line: 4, file: 8, name: 16, reserved: 24, }
     Control {
         magic: 0, identity: 8, mode: 16, rings: 20, reserved_sample: 24, cohort: 32, lease: 40, ring_flags: 48, ring_capacity: 52,
-        start_ticks: 56, reserved: 64, cursors: 1024, reserved_end: 2112,
+        start_ticks: 56, owner: 64, reserved_owner: 68, reserved: 72, cursors: 1024, reserved_end: 2112,
     }
     Cursor { next: 0, reserved: 8, }
     RingHead { position: 0, dropped: 8, reserved: 16, }

@@ -9,7 +9,7 @@
 //! beyond what it costs to be wrong. The reader takes each word once, and an event for what it says, which may be anything.
 //!
 //! ```text
-//! control file:  page 0 Control (reader writes: rings, lease, cursors) | page 1 RingHead × 17 (shim writes) | RingEvent × capacity × 17
+//! control file:  page 0 Control (reader writes: rings, lease, owner, cursors) | page 1 RingHead × 17 (shim writes) | RingEvent × capacity × 17
 //! ```
 
 use crate::error::Error;
@@ -24,6 +24,8 @@ use core::mem::size_of;
 
 /// Events of a ring where there is room: 2 MiB each. 65,536 events are 10 ms of a thread that does nothing but allocate.
 pub const LARGEST: u32 = 1 << 16;
+/// The kernel sets this bit of a robust futex whose owner has ended.
+pub const OWNER_DIED: u32 = 1 << 30;
 /// Fewer are no use: a reader that looks a thousand times a second would lose nearly all of them.
 const SMALLEST: u32 = 1 << 8;
 const SITE_MASK: u64 = 0x00ff_ffff;
@@ -285,6 +287,18 @@ impl Control {
         self.rings.observe()
     }
 
+    /// True where nobody stands behind the request any more: the kernel says that its reader has ended, or its lease ran out before `now`. (Without a clock, 0, a
+    /// lease is believed.) Asked after `generation`: of a request that was seen, the reader's own thread is seen too, and not one that ended before it.
+    #[must_use]
+    pub fn is_over(&self, now: u64) -> bool {
+        let left = self.lease.peek().wrapping_sub(now).cast_signed();
+        self.has_died() || now != 0 && left < 0
+    }
+
+    fn has_died(&self) -> bool {
+        self.owner.peek() & OWNER_DIED != 0
+    }
+
     /// True where a full ring is to be waited for.
     #[must_use]
     pub fn is_lossless(&self) -> bool {
@@ -338,7 +352,7 @@ impl Control {
         generation
     }
 
-    /// Ends the request of this generation, and of no other: the shim where its lease is over, the reader when it goes.
+    /// Ends the request of this generation, and of no other: the shim where it is over, the reader when it goes, and whoever comes after one that died.
     pub fn end(&self, generation: u32) -> bool {
         generation != 0 && self.rings.claim(generation, 0).is_ok()
     }
@@ -462,6 +476,27 @@ mod models {
             assert!(seen != asked || lease == 5);
         });
     }
+
+    /// Check that whoever sees the request of a reader that comes after one that died does not take it for that one's.
+    #[test]
+    fn attach_after_a_death() {
+        bounded(3, || {
+            let control = Arc::new(Control::default());
+            assert_eq!(control.ask(0), 1);
+            control.owner.put(OWNER_DIED | 7);
+            let shim = control.clone();
+            let shim = thread::spawn(move || {
+                let seen = shim.generation();
+                let over = shim.is_over(0);
+                (seen, over, over && shim.end(seen))
+            });
+            control.owner.put(9);
+            let asked = control.ask(1);
+            let (seen, over, _) = shim.join().expect("no panic");
+            assert_eq!(control.generation(), asked);
+            assert!(seen != asked || !over);
+        });
+    }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -576,6 +611,27 @@ mod tests {
         assert!(!control.wants_events());
     }
 
+    /// Check when a request is over: by the kernel's word whatever the lease says, by the lease whoever the owner is, without a clock by the kernel's word alone.
+    #[test]
+    fn over() {
+        let memory = pages(file_bytes(SMALLEST));
+        let (control, _) = open(&memory, SMALLEST);
+        control.lease.put(100);
+        let of = |owner, now| {
+            control.owner.put(owner);
+            control.is_over(now)
+        };
+        for alive in [0, 1, !OWNER_DIED] {
+            assert_eq!(
+                [0, 99, 100, 101].map(|now| of(alive, now)),
+                [false, false, false, true]
+            );
+        }
+        for dead in [OWNER_DIED, OWNER_DIED | 4242, u32::MAX] {
+            assert_eq!([0, 99, 101].map(|now| of(dead, now)), [true; 3]);
+        }
+    }
+
     /// Check that the last mode asked for is taken once, and that a word that is none is taken away.
     #[test]
     fn modes() {
@@ -608,6 +664,7 @@ mod tests {
                 memory.word(at).put(value);
             }
             let _ = (control.generation(), control.is_lossless(), rings.dropped());
+            let _ = control.is_over(random.next());
             let ring = random.below(RINGS + 1);
             let pushed = rings.push(ring, &event(random.next()));
             assert!(!pushed || ring < RINGS);

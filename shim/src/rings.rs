@@ -3,8 +3,8 @@
 //! Each event asks one word whether anybody wants it, on a page of its own that is the control file's first: two instructions where nobody does. (The word's other
 //! half is the mode that somebody has asked for: `sampling::follow`.)
 //! Where a ring is full the hook waits, for a bounded time once each time that the reader has stood still, then drops and counts; the account in the ledger
-//! is exact either way. A reader that asked for every event is waited for as long as its lease runs. Whose lease is over is not there
-//! any more: its request is ended here, by whichever event comes next.
+//! is exact either way. A reader that asked for every event is waited for as long as it lives: the kernel writes into the control page that it has ended (a robust futex of its
+//! own), which costs a hook a load; where the kernel was not asked, and for one that is stopped, its lease counts. A request that is over is ended here, by whichever event comes next.
 //!
 //! Nothing that the reader writes is believed beyond what it costs to be wrong: an address is masked, a wait is bounded.
 
@@ -248,8 +248,7 @@ impl Request {
 
     /// False where the reader is gone; its request is then ended. Without a clock it is believed.
     fn is_there(&self) -> bool {
-        let left = control().lease.peek().wrapping_sub(self.now);
-        let over = self.now != 0 && left.cast_signed() < 0;
+        let over = control().is_over(self.now);
         if over {
             control().end(self.generation);
         }
@@ -279,7 +278,7 @@ impl Request {
             if enough {
                 stuck.put(cursor.wrapping_add(1));
             }
-            // Another reader may have come; a child that was forked meanwhile has rings of its own.
+            // The reader may have died, or another have come; a child that was forked meanwhile has rings of its own.
             if enough || !tracer::armed() || !later.is_there() {
                 break;
             }

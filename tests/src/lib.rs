@@ -19,6 +19,7 @@
 mod browser;
 mod command;
 mod compile;
+mod control_page;
 mod count;
 mod diff;
 mod expected;
@@ -41,6 +42,7 @@ mod walkthrough;
 pub use browser::Browser;
 pub use command::{heapshim, library, talk};
 pub use compile::{Compiler, shared_library};
+pub use control_page::ControlPage;
 pub use count::{Counts, OBJECTS_LEFT_OUT, counted, counts_in, total_of};
 pub use diff::{Amount, Diff, Row};
 pub use expected::{Expected, expected_in};

@@ -56,6 +56,18 @@ impl Recording {
         assert_eq!(sent, 0, "the signal was sent");
     }
 
+    /// Stops it, and waits until none of its threads runs.
+    ///
+    /// # Panics
+    /// Where it has ended.
+    pub fn stop(&self) {
+        self.signal(libc::SIGSTOP);
+        let (pid, mut status) = (self.child.id().cast_signed(), 0);
+        // SAFETY: the status is ours; a child that has stopped stays one to be waited for.
+        let stopped = unsafe { libc::waitpid(pid, &raw mut status, libc::WUNTRACED) };
+        assert!(stopped == pid && libc::WIFSTOPPED(status), "{status}");
+    }
+
     /// The file while it grows.
     #[must_use]
     pub fn file(&self) -> &Path {

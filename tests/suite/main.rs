@@ -59,6 +59,7 @@ mod python_frames;
 mod python_leak;
 mod python_objects;
 mod python_signals;
+mod readers;
 mod recordings;
 mod rss;
 mod sampled;

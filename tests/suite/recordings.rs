@@ -3,12 +3,12 @@
 //! Readers are stopped and killed here by signals at moments that the target's own steps decide; nothing sleeps.
 
 use heapshim_tests::{
-    Amount, Diff, Recorded, Recording, Run, Running, Target, found, line_of, needs,
+    Amount, ControlPage, Diff, Recorded, Recording, Run, Running, Target, found, line_of, needs,
 };
 use std::collections::BTreeMap;
 
 /// Events of one more round of events.c: more than a ring has room for.
-const ROUND: u64 = 300_000;
+pub(crate) const ROUND: u64 = 300_000;
 
 /// events.c, before its first step.
 pub(crate) fn events() -> Running {
@@ -69,6 +69,8 @@ fn known_events() {
         peak.growth(),
         amount(before.bytes + bytes, before.blocks + blocks)
     );
+    assert_live(&peak, "kept[i] = malloc", amount(25_150, 50));
+    assert_live(&peak, "high[i] = malloc", amount(100_900, 100));
     let temporary = recorded.ask("temporary", &[]).0;
     // A block that is moved by realloc is freed by its thread's next operation.
     assert_eq!(temporary.growth(), amount(200 * 77 + 10 * 11, 210));
@@ -81,6 +83,32 @@ fn known_events() {
     let from_middle = recorded.ask("diff", &["--from", "middle"]).0;
     assert_eq!(from_middle.growth(), amount(2110, 10));
     assert!(running.finish().0.success());
+}
+
+/// Asserts what a line of events.c had grown by, and has alive.
+fn assert_live(diff: &Diff, text: &str, amount: Amount) {
+    let line = line_of("events.c", text);
+    let rows = diff.rows_in("events.c");
+    let row = rows.iter().find(|row| row.json["line"] == line);
+    let row = row.unwrap_or_else(|| panic!("no row of line {line}"));
+    assert_eq!([row.growth(), row.live()], [amount; 2], "line {line}");
+}
+
+/// Check that the highest moment is found where it lies behind a whole chunk of events, with its line.
+#[test]
+fn crest_behind_a_chunk() {
+    let mut running = events();
+    running.step(b"go");
+    let before = running.diff(&["start", "now"]).growth();
+    let recording = Recording::of(running.pid(), &["--lossless"]);
+    round(&mut running);
+    assert_eq!(running.step(b"l"), "done");
+    let recorded = recording.end();
+    assert_eq!((recorded.events(), recorded.lost()), (ROUND + 1, 0));
+    let peak = recorded.ask("peak", &[]).0;
+    // No block of the round was as large.
+    assert_eq!(peak.growth(), amount(before.bytes + 31, before.blocks + 1));
+    assert_live(&peak, "// late", amount(31, 1));
 }
 
 /// Asserts of the steps of `known_events`, however many, that nothing is missing or there twice: they come to all events, begin with the
@@ -268,8 +296,9 @@ fn waited_for() {
     let mut running = events();
     running.step(b"go");
     let recording = Recording::of(running.pid(), &["--lossless"]);
-    recording.signal(libc::SIGSTOP);
+    recording.stop();
     running.go_on(b"m");
+    ControlPage::of(running.pid()).until_full();
     recording.signal(libc::SIGCONT);
     assert_eq!(running.listen(), "done");
     let recorded = recording.end();

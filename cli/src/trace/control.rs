@@ -1,18 +1,22 @@
 //! A process's control file, mapped to be written: asking for events, and taking them.
 //!
 //! Its page is the only memory of the target's that we write. One reader at a time: the file's lock is held, which the kernel gives back however
-//! we end; and a lease, which the target looks at where it would wait for us. When we go, the request is ended and the rings' memory given back.
+//! we end; a lease, which the target looks at where it would wait for us; and the kernel's word that we have ended (`pledge`). When we go, the request is ended and the
+//! rings' memory given back; where we are killed, by whoever looks next (`leavings`).
 
 use super::clock::Look;
-use super::heartbeat::Heartbeat;
+use super::heartbeat::{self, Heartbeat};
+use super::leavings;
 use crate::control::{self, Mapped};
 use crate::error::{Error, Kind};
 use heapshim_ledger::layout::{Control, PAGE, RINGS};
 use heapshim_ledger::rings::{self, LARGEST, Rings};
 use heapshim_ledger::sync::Word;
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::Duration;
 
 /// The file, mapped and locked.
 #[derive(Debug)]
@@ -133,6 +137,8 @@ impl ControlFile {
         if now == self.generation {
             return true;
         }
+        // Who asks under a lease that is over is given up at once.
+        heartbeat::renew(&self.mapped, self.first);
         self.generation = self.control().ask(self.generation);
         false
     }
@@ -153,13 +159,28 @@ impl ControlFile {
 /// A look at both clocks, from which the next is far enough away to tell how fast the processor's runs.
 fn settled() -> Look {
     let first = Look::now();
-    std::thread::sleep(std::time::Duration::from_millis(1));
+    thread::sleep(Duration::from_millis(1));
     first
 }
 
+/// Looks at a lock that is taken: whoever clears away what a reader has left holds it for a moment.
+const LOOKS: u32 = 50;
+/// Between two.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// One reader at a time.
 fn lock(file: &OwnedFd, object: &str) -> Result<(), Error> {
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+    let mut locked = Err(Errno::WOULDBLOCK);
+    for look in 0..LOOKS {
+        if look > 0 {
+            thread::sleep(PAUSE);
+        }
+        locked = rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
+        if locked != Err(Errno::WOULDBLOCK) {
+            break;
+        }
+    }
+    match locked {
         Ok(()) => Ok(()),
         Err(Errno::WOULDBLOCK) => {
             let problem = "somebody is recording it already";
@@ -172,10 +193,6 @@ fn lock(file: &OwnedFd, object: &str) -> Result<(), Error> {
 impl Drop for ControlFile {
     fn drop(&mut self) {
         self.end();
-        let from = rings::first_event();
-        let len = self.mapped.bytes().saturating_sub(from);
-        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        // What the kernel does not take back stays resident in the target: no more than the rings' size.
-        let _given_back = rustix::fs::fallocate(&self.file, flags, from, len);
+        leavings::give_back(&self.file, self.mapped.bytes());
     }
 }

@@ -141,3 +141,100 @@ impl Drain {
         self.pending.drain(..count).map(happening).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::made;
+    use heapshim_ledger::layout::RingEvent;
+    use heapshim_ledger::rings::file_bytes;
+    use std::os::fd::OwnedFd;
+
+    const CAPACITY: u32 = 256;
+    const PAGE_WORDS: u64 = 512;
+
+    fn reader() -> (OwnedFd, ControlFile, Drain) {
+        let file = made(CAPACITY, 7);
+        let own = file.try_clone().expect("a descriptor");
+        let mut control = ControlFile::open(own, 7, "test").expect("a control file");
+        let drain = Drain::new(control.ask(0, false).expect("asked"));
+        (file, control, drain)
+    }
+
+    fn put(file: &OwnedFd, word: u64, value: u64) {
+        let written = rustix::io::pwrite(file, &value.to_ne_bytes(), word * 8);
+        assert_eq!(written.expect("written"), 8);
+    }
+
+    /// Check that whatever a target writes into its control page, the rings' heads and events (cursors, capacity, generation, times of its own), a reader's passes end, what they
+    /// keep in memory has a bound, and times never run backwards.
+    #[test]
+    fn hostile_target() {
+        let (file, mut control, mut drain) = reader();
+        let mut clock = Clock::new(Look::now());
+        let (words, mut random, mut last_ns) = (file_bytes(CAPACITY) / 8, 5u64, 0);
+        let mut next = move |below: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % below
+        };
+        for round in 0..3000 {
+            for _ in 0..16 {
+                let word = match next(4) {
+                    0 => 2 + next(PAGE_WORDS - 2), // another account's page is refused when it is opened
+                    1 => PAGE_WORDS + next(RINGS as u64 * 8),
+                    _ => 2 * PAGE_WORDS + next(words - 2 * PAGE_WORDS),
+                };
+                let value = next(u64::MAX) >> next(64);
+                put(&file, word, value);
+            }
+            if round % 8 == 0 {
+                put(&file, 6, u64::from(CAPACITY) << 32); // flags and capacity
+            }
+            let came = drain.pass(&control, clock.look(), false);
+            assert!(came <= RINGS * CAPACITY as usize);
+            for happening in drain.ready(&clock, round % 100 == 0) {
+                assert!(happening.ns >= last_ns);
+                last_ns = happening.ns;
+            }
+            assert!(drain.pending.len() <= WAITING + came);
+            let _ours = control.is_asked();
+        }
+        drain.pass(&control, clock.look(), true);
+        drain.ready(&clock, true);
+        assert!(drain.pending.is_empty());
+    }
+
+    /// Check that a place that is claimed and never written holds its ring up until that is full and nothing came for a while, is then counted, and that the events behind it are read.
+    #[test]
+    fn never_written() {
+        let (file, control, mut drain) = reader();
+        let at = |ns| Look {
+            ticks: clock::ticks(),
+            ns,
+        };
+        let head = PAGE_WORDS + 3 * 8;
+        put(&file, head, u64::from(CAPACITY) - 1);
+        for ns in [0, PATIENCE_NS + 1] {
+            assert_eq!(drain.pass(&control, at(ns), false), 0);
+        }
+        assert_eq!(drain.skipped(), 0, "there is room yet");
+        put(&file, head, u64::from(CAPACITY));
+        let second = file_bytes(0) / 8 * 2
+            + (3 * u64::from(CAPACITY) + 1) * (size_of::<RingEvent>() as u64 / 8);
+        put(&file, second, 2 << 32 | 1 << 24);
+        let begin = 2 * PATIENCE_NS;
+        for (ns, skipped, came) in [
+            (begin, 0, 0),
+            (begin + PATIENCE_NS, 0, 0),
+            (begin + PATIENCE_NS + 1, 1, 0),
+            (begin + PATIENCE_NS + 2, 1, 1),
+        ] {
+            assert_eq!(
+                (drain.pass(&control, at(ns), false), drain.skipped()),
+                (came, skipped)
+            );
+        }
+    }
+}

@@ -15,7 +15,9 @@ mod drain;
 mod file;
 mod freed;
 mod heartbeat;
+mod leavings;
 mod lifetimes;
+mod pledge;
 mod questions;
 mod read;
 mod recorder;
@@ -27,6 +29,7 @@ mod varint;
 
 pub use background::Background;
 pub use freed::{check as check_frees, freed};
+pub use leavings::clear;
 pub use lifetimes::{lifetimes, sizes, survivors};
 pub use questions::{Moment, peak, state};
 pub use read::Trace;

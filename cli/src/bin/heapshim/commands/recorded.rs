@@ -123,7 +123,7 @@ pub(super) fn open(path: &Path) -> Result<Trace, Error> {
     }
     if trace.is_cut() {
         say(&format!(
-            "heapshim: {}: the recording was cut off: it goes as far as its last whole second",
+            "heapshim: {}: the recording was cut off: it goes as far as its last whole second, and has no symbols (--bundle writes them at its end)",
             path.display()
         ));
     }
