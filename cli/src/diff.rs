@@ -221,6 +221,7 @@ fn start_end(from: From<'_>, to: &Snapshot) -> End {
                 resident: None,
                 exact: true,
                 in_flight: 0,
+                lost_events: 0,
             },
             live: Amount::default(),
             rss: None,

@@ -150,6 +150,7 @@ pub(crate) fn moment(name: &str, seconds: u64, rss_bytes: u64) -> Moment {
         resident: None,
         exact: true,
         in_flight: 0,
+        lost_events: 0,
     }
 }
 

@@ -258,6 +258,7 @@ mod tests {
                 resident: None,
                 exact: false,
                 in_flight: 2,
+                lost_events: 0,
             },
             highest_bytes: 77,
             counters: vec![counters(1), counters(7)],
@@ -295,6 +296,7 @@ mod tests {
                 resident: Some(RESIDENT),
                 exact: false,
                 in_flight: 3,
+                lost_events: 0,
             },
             modules: vec![Module {
                 path: "/lib/a.so".into(),

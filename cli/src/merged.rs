@@ -65,6 +65,7 @@ impl Merged {
         whole.moment.unix_ns = one.moment.unix_ns.max(whole.moment.unix_ns);
         whole.moment.exact &= one.moment.exact;
         whole.moment.in_flight += one.moment.in_flight;
+        whole.moment.lost_events += one.moment.lost_events;
         self.snapshot = Some(whole);
     }
 
@@ -236,6 +237,7 @@ fn empty(one: &Snapshot) -> Snapshot {
             resident: None,
             exact: true,
             in_flight: 0,
+            lost_events: 0,
             ..one.moment.clone()
         },
         process: one.process.clone(),
@@ -379,6 +381,7 @@ mod tests {
                 resident: None,
                 exact: true,
                 in_flight: 0,
+                lost_events: 0,
             },
             modules,
             codes: vec![Code {

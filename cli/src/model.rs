@@ -33,6 +33,8 @@ pub struct Moment {
     pub exact: bool,
     /// An upper bound of the events that the copy may have seen half.
     pub in_flight: u64,
+    /// Events that are missing, of an instant of a recording; 0 of an account, which misses none. No mark keeps it: instants are read off the recording.
+    pub lost_events: u64,
 }
 
 /// How a process ended.

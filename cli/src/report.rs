@@ -265,6 +265,13 @@ impl Row {
 }
 
 impl Report {
+    /// Events that are missing, where it is of a recording: in all of it, so that each answer may be off by as many.
+    #[must_use]
+    pub fn lost_events(&self) -> u64 {
+        let [from, to] = [&self.from, &self.to].map(|end| end.moment.lost_events);
+        from.max(to)
+    }
+
     /// What the resident memory grew by, by kind; None where a mark does not say.
     #[must_use]
     pub fn rss_growth(&self) -> Option<Rss> {

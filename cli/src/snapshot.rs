@@ -82,6 +82,7 @@ fn moment_now(name: &str, memory: Memory, exactness: Exactness) -> Moment {
         resident: memory.resident,
         exact: exactness.in_flight == 0,
         in_flight: exactness.in_flight,
+        lost_events: 0,
     }
 }
 
@@ -118,6 +119,7 @@ pub(crate) fn meanings(reader: &Reader<'_>, process: Process) -> Result<Snapshot
         resident: None,
         exact: false,
         in_flight: 0,
+        lost_events: 0,
     };
     listed(reader, process, moment, &totals, sampling(reader, None))
 }
@@ -199,6 +201,7 @@ pub(crate) fn moment(info: &MarkInfo) -> Moment {
         resident: None,
         exact: info.in_flight == 0,
         in_flight: info.in_flight,
+        lost_events: 0,
     }
 }
 

@@ -291,6 +291,7 @@ mod tests {
             resident: None,
             exact: true,
             in_flight: 0,
+            lost_events: 0,
         };
         let snapshot = Snapshot {
             process,

@@ -4,7 +4,9 @@
 //! because it ran out.
 
 use crate::recordings::{ROUND, events};
-use heapshim_tests::{ControlPage, Recording, talk};
+use heapshim_cli::render::lost;
+use heapshim_tests::{ControlPage, Recorded, Recording, fresh_directory, talk};
+use std::path::Path;
 
 /// What a control file without events has in memory: its control page and the rings' heads.
 const HEADS: u64 = 2 * 4096;
@@ -81,4 +83,58 @@ fn nothing_stays() {
         assert!(!page.is_asked(), "{words:?}");
     }
     assert!(running.finish().0.success());
+}
+
+/// A recording that has lost events, and what is to be said of them.
+fn with_losses() -> (Recorded, String) {
+    let mut running = events();
+    running.step(b"go");
+    let reader = Recording::of(running.pid(), &["--free-stacks"]);
+    reader.stop();
+    assert_eq!(running.step(b"m"), "done");
+    reader.signal(libc::SIGCONT);
+    let recorded = reader.end();
+    let said = lost(recorded.lost()).expect("events were lost");
+    (recorded, said)
+}
+
+/// What `heapshim WORDS FILE OPTIONS -o` writes, which is what it prints.
+fn written(file: &Path, words: &[&str], options: &[&str]) -> String {
+    let place = fresh_directory("answer").join("answer");
+    let [file, place] = [file, &place].map(|path| path.to_str().expect("UTF-8"));
+    let words = [&words[..1], &[file], &words[1..], options, &["-o", place]].concat();
+    talk(&words);
+    std::fs::read_to_string(place).expect("an answer")
+}
+
+/// Check that every answer to a recording that has lost events says how many: the head of a table, JSON, and what is written to a file, where nobody sees what was said beside it.
+#[test]
+fn losses_are_said() {
+    let (recorded, said) = with_losses();
+    let questions: [&[&str]; 8] = [
+        &["diff"],
+        &["diff", "--freed-by"],
+        &["diff", "--sort", "survivors"],
+        &["peak"],
+        &["temporary"],
+        &["lifetimes"],
+        &["sizes"],
+        &["timeline"],
+    ];
+    for words in questions {
+        let table = written(&recorded.file, words, &[]);
+        let head = table.lines().next().expect("a line");
+        assert!(head.contains(&said), "{words:?}: {head}");
+        assert!(!table.contains("in flight"), "{words:?}: {head}");
+        let json = written(&recorded.file, words, &["--format", "json"]);
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(json["lost_events"], recorded.lost(), "{words:?}");
+    }
+    for form in ["flamegraph", "speedscope", "massif", "dot", "markdown"] {
+        let text = written(&recorded.file, &["export", "--format", form], &[]);
+        assert!(text.contains(&said), "{form}: {text}");
+    }
+    assert!(written(&recorded.file, &["report"], &[]).contains(&said));
+    let whole = events().diff(&["start", "now"]);
+    assert_eq!(whole.json()["lost_events"], 0);
 }

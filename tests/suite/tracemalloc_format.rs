@@ -139,6 +139,7 @@ fn end(live: Amount) -> End {
         resident: None,
         exact: true,
         in_flight: 0,
+        lost_events: 0,
     };
     End {
         moment,

@@ -5,7 +5,7 @@
 //! Functions through which little went are left out, and counted in the title.
 
 use super::stacks::{self, base, name};
-use crate::render::{Render, View, escape, signed_size};
+use crate::render::{Render, View, escape, lost, signed_size};
 use crate::report::Report;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -109,7 +109,8 @@ fn title(report: &Report, graph: &Graph, shown: usize) -> String {
     let (name, growth) = (&report.target.name, signed_size(report.growth.bytes));
     let all = graph.functions.len();
     let (name, from, to) = (escape(name), escape(from), escape(to));
-    format!("{name}: {from} → {to}, heap {growth}\n{shown} of {all} functions")
+    let lost = lost(report.lost_events()).map_or(String::new(), |lost| format!("; {lost}"));
+    format!("{name}: {from} → {to}, heap {growth}{lost}\n{shown} of {all} functions")
 }
 
 fn text((name, file): &Function, own: i64, all: i64) -> String {

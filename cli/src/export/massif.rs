@@ -6,7 +6,7 @@
 
 use super::stacks::{self, Weighed, has_before, label};
 use super::tree::Node;
-use crate::render::{Render, View, escape};
+use crate::render::{Render, View, escape, lost};
 use crate::report::Report;
 use std::io::{self, Write};
 
@@ -23,9 +23,10 @@ impl Render for Massif {
         let (from, to) = (&report.from.moment, &report.to.moment);
         writeln!(
             out,
-            "desc: heapshim {} -> {}",
+            "desc: heapshim {} -> {}{}",
             escape(&from.name),
-            escape(&to.name)
+            escape(&to.name),
+            lost(report.lost_events()).map_or(String::new(), |lost| format!(", {lost}"))
         )?;
         writeln!(out, "cmd: {}", command.join(" "))?;
         writeln!(out, "time_unit: ms")?;

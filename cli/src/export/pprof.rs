@@ -5,7 +5,7 @@
 //! its caller's location, as the format wants it. Addresses are the module's file's.
 
 use super::stacks::{self, Weighed, name};
-use crate::render::{Render, View};
+use crate::render::{Render, View, lost};
 use crate::report::Report;
 use crate::symbolize::SymbolFrame;
 use flate2::Compression;
@@ -151,7 +151,8 @@ fn comments(report: &Report) -> Vec<String> {
     let (name, pid) = (&report.target.name, report.target.pid);
     let first = format!("heapshim: {name} (pid {pid}) {from} -> {to}");
     let notes = report.notes.iter().map(ToString::to_string);
-    std::iter::once(first).chain(notes).collect()
+    let all = std::iter::once(first).chain(lost(report.lost_events()));
+    all.chain(notes).collect()
 }
 
 /// Everything that a profile has once and refers to by number. Id 0 means none, and string 0 is empty.

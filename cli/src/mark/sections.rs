@@ -408,6 +408,7 @@ fn read_moment(bytes: &mut Reader<'_>) -> Result<Moment, Damage> {
         resident: None, // a section of its own
         exact: bytes.u32()? != 0,
         in_flight: bytes.u64()?,
+        lost_events: 0,
         name: bytes.text()?,
     })
 }

@@ -33,6 +33,7 @@ impl Render for Json {
             " \"growth_bytes\": {}, \"growth_blocks\": {}, \"peak_bytes\": {}, \"sample_bytes\": {sample},",
             report.growth.bytes, report.growth.blocks, report.peak_bytes
         )?;
+        writeln!(out, " \"lost_events\": {},", report.lost_events())?;
         if let Some(partly) = report.partly {
             writeln!(
                 out,

@@ -50,6 +50,18 @@ fn rounded(bytes: i64, unit: usize) -> u128 {
     (bytes * 10 + one / 2) / one
 }
 
+/// `1,204 events lost`: of a recording that has not all; None where it has.
+#[must_use]
+pub fn lost(events: u64) -> Option<String> {
+    let count = grouped(i64::try_from(events).unwrap_or(i64::MAX));
+    let count = count.trim_start_matches('+');
+    match events {
+        0 => None,
+        1 => Some(format!("{count} event lost")),
+        _ => Some(format!("{count} events lost")),
+    }
+}
+
 /// A count with its sign and its thousands apart: `+300,004`.
 #[must_use]
 pub fn grouped(count: i64) -> String {

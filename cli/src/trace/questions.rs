@@ -226,7 +226,7 @@ impl Account {
         now.name.clone_from(&moment.name);
         now.unix_ns = trace.begin_unix_ns().saturating_add(moment.ns);
         (now.rss_bytes, now.resident) = (0, None);
-        (now.exact, now.in_flight) = (self.exact, trace.lost());
+        (now.exact, now.in_flight, now.lost_events) = (self.exact, 0, trace.lost());
         mark.memory = Memory::default();
         // What the target kept is of another moment.
         mark.snapshot.peak = None;

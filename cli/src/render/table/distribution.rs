@@ -136,7 +136,7 @@ pub(super) fn headline(report: &Report, measure: Measure, all: &Distribution) ->
             let live = match report.to.moment.exact {
                 true => format!("{} still live", still_live(report.growth.blocks, true)),
                 false => {
-                    let why = match report.to.moment.in_flight {
+                    let why = match report.to.moment.lost_events {
                         0 => "as not every event was recorded",
                         _ => "as events were lost",
                     };
@@ -236,7 +236,7 @@ mod tests {
             (7, "as events were lost"),
             (0, "as not every event was recorded"),
         ] {
-            report.to.moment.in_flight = lost;
+            report.to.moment.lost_events = lost;
             let mut out = Vec::new();
             Table.render(&report, &View::default(), &mut out).unwrap();
             let text = String::from_utf8(out).unwrap();

@@ -2,7 +2,7 @@
 
 use super::distribution;
 use crate::mode;
-use crate::render::text::{duration, escape, grouped, in_unit, signed_size, size, unit_of};
+use crate::render::text::{duration, escape, grouped, in_unit, lost, signed_size, size, unit_of};
 use crate::report::{End, Errors, Report};
 use crate::rss::Rss;
 use heapshim_ledger::peak::promised;
@@ -13,10 +13,15 @@ use std::io::{self, Write};
 pub(super) fn headline(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let (from, to) = (&report.from.moment, &report.to.moment);
     let in_flight = from.in_flight.max(to.in_flight);
-    let exactness = match (from.exact && to.exact, in_flight) {
-        (true, _) => "exact".to_string(),
-        (false, 0) => "not exact".to_string(),
-        (false, in_flight) => format!("within {in_flight} events in flight"),
+    let exactness = match (
+        from.exact && to.exact,
+        lost(report.lost_events()),
+        in_flight,
+    ) {
+        (_, Some(lost), _) => lost,
+        (true, None, _) => "exact".to_string(),
+        (false, None, 0) => "not exact".to_string(),
+        (false, None, in_flight) => format!("within {in_flight} events in flight"),
     };
     let exactness = match partly(report) {
         Some(partly) if from.exact && to.exact => partly,
@@ -191,18 +196,21 @@ mod tests {
     /// Check what stands in the place of 'exact', and that two processes are said to be two.
     #[test]
     fn exactness() {
-        let line = |exact, in_flight| {
+        let line = |exact, in_flight, lost| {
             let mut report = fixture::report();
             report.to.moment.exact = exact;
             report.to.moment.in_flight = in_flight;
+            report.to.moment.lost_events = lost;
             report.two_processes = !exact;
             let mut out = Vec::new();
             headline(&report, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
-        assert!(line(true, 0).ends_with("60.0 s   exact\n"));
-        assert!(line(false, 0).ends_with("   not exact   two processes\n"));
-        assert!(line(false, 7).contains("   within 7 events in flight   "));
+        assert!(line(true, 0, 0).ends_with("60.0 s   exact\n"));
+        assert!(line(false, 0, 0).ends_with("   not exact   two processes\n"));
+        assert!(line(false, 7, 0).contains("   within 7 events in flight   "));
+        assert!(line(false, 0, 1204).contains("   1,204 events lost   "));
+        assert!(line(false, 3, 1).contains("   1 event lost   "));
     }
 
     /// Check that each note has a line of its own directly under the title, and that the totals follow.

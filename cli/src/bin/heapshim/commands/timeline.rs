@@ -3,7 +3,7 @@
 use super::{output, recorded};
 use crate::args::{ListFormat, Timeline as Args};
 use heapshim_cli::error::Error;
-use heapshim_cli::render::{duration, grouped, size};
+use heapshim_cli::render::{duration, grouped, lost, size};
 use heapshim_cli::trace::{self, Step, Trace};
 use std::fmt::Write as _;
 
@@ -15,10 +15,23 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let mut trace = recorded::open(&args.trace)?;
     let steps = trace::timeline(&mut trace, args.steps)?;
     let text = match args.format {
-        ListFormat::Table => table(&steps),
+        ListFormat::Table => lacks(&trace) + &table(&steps),
         ListFormat::Json => json(&steps, &trace),
     };
     output::write(text.as_bytes(), args.output.as_deref())
+}
+
+/// What the recording has not, above its steps: they may be kept in a file.
+fn lacks(trace: &Trace) -> String {
+    let lost = lost(trace.lost());
+    let lost = lost.map_or(String::new(), |lost| {
+        format!("{lost}: numbers are off by as many\n")
+    });
+    let cut = match trace.is_cut() {
+        true => "cut off: the recording goes as far as its last whole second\n",
+        false => "",
+    };
+    lost + cut
 }
 
 fn table(steps: &[Step]) -> String {
