@@ -4,6 +4,7 @@
 //! mark is nothing: nobody stops it.
 
 use crate::bench::sorted;
+use crate::bench_instructions::{callgrind, counted};
 use crate::took::Took;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -49,6 +50,7 @@ fn measure(root: &Path, runs: usize) -> Option<()> {
     let names: Vec<String> = (0..runs).map(|run| format!("mark-{run}")).collect();
     let marks: Option<Vec<Took>> = names.iter().map(|name| ask(&["mark", name])).collect();
     let diffs: Option<Vec<Took>> = names.iter().map(|name| ask(&["diff", name])).collect();
+    let instructions = instructions(&heapshim, &place, &pid);
     let sites = ask(&["diff", "start", "--by", "stack", "--format", "json"]);
     // Its input ends, and so does it.
     drop(target.stdin.take());
@@ -58,7 +60,20 @@ fn measure(root: &Path, runs: usize) -> Option<()> {
     println!("{sites} stacks, {runs} runs each; medians, the least in parentheses");
     tell("mark", &marks?);
     tell("diff MARK", &diffs?);
+    // Of the command as a release builds it: of two builds these are good to a thousandth, where times are not.
+    if let Some(instructions) = instructions {
+        println!(
+            "mark, under callgrind: {:.1} M instructions",
+            instructions / 1e6
+        );
+    }
     Some(())
+}
+
+/// Of one mark; None without valgrind.
+fn instructions(heapshim: &Path, place: &Path, pid: &str) -> Option<f64> {
+    let mut command = callgrind(heapshim, &["mark", "-p", pid, "counted"]);
+    counted(&command.env("XDG_STATE_HOME", place).output().ok()?)
 }
 
 /// The target, once it has said that it is done.

@@ -13,6 +13,17 @@
 #include <string.h>
 #include <time.h>
 
+// How a block is made and given up can be chosen when this is compiled: -D'MAKE(size)=calloc(1, size)'.
+#ifndef MAKE
+#define MAKE(size) malloc(size)
+#endif
+#ifndef DROP
+#define DROP(block) free(block)
+#endif
+// C++'s operators new and delete, by the names that they have for the linker.
+void *_Znwm(size_t size);
+void _ZdlPv(void *block);
+
 #define APART __attribute__((noinline, noclone))
 #define KEEP() __asm__ volatile("" ::: "memory")
 enum { PAIRS, DEPTH, SAME, SITES, SIZES, LIVE, THREADS, HOLD, WAIT, OPTIONS };
@@ -27,7 +38,7 @@ static uint64_t next(struct work *work) {
   return work->random = x;
 }
 
-#define LEAF(n) static APART uint64_t *leaf##n(size_t size) { uint64_t *block = malloc(size); *block = size << 2 | n; KEEP(); return block; }
+#define LEAF(n) static APART uint64_t *leaf##n(size_t size) { uint64_t *block = MAKE(size); *block = size << 2 | n; KEEP(); return block; }
 LEAF(0) LEAF(1) LEAF(2) LEAF(3)
 static uint64_t *(*const leaves[])(size_t) = {leaf0, leaf1, leaf2, leaf3};
 
@@ -35,7 +46,7 @@ static APART void innermost(struct work *work) {
   for (uint64_t made = 0; made < option[SAME] && work->done < option[PAIRS]; made++, work->done++) {
     uint64_t random = next(work);
     uint64_t **place = &work->blocks[random % option[LIVE]];
-    free(*place);
+    DROP(*place);
     *place = leaves[random >> 62](16 + (random >> 32) % option[SIZES] * 16);
   }
   KEEP();
