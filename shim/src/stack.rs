@@ -102,7 +102,7 @@ impl Scratch {
     #[inline(always)]
     pub(crate) fn capture(&mut self, tracer: &Tracer, entry: &Entry) -> Captured {
         let generation = loader::generation();
-        if self.generation != generation {
+        if self.generation != generation || cfg!(feature = "memoless") {
             self.forget(tracer, generation);
         }
         let (node, end, shared) = match interpreter::get() {

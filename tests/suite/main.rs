@@ -39,6 +39,7 @@ mod loading;
 mod locked;
 mod made_code;
 mod made_stacks;
+mod memoless;
 mod modes;
 mod namespaces;
 mod nested;

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 const DEPTH: usize = 128;
 
 /// The account of a mark by stack. A stack that was cut or that is the overflow site's ends where its frames end.
-fn stacks_of(snapshot: &Snapshot) -> Stacks {
+pub(crate) fn stacks_of(snapshot: &Snapshot) -> Stacks {
     let mut stacks = Stacks::new();
     for site in &snapshot.sites {
         if site.counters.allocated_blocks > 0 {
