@@ -399,7 +399,7 @@ fn code(reader: &Reader<'_>, id: CodeId) -> Code {
 }
 
 /// A text of the ledger; empty where it makes no sense.
-fn text(reader: &Reader<'_>, text: u64) -> String {
+pub(crate) fn text(reader: &Reader<'_>, text: u64) -> String {
     let mut bytes = [0; MAX_TEXT];
     let len = reader.strings.copy(text, &mut bytes).unwrap_or(0);
     String::from_utf8_lossy(bytes.get(..len).unwrap_or(&[])).into_owned()

@@ -20,6 +20,7 @@ const START: u8 = 1;
 const EVENTS: u8 = 3;
 const END: u8 = 4;
 const NOTE: u8 = 5;
+const INSTANT: u8 = 6;
 const NS_PER_MS: u64 = 1_000_000;
 
 fn run(bytes: &[u8]) {
@@ -32,6 +33,16 @@ fn run(bytes: &[u8]) {
     };
     let trace = &mut trace;
     let _ = trace.notes();
+    if let Ok(happened) = trace.happened() {
+        let times = happened.all.iter().map(|instant| instant.ns);
+        assert!(times.is_sorted());
+        happened.all.iter().for_each(|instant| {
+            assert!(
+                !instant.words().contains('\x1b'),
+                "a name drives a terminal"
+            );
+        });
+    }
     let middle = trace.length_ns() / 2;
     for ns in [0, middle, u64::MAX] {
         let name = "an instant".to_owned();
@@ -135,9 +146,12 @@ fn seeds() -> Vec<Vec<u8>> {
     let begun = chunk(START, 0, 0, [&mark, &[]]);
     let happened = chunk(EVENTS, 1, 2, [&sums, &events]);
     let noted = chunk(NOTE, 2, 2, [b"middle", &[]]);
+    // A forked child with pid 9 and a name that is to be escaped, and three more of which nothing is told.
+    let forked = chunk(INSTANT, 2, 2, [b"\x05\0\0\0\x09\0\0\0a\x1bb", &[]]);
+    let left_out = chunk(INSTANT, 3, 3, [&[0, 0, 0, 0, 3, 0, 0, 0], &[]]);
     let ended = chunk(END, 3, 3, [&mark, &[]]);
     let cut = [begun.clone(), happened.clone()].concat();
-    let whole = [begun, happened, noted, ended].concat();
+    let whole = [begun, happened, noted, forked, left_out, ended].concat();
     vec![whole.clone(), cut, file(&chunks(&whole))]
 }
 
@@ -156,6 +170,10 @@ mod tests {
         assert!(!trace.is_cut());
         let notes = trace.notes().expect("sound");
         assert_eq!(notes, [(2 * NS_PER_MS, "middle".to_owned())]);
+        let happened = trace.happened().expect("sound");
+        let words: Vec<String> = happened.all.iter().map(trace::Instant::words).collect();
+        assert_eq!(words, ["a\\x1bb (pid 9)", "middle"]);
+        assert_eq!(happened.left_out, 3);
         let mark = trace::temporary(&mut trace, 1).expect("sound");
         let of = mark.snapshot.sites[2].counters;
         assert_eq!((of.allocated_blocks, of.freed_blocks), (3, 2));

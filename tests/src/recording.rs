@@ -118,6 +118,32 @@ impl Recorded {
         (Diff::read(&answer), said)
     }
 
+    /// What happened in it besides events, in order: what, which, and the pid where it has one.
+    ///
+    /// # Panics
+    /// Where `timeline` does not answer.
+    #[must_use]
+    pub fn happened(&self) -> Vec<(String, String, Option<u64>)> {
+        let file = self.file.to_str().expect("UTF-8");
+        let answer = talk(&["timeline", file, "--format", "json"]).stdout;
+        let json: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+        assert_eq!(json["happened_left_out"], 0);
+        let all = json["happened"].as_array().expect("an array");
+        let times = all.iter().map(|one| one["at_us"].as_u64().expect("a time"));
+        assert!(times.is_sorted(), "{all:#?}");
+        let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+        let one =
+            |one: &serde_json::Value| (text(&one["kind"]), text(&one["text"]), one["pid"].as_u64());
+        all.iter().map(one).collect()
+    }
+
+    /// How often this happened in it.
+    #[must_use]
+    pub fn happened_of(&self, kind: &str) -> usize {
+        let all = self.happened();
+        all.iter().filter(|(what, _, _)| what == kind).count()
+    }
+
     /// Events in it, by what `record` said.
     #[must_use]
     pub fn events(&self) -> u64 {

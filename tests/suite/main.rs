@@ -27,6 +27,7 @@ mod foreign;
 mod forks;
 mod freed;
 mod gates;
+mod happened;
 mod heaptrack;
 mod inside;
 mod kept_ledgers;

@@ -12,6 +12,7 @@ use super::peak;
 use super::signals::{Mask, Signals};
 use crate::error::Error;
 use crate::model::Exit;
+use crate::trace;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, WaitId, WaitIdOptions, waitid};
 use std::collections::BTreeSet;
@@ -38,8 +39,17 @@ pub enum Happened {
     Ended(Box<Held>),
 }
 
-/// Called with ledger and control page of each image of the command, as it registers.
-pub struct Arrived(pub Box<dyn FnMut(u32, [OwnedFd; 2])>);
+/// Who registers.
+#[derive(Debug)]
+pub enum Arrival {
+    /// An image of the command itself: its pid, ledger and control page.
+    Own(u32, [OwnedFd; 2]),
+    /// Another process of its tree.
+    Other(trace::Child),
+}
+
+/// Called with each image of the command and of its tree, as it registers.
+pub struct Arrived(pub Box<dyn FnMut(Arrival)>);
 
 impl std::fmt::Debug for Arrived {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -170,8 +180,14 @@ impl Child {
 
     fn receive(&mut self, pid: u32) {
         self.gather.receive();
-        if let Some((files, Arrived(call))) = self.gather.take_files().zip(self.arrived.as_mut()) {
-            call(pid, files);
+        let Some(Arrived(call)) = self.arrived.as_mut() else {
+            return;
+        };
+        if let Some(files) = self.gather.take_files() {
+            call(Arrival::Own(pid, files));
+        }
+        for child in self.gather.take_born() {
+            call(Arrival::Other(child));
         }
     }
 

@@ -16,6 +16,7 @@ use crate::mapping::Mapping;
 use crate::model::Process;
 use crate::process;
 use crate::session::{Session, recorded_process};
+use crate::trace;
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags};
 use rustix::process::{Pid, PidfdFlags};
@@ -59,6 +60,8 @@ pub struct Gather {
     untraced: BTreeSet<u32>,
     /// The process whose files are kept, and the last that it has sent: ledger and control page.
     kept: Option<(u32, Option<[OwnedFd; 2]>)>,
+    /// Where files are kept: the other processes that have registered since somebody asked.
+    born: Vec<trace::Child>,
 }
 
 impl Gather {
@@ -73,6 +76,7 @@ impl Gather {
             held: Vec::new(),
             untraced: BTreeSet::new(),
             kept: None,
+            born: Vec::new(),
         })
     }
 
@@ -179,6 +183,11 @@ impl Gather {
         self.kept.as_mut()?.1.take()
     }
 
+    /// The other processes that have registered since this was asked last.
+    pub fn take_born(&mut self) -> Vec<trace::Child> {
+        std::mem::take(&mut self.born)
+    }
+
     /// Processes whose last image said that it could not be traced.
     #[must_use]
     pub fn untraced(&self) -> &BTreeSet<u32> {
@@ -239,6 +248,7 @@ impl Gather {
         // The image before an exec is gone, and its heap with it.
         self.held.retain(|held| held.session.pid() != pid);
         self.untraced.remove(&pid);
+        let born = self.kept.as_ref().and_then(|_| trace::Child::of(&session));
         let start_ticks = process::start_ticks(pid);
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let pidfd = raw.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
@@ -250,10 +260,10 @@ impl Gather {
             image,
             gone_on: None,
         });
-        if let (Some((of, files)), Some(control)) = (&mut self.kept, control)
-            && *of == pid
-        {
-            *files = Some([ledger, control]);
+        match (&mut self.kept, control) {
+            (Some((of, files)), Some(control)) if *of == pid => *files = Some([ledger, control]),
+            (Some((of, _)), _) if *of != pid => self.born.extend(born),
+            _ => {}
         }
     }
 }

@@ -21,7 +21,7 @@ mod script;
 mod signals;
 mod spoken;
 
-pub use child::{Arrived, Child, Ended, Happened, run};
+pub use child::{Arrival, Arrived, Child, Ended, Happened, run};
 pub use command::{Settings, command};
 pub use executable::{Refusal, check};
 pub use gather::{Gather, Held};

@@ -3,6 +3,7 @@
 //! The library keeps its events from the first on (HEAPSHIM_RECORD), and waits for us where a ring is full before we have come. A command that
 //! executes another program begins anew, and so does its file: the image before is gone, and its heap with it.
 
+use super::Child;
 use super::recorder::{Ended, Options, Recorder, Summary};
 use crate::error::{Error, Kind};
 use crate::mapping::Mapping;
@@ -12,7 +13,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+
+/// Processes that wait to be told of: the recorder takes them a thousand times a second.
+const WAITING: usize = 1024;
 
 /// The recording of one command.
 #[derive(Debug)]
@@ -25,6 +30,9 @@ pub struct Background {
 #[derive(Debug)]
 struct Running {
     stop: Arc<AtomicBool>,
+    children: SyncSender<Child>,
+    /// Those that found no room.
+    left_out: u64,
     thread: JoinHandle<Result<Recorder, Error>>,
 }
 
@@ -45,20 +53,41 @@ impl Background {
 
     /// The command has registered with these: its ledger and its control file.
     pub fn begin(&mut self, pid: u32, [ledger, control]: [OwnedFd; 2]) {
-        drop(self.running.take().map(Running::end));
+        let before = self.running.take().map(Running::end);
+        let has_executed = before.is_some();
+        drop(before);
         let (path, options) = (self.path.clone(), self.options.clone());
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
+        let (children, born) = sync_channel(WAITING);
         let record = move || {
             let session = Session::new(pid, Mapping::new(&ledger, format!("pid {pid}"))?);
             let mut recorder = Recorder::of(session, control, &path, options)?;
+            if has_executed {
+                recorder.tell_began_anew()?;
+            }
             while !stopped.load(Ordering::Relaxed) {
                 recorder.step()?;
+                recorder.tell_children(&born.try_iter().collect::<Vec<_>>())?;
             }
+            recorder.tell_children(&born.try_iter().collect::<Vec<_>>())?;
             Ok(recorder)
         };
         let thread = thread::spawn(record);
-        self.running = Some(Running { stop, thread });
+        self.running = Some(Running {
+            stop,
+            children,
+            left_out: 0,
+            thread,
+        });
+    }
+
+    /// Another process of its tree has registered.
+    pub fn born(&mut self, child: Child) {
+        if let Some(running) = &mut self.running {
+            let sent = running.children.try_send(child);
+            running.left_out += u64::from(sent.is_err());
+        }
     }
 
     /// The command has ended: the rest, and what it came to.
@@ -85,6 +114,8 @@ impl Running {
                 "heapshim failed on it",
             ))
         };
-        self.thread.join().unwrap_or_else(defect)
+        let mut recorder = self.thread.join().unwrap_or_else(defect)?;
+        recorder.leave_out(self.left_out);
+        Ok(recorder)
     }
 }

@@ -96,6 +96,11 @@ impl Clock {
         self.now.ns.saturating_sub(self.begin_ns)
     }
 
+    /// When it was so many nanoseconds by CLOCK_BOOTTIME, from the beginning; None where that was before.
+    pub(super) fn since_begin(&self, boot_ns: u64) -> Option<u64> {
+        boot_ns.checked_sub(self.begin_ns)
+    }
+
     /// When it was so many ticks, in nanoseconds from the beginning; without a time, now.
     pub(super) fn ns(&self, ticks: u64) -> u64 {
         let (from, to) = (self.before, self.now);

@@ -46,12 +46,14 @@ pub(super) enum Kind {
     End = 4,
     /// A text: something that happened at `from_ns`; `events` of them, where it is about events.
     Note = 5,
+    /// What else happened at `from_ns`: `instants`.
+    Instant = 6,
 }
 
 impl Kind {
     fn from_number(number: u32) -> Option<Kind> {
-        use Kind::{End, Events, Note, Start, Tables};
-        let all = [Start, Tables, Events, End, Note];
+        use Kind::{End, Events, Instant, Note, Start, Tables};
+        let all = [Start, Tables, Events, End, Note, Instant];
         all.into_iter().find(|&kind| kind as u32 == number)
     }
 }

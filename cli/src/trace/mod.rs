@@ -8,6 +8,7 @@
 
 mod ahead;
 mod background;
+mod children;
 mod clock;
 mod columns;
 mod control;
@@ -15,6 +16,7 @@ mod drain;
 mod file;
 mod freed;
 mod heartbeat;
+mod instants;
 mod leavings;
 mod lifetimes;
 mod pledge;
@@ -26,9 +28,12 @@ mod tables;
 mod temporaries;
 mod timeline;
 mod varint;
+mod witness;
 
 pub use background::Background;
+pub use children::Child;
 pub use freed::{check as check_frees, freed};
+pub use instants::{Instant, Instants, What};
 pub use leavings::clear;
 pub use lifetimes::{lifetimes, sizes, survivors};
 pub use questions::{Moment, peak, state};

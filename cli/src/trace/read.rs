@@ -4,6 +4,7 @@
 //! account and lost nothing, that account less all events: the first mark may have been taken while the target was busy.
 
 use super::file::{self, Chunk, Contents, Kind, Refused};
+use super::instants::{Instant, Instants, What};
 use super::sums::subtract;
 use super::{Damage, Happening, ahead, sums, tables};
 use crate::error::{Error, Kind as Failure};
@@ -59,7 +60,7 @@ impl Trace {
         chunks.retain(|chunk| {
             matches!(
                 chunk.head.kind,
-                Some(Kind::Events | Kind::Tables | Kind::Note)
+                Some(Kind::Events | Kind::Tables | Kind::Note | Kind::Instant)
             )
         });
         Ok(Trace {
@@ -135,6 +136,30 @@ impl Trace {
             ))
         };
         chunks.into_iter().map(text).collect()
+    }
+
+    /// What happened besides events, the target's own marks among it, in the order of time.
+    ///
+    /// # Errors
+    /// `Damaged` where the file is.
+    pub fn happened(&mut self) -> Result<Instants, Error> {
+        let mut happened = Instants::default();
+        let is_instant = |chunk: &&Chunk| chunk.head.kind == Some(Kind::Instant);
+        let chunks: Vec<Chunk> = self.chunks.iter().filter(is_instant).copied().collect();
+        for chunk in chunks {
+            let bytes = self.part(&chunk, 0)?;
+            let added = happened.add(chunk.head.from_ns, &bytes);
+            added.map_err(|damage| self.damaged(damage))?;
+        }
+        let marks = self.notes()?.into_iter().map(|(ns, text)| Instant {
+            ns,
+            what: What::Mark,
+            pid: None,
+            text,
+        });
+        happened.all.extend(marks);
+        happened.all.sort_by_key(|instant| instant.ns);
+        Ok(happened)
     }
 
     /// The chunks of events.

@@ -9,8 +9,10 @@ use super::columns::Encoder;
 use super::control::{self, ControlFile};
 use super::drain::Drain;
 use super::file::{Contents, Kind, Of, Output};
+use super::instants::{self, Instant, Told, What};
 use super::sums::Sums;
-use super::{Happening, tables};
+use super::witness::{self, Witness};
+use super::{Child, Happening, tables};
 use crate::error::{Error, Kind as Failure};
 use crate::mark::{self, Mark};
 use crate::mode;
@@ -98,6 +100,8 @@ pub struct Recorder {
     sums: Sums,
     /// What the chunk that is being filled comes to.
     chunk: Option<Of>,
+    witness: Witness,
+    told: Told,
     summary: Summary,
     dropped_before: u64,
     given_up: bool,
@@ -166,6 +170,10 @@ impl Recorder {
         }
         tell_of_samples(&mut start);
         append_start(&mut output, &start, memory).map_err(written)?;
+        let mut witness = Witness::default();
+        if since_start.is_none() {
+            witness.begin_with(&start);
+        }
         Ok(Recorder {
             written: tables::Lens::of(&start),
             session,
@@ -181,6 +189,8 @@ impl Recorder {
             encoder: Encoder::new(contents),
             sums: Sums::default(),
             chunk: None,
+            witness,
+            told: Told::default(),
             summary: Summary::default(),
             dropped_before,
             given_up: false,
@@ -255,6 +265,7 @@ impl Recorder {
             of.add(happening);
             self.encoder.add(happening);
             self.sums.add(happening);
+            self.witness.sees(happening);
             self.summary.events += 1;
             if of.events >= CHUNK_EVENTS {
                 self.flush()?;
@@ -276,6 +287,7 @@ impl Recorder {
     /// Writes what the ledger knows by now and the file does not, and the marks that the target took meanwhile.
     fn write_tables(&mut self) -> Result<(), Error> {
         let reader = self.session.reader()?;
+        let modules = self.witness.modules(&reader, &self.clock);
         let lens = [
             reader.frames.len(),
             reader.sites.len(),
@@ -284,25 +296,92 @@ impl Recorder {
             reader.marks.begun(),
         ];
         if lens == self.lens {
-            return Ok(());
+            return self.tell(&modules);
         }
         let snapshot = snapshot::meanings(&reader, self.process.clone())?;
         let tables = tables::encode(&snapshot, &self.written);
         self.written = tables::Lens::of(&snapshot);
         let marks = snapshot::inside_marks(&reader);
+        let labels = self.witness.labels(&snapshot, self.clock.now_ns());
         self.append(Kind::Tables, &Of::default(), [&tables, &[]])?;
         let seen = self.lens[4];
         for (_, moment) in marks.into_iter().filter(|(number, _)| *number >= seen) {
             let ns = moment.unix_ns.saturating_sub(self.start.moment.unix_ns);
-            let of = Of {
-                from_ns: ns,
-                to_ns: ns,
-                ..Of::default()
-            };
-            self.append(Kind::Note, &of, [moment.name.as_bytes(), &[]])?;
+            self.append_at(ns, Kind::Note, moment.name.as_bytes())?;
         }
         self.lens = lens;
+        self.tell(&modules)?;
+        self.tell(&labels)
+    }
+
+    /// Writes what happened besides events, as far as there is to be any more of it.
+    fn tell(&mut self, all: &[Instant]) -> Result<(), Error> {
+        for instant in all {
+            if self.told.one_more() {
+                self.append_at(instant.ns, Kind::Instant, &instants::encode(instant))?;
+            }
+        }
         Ok(())
+    }
+
+    /// The process has executed the program whose recording this is: what it was before is not in it.
+    ///
+    /// # Errors
+    /// What the system said of the file.
+    pub(super) fn tell_began_anew(&mut self) -> Result<(), Error> {
+        let text = self.process.exe.clone();
+        self.tell(&[exec(0, text)])
+    }
+
+    /// The account is gone, and the process is not: where it has executed another program, that is told.
+    ///
+    /// # Errors
+    /// What the system said of the file.
+    pub fn tell_gone_on(&mut self) -> Result<(), Error> {
+        let pid = self.session.pid();
+        let identity = |session: &Session| Some(session.reader().ok()?.header.identity.peek());
+        let account = Session::attach(pid).ok().as_ref().and_then(identity);
+        let has_another = account.is_some_and(|account| Some(account) != identity(&self.session));
+        match process::exe(pid) {
+            Some(exe) if has_another || exe != self.process.exe => {
+                self.tell(&[exec(self.clock.now_ns(), exe)])
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells of children that have begun since this was asked last, and are still there. For those whom nobody hands us.
+    ///
+    /// # Errors
+    /// What the system said of the file; `Damaged` where the account is.
+    pub fn look_at_children(&mut self) -> Result<(), Error> {
+        let children = self.witness.children(self.session.pid());
+        self.tell_children(&children)
+    }
+
+    /// Tells of those of these processes that are its children.
+    pub(super) fn tell_children(&mut self, children: &[Child]) -> Result<(), Error> {
+        if children.is_empty() {
+            return Ok(());
+        }
+        let (reader, pid) = (self.session.reader()?, self.session.pid());
+        let born = |child| witness::birth(child, &reader, pid, &self.clock);
+        let births: Vec<Instant> = children.iter().filter_map(born).collect();
+        self.tell(&births)
+    }
+
+    /// So many more happened than were told.
+    pub(super) fn leave_out(&mut self, count: u64) {
+        self.told.leave_out(count);
+    }
+
+    fn append_at(&mut self, ns: u64, kind: Kind, bytes: &[u8]) -> Result<(), Error> {
+        let of = Of {
+            from_ns: ns,
+            to_ns: ns,
+            ..Of::default()
+        };
+        self.append(kind, &of, [bytes, &[]])
     }
 
     fn append(&mut self, kind: Kind, of: &Of, parts: [&[u8]; 2]) -> Result<(), Error> {
@@ -329,6 +408,11 @@ impl Recorder {
             self.flush()?;
         } else {
             self.write_tables()?;
+        }
+        let left_out = self.told.left_out();
+        if left_out > 0 {
+            let left_out = instants::encode_left_out(left_out);
+            self.append_at(self.clock.now_ns(), Kind::Instant, &left_out)?;
         }
         tell_of_samples(&mut mark.snapshot);
         let lost = self.missing(&mark.snapshot);
@@ -404,6 +488,15 @@ impl Recorder {
             Ended::Left => Origin::of(self.session.pid()),
             Ended::Exited(_) => Origin::default(),
         }
+    }
+}
+
+fn exec(ns: u64, text: String) -> Instant {
+    Instant {
+        ns,
+        what: What::Exec,
+        pid: None,
+        text,
     }
 }
 

@@ -37,12 +37,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     while !asked.is_stopped() && !over() {
         recorder.step()?;
         let second = progress.tell(&recorder);
+        if second {
+            recorder.look_at_children()?;
+        }
         if target.has_ended() || second && !recorder.is_there() {
+            recorder.tell_gone_on()?;
             how = Ended::Exited(None);
             break;
         }
     }
     progress.end();
+    recorder.look_at_children()?;
     let summary = recorder.finish(how)?;
     say(&told(&summary, &args.output));
     Ok(())

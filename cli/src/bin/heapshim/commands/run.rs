@@ -3,7 +3,7 @@
 use super::{lines, output::say, record, report};
 use crate::args::{Run as Args, Sort};
 use heapshim_cli::error::{Error, Kind};
-use heapshim_cli::launch::{self, Arrived, Ended, Happened, Refusal, Settings, allocator};
+use heapshim_cli::launch::{self, Arrival, Arrived, Ended, Happened, Refusal, Settings, allocator};
 use heapshim_cli::library;
 use heapshim_cli::mark::Mark;
 use heapshim_cli::subject::Places;
@@ -112,8 +112,11 @@ fn recording(args: &Args, places: Places) -> Result<Option<Recording>, Error> {
 
 fn arrived(recording: &Recording) -> Arrived {
     let recording = recording.clone();
-    let begin = move |pid, files| recording.borrow_mut().begin(pid, files);
-    Arrived(Box::new(begin))
+    let tell = move |arrival| match arrival {
+        Arrival::Own(pid, files) => recording.borrow_mut().begin(pid, files),
+        Arrival::Other(child) => recording.borrow_mut().born(child),
+    };
+    Arrived(Box::new(tell))
 }
 
 fn refused(refusal: &Refusal) -> u8 {

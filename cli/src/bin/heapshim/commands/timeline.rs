@@ -4,19 +4,23 @@ use super::{output, recorded};
 use crate::args::{ListFormat, Timeline as Args};
 use heapshim_cli::error::Error;
 use heapshim_cli::render::{duration, grouped, lost, size};
-use heapshim_cli::trace::{self, Step, Trace};
+use heapshim_cli::trace::{self, Instants, Step, Trace};
+use serde_json::Value;
 use std::fmt::Write as _;
 
 /// Columns of the longest bar: what 80 leave.
 const BAR: i128 = 18;
+/// Lines on what happened: a screen of them.
+const MOST_HAPPENED: usize = 40;
 
 /// Prints the steps to stdout, or to `-o FILE`.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let mut trace = recorded::open(&args.trace)?;
     let steps = trace::timeline(&mut trace, args.steps)?;
+    let instants = trace.happened()?;
     let text = match args.format {
-        ListFormat::Table => lacks(&trace) + &table(&steps),
-        ListFormat::Json => json(&steps, &trace),
+        ListFormat::Table => lacks(&trace) + &table(&steps) + &happened(&instants),
+        ListFormat::Json => json(&steps, &trace, &instants),
     };
     output::write(text.as_bytes(), args.output.as_deref())
 }
@@ -52,6 +56,30 @@ fn table(steps: &[Step]) -> String {
     text
 }
 
+/// A line for each; nothing where nothing happened.
+fn happened(instants: &Instants) -> String {
+    let mut text = String::new();
+    for instant in instants.all.iter().take(MOST_HAPPENED) {
+        let (when, what) = (duration(0, instant.ns), instant.what.word());
+        let _ = writeln!(text, "{when:>9}  {what:<6}  {}", instant.words());
+    }
+    let not_shown = instants.all.len().saturating_sub(MOST_HAPPENED);
+    if not_shown > 0 {
+        let _ = writeln!(
+            text,
+            "           and {not_shown} more: --format json has them"
+        );
+    }
+    if instants.left_out > 0 {
+        let left_out = instants.left_out;
+        let _ = writeln!(text, "           and {left_out} that were not recorded");
+    }
+    match text.is_empty() {
+        true => text,
+        false => format!("\n       at  happened\n{text}"),
+    }
+}
+
 fn count(blocks: u64) -> String {
     let text = grouped(i64::try_from(blocks).unwrap_or(i64::MAX));
     text.trim_start_matches('+').to_owned()
@@ -64,7 +92,7 @@ fn bar(bytes: i64, most: i64) -> String {
 }
 
 /// One step a line, every number as it is.
-fn json(steps: &[Step], trace: &Trace) -> String {
+fn json(steps: &[Step], trace: &Trace, instants: &Instants) -> String {
     let mut text = format!(
         "{{\"schema\": 1,\n \"length_ns\": {}, \"lost_events\": {}, \"cut\": {},\n \"steps\": [",
         trace.length_ns(),
@@ -89,7 +117,23 @@ fn json(steps: &[Step], trace: &Trace) -> String {
             moved.freed_blocks,
         );
     }
-    text + "\n ]}\n"
+    text.push_str("\n ],\n \"happened\": [");
+    for (at, instant) in instants.all.iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        let at_us = instant.ns / 1000;
+        let (kind, what) = (instant.what.word(), Value::from(&*instant.text));
+        let _ = write!(
+            text,
+            "{comma}\n  {{\"at_us\": {at_us}, \"kind\": \"{kind}\", \"text\": {what}"
+        );
+        if let Some(pid) = instant.pid {
+            let _ = write!(text, ", \"pid\": {pid}");
+        }
+        text.push('}');
+    }
+    let left_out = instants.left_out;
+    let _ = writeln!(text, "\n ],\n \"happened_left_out\": {left_out}}}");
+    text
 }
 
 #[cfg(test)]
