@@ -35,7 +35,8 @@ pub struct Error {
 }
 
 impl Error {
-    /// A failure of `object`: `problem` says what it is, in words that follow "object: ".
+    /// A failure of `object`: `problem` says what it is, in words that follow "object: ". Where nothing in particular was asked for, `object`
+    /// is empty and `problem` stands by itself.
     pub fn new(kind: Kind, object: impl fmt::Display, problem: impl Into<String>) -> Error {
         Error {
             kind,
@@ -102,7 +103,10 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = format!("{}: {}", self.object, self.problem());
+        let mut line = match self.object.as_str() {
+            "" => self.problem(),
+            object => format!("{object}: {}", self.problem()),
+        };
         if let Some(next) = &self.next {
             line.push_str("; ");
             line.push_str(next);
@@ -142,6 +146,8 @@ mod tests {
             "a?b: not read: Permission denied; do this"
         );
         assert_eq!(error.kind(), Kind::Denied);
+        let error = Error::new(Kind::Missing, "", "no process is traced");
+        assert_eq!(error.to_string(), "no process is traced");
     }
 
     /// Check that a closed pipe is told apart from other failures.

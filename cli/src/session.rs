@@ -196,7 +196,7 @@ fn is_called(session: &Session, name: &str) -> bool {
 fn none(target: Option<&str>, names: &[String]) -> Error {
     let start = "start one with `heapshim run -- COMMAND`";
     let Some(name) = target else {
-        return Error::new(Kind::Missing, "target", "no process is traced").next(start);
+        return Error::new(Kind::Missing, "", "no process is traced").next(start);
     };
     if let Some(pid) = untraced(name) {
         return not_traced(format!("{name} (pid {pid})"), pid);
@@ -224,7 +224,7 @@ fn several<'a>(target: Option<&str>, found: impl Iterator<Item = &'a Session>) -
         .map(|session| format!("{} {}", session.pid, name(session).unwrap_or_default()))
         .collect();
     let problem = format!("{} traced processes: {}", list.len(), list.join(", "));
-    Error::new(Kind::Missing, target.unwrap_or("target"), problem).next("choose one with -p PID")
+    Error::new(Kind::Missing, target.unwrap_or_default(), problem).next("choose one with -p PID")
 }
 
 /// The process's own ledger among its descriptors; None where it has none.

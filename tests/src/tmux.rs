@@ -86,6 +86,17 @@ impl Tmux {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// The line with something shown in reverse, with its colours: the row that is chosen, in a list that lies over the rest that list's, which
+    /// is the last. Empty where there is none.
+    #[must_use]
+    pub fn reversed(&self) -> String {
+        // Either is written, by what was shown before it.
+        let is_reversed = |line: &&str| line.contains("\x1b[7m") || line.contains("\x1b[0;7m");
+        let screen = self.colored();
+        let line = screen.lines().rfind(is_reversed);
+        line.unwrap_or_default().to_string()
+    }
+
     /// True while a program draws on the second screen, which its end is to take away.
     #[must_use]
     pub fn is_on_second_screen(&self) -> bool {

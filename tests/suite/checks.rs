@@ -205,7 +205,7 @@ fn suppressions() {
             said(&output)
         );
         if text == leak {
-            assert!(said(&output).contains(&format!("suppressed by {leak}: +48 B, +1 blocks")));
+            assert!(said(&output).contains(&format!("suppressed by {leak}: +48 B, +1 block")));
             assert_eq!(
                 rows(&output).len(),
                 3,
@@ -282,7 +282,7 @@ fn github() {
     let said = said(&output);
     let lines: Vec<&str> = said.lines().collect();
     let place = format!(
-        "programs/check.c,line={},title=heap grew by +48 B::work: 48 bytes in 1 blocks",
+        "programs/check.c,line={},title=heap grew by +48 B::work: 48 bytes in 1 block",
         program.line
     );
     assert!(

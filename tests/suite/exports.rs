@@ -1,12 +1,12 @@
 //! `heapshim export`: each form is read by the tool that it is for, and the figures that this tool then has are the account's, to the byte.
 //!
 //! The readers: `go tool pprof`, the inferno crate, ms_print, Graphviz, CPython's csv and XML parsers. speedscope is a web page: its files are
-//! checked against what its schema says of them.
+//! checked against its own schema (tests/fixtures/speedscope), and against what its importer takes for granted beyond that.
 
 use crate::recordings::events;
 use heapshim_tests::{
-    Amount, Diff, Recording, Running, Target, environment, found, fresh_directory, go, heapshim,
-    needs, talk,
+    Amount, Diff, Recording, Running, Schema, Target, environment, found, fresh_directory, go,
+    heapshim, needs, talk, workspace,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -374,11 +374,15 @@ fn flamegraph() {
     }
 }
 
-/// Check that speedscope's profiles hold what was alive and what was allocated, and that what grew less what shrank is the growth.
+/// Check that speedscope's files are by its schema, that its profiles hold what was alive and what was allocated, and that what grew less what
+/// shrank is the growth.
 #[test]
 fn speedscope() {
-    for marks in Marks::native() {
+    let schema = workspace().join("tests/fixtures/speedscope/file-format-schema.json");
+    let schema = Schema::read(&fs::read_to_string(schema).expect("the schema"));
+    for marks in Marks::all() {
         let json: Value = serde_json::from_str(&marks.text("speedscope", "a", "b")).expect("JSON");
+        assert_eq!(schema.broken(&json), Vec::<String>::new());
         let frames = json["shared"]["frames"].as_array().expect("frames").len() as u64;
         let mut ends = Vec::new();
         for profile in json["profiles"].as_array().expect("profiles") {

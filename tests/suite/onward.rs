@@ -38,8 +38,5 @@ fn as_a_static_program() {
     let became = format!("went on as {}, which is not traced", went.display());
     assert!(said.contains(&became), "{said}");
     let report = fs::read_to_string(report).expect("a report");
-    assert!(
-        report.contains("heap +37 B (0 → 37), +1 blocks"),
-        "{report}"
-    );
+    assert!(report.contains("heap +37 B (0 → 37), +1 block"), "{report}");
 }

@@ -14,7 +14,7 @@ copy.height = canvas.height;
 const pen = copy.getContext('2d', { willReadFrequently: true });
 pen.drawImage(canvas, 0, 0);
 for (let row = 0; row * 20 < bounds.height; row += 1) {
-  for (let x = 3; x < bounds.width; x += 1) {
+  for (let x = 3; x < bounds.width; x += STEP) {
     const place = { clientX: bounds.left + x, clientY: bounds.top + row * 20 + 4 };
     canvas.dispatchEvent(new MouseEvent('mousemove', place));
     const name = status.firstChild.textContent.split(': ')[0], last = boxes[boxes.length - 1];
@@ -35,9 +35,9 @@ struct Drawn {
 }
 
 /// The widest box of each name. What is below no box says what is selected, `all`: that name's is the row across.
-fn drawn(browser: &Browser) -> BTreeMap<String, Drawn> {
+fn drawn(browser: &Browser, step: u32) -> BTreeMap<String, Drawn> {
     let mut all = BTreeMap::new();
-    let boxes = browser.run(SCAN);
+    let boxes = browser.run(&format!("const STEP = {step};{SCAN}"));
     for one in boxes.as_array().expect("boxes") {
         let number = |value: &Value| value.as_i64().expect("a number");
         let name = one["name"].as_str().expect("a name");
@@ -85,7 +85,7 @@ fn assert_colors(browser: &Browser, dark: bool) {
     );
     let script = "return getComputedStyle(document.documentElement).colorScheme;";
     assert_eq!(browser.run(script), if dark { "dark" } else { "light" });
-    let boxes = drawn(browser);
+    let boxes = drawn(browser, 2);
     let [red, _, blue] = of(&boxes, "twice_deep").color;
     assert!(red > blue + 40, "what grew is red: {boxes:#?}");
     let round_one = of(&boxes, "round_one");
@@ -131,7 +131,7 @@ fn icicle_and_flame() {
     };
     let (page, _) = written(Target::c("leak.c").opt("-O0"), &["report"]);
     open(&browser, &page);
-    let icicle = drawn(&browser);
+    let icicle = drawn(&browser, 1);
     let [whole, main, round_one, twice_deep] =
         ["all", "main", "round_one", "twice_deep"].map(|name| of(&icicle, name));
     assert_eq!(whole.row, 0);
@@ -144,7 +144,7 @@ fn icicle_and_flame() {
     );
 
     let _ = browser.run("document.getElementById('flip').click();");
-    let flame = drawn(&browser);
+    let flame = drawn(&browser, 1);
     let rows =
         "return document.querySelector('#flame canvas').getBoundingClientRect().height / 20;";
     let last = browser.run(rows).as_i64().expect("whole rows") - 1;
@@ -159,7 +159,7 @@ fn icicle_and_flame() {
     }
 
     let _ = browser.run("document.querySelector('input[value=live]').click();");
-    let live = drawn(&browser);
+    let live = drawn(&browser, 1);
     let [in_loop, twice_deep] = ["in_loop", "twice_deep"].map(|name| of(&live, name));
     assert!(
         twice_deep.width > 7 * in_loop.width

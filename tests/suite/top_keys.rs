@@ -110,14 +110,8 @@ fn every_key() {
     for key in &EVERY_KEY {
         tmux.keys(&[key.pressed]);
         let done = |screen: &[String]| {
-            let colored = tmux.colored();
-            let chosen = colored.lines().find(|line| {
-                ["\x1b[7m", "\x1b[0;7m"]
-                    .iter()
-                    .any(|code| line.contains(code))
-            });
-            let chosen = place_in(chosen.unwrap_or_default()).to_string();
-            (key.done)((screen, &chosen))
+            let chosen = tmux.reversed();
+            (key.done)((screen, place_in(&chosen)))
         };
         let screen = tmux.wait(done);
         if key.named == "?" {

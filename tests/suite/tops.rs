@@ -332,18 +332,13 @@ fn another_process() {
     tmux.wait_for("traced processes");
     // Others of the suite may be there: step, and see the step, until the one that is meant is chosen, which is shown in reverse.
     let wanted = format!("{:>8} ", other.pid());
-    let chosen = || {
-        let screen = tmux.colored();
-        let line = screen.lines().find(|line| line.contains("\x1b[7m"));
-        line.unwrap_or_default().to_string()
-    };
     let later = other.pid() > running.pid();
-    let mut at = chosen();
+    let mut at = tmux.reversed();
     while !at.contains(&wanted) {
         tmux.keys(&[if later { "Down" } else { "Up" }]);
         let before = at;
         at = loop {
-            let now = chosen();
+            let now = tmux.reversed();
             if now != before && !now.is_empty() {
                 break now;
             }

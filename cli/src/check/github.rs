@@ -4,7 +4,7 @@
 
 use super::text::sentence;
 use super::verdict::{Finding, Verdict};
-use crate::render::signed_size;
+use crate::render::{blocks, signed_size};
 use std::path::Path;
 
 /// GitHub shows ten errors of a step, and no more.
@@ -25,11 +25,12 @@ pub fn github(verdict: &Verdict, words: &[String], current_dir: Option<&Path>) -
 }
 
 fn annotation(line: &Finding, current_dir: Option<&Path>) -> String {
-    let (bytes, blocks) = (line.growth.bytes, line.growth.blocks);
+    let bytes = line.growth.bytes;
     let function = line.function.as_deref().unwrap_or("[no function known]");
     let title = property(&format!("heap grew by {}", signed_size(bytes)));
     let said = data(&format!(
-        "{function}: {bytes} bytes in {blocks} blocks, at {}",
+        "{function}: {bytes} bytes in {}, at {}",
+        blocks(line.growth.blocks).trim_start_matches('+'),
         line.place
     ));
     let place = match &line.place {
@@ -94,5 +95,55 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("f%0A::error::x%250A"), "{text}");
+    }
+
+    /// What GitHub makes of a command: its properties and its message. As its runner reads them (actions/runner, `ActionCommand`): what is
+    /// written out is `%25`, `%0D` and `%0A`, in properties also `%3A` and `%2C`.
+    fn read(command: &str) -> (Vec<(String, String)>, String) {
+        let data = |text: &str| {
+            let text = text.replace("%0D", "\r").replace("%0A", "\n");
+            text.replace("%25", "%")
+        };
+        let property = |text: &str| data(&text.replace("%3A", ":").replace("%2C", ","));
+        let rest = command.strip_prefix("::error ").expect("an error");
+        let (properties, message) = rest.split_once("::").expect("a message");
+        let each = properties.split(',').map(|one| {
+            let (name, value) = one.split_once('=').expect("a value");
+            (name.to_owned(), property(value))
+        });
+        (each.collect(), data(message))
+    }
+
+    /// Check that GitHub reads back what was meant, whatever a name holds: `%`, ends of lines, `:` and `,`, and what looks as if it were written out.
+    #[test]
+    fn read_back() {
+        for name in [
+            "50%,a:b",
+            "a\r\nb",
+            "::error::",
+            "100%25",
+            "%0A%2C",
+            "a,line=7::",
+            "=",
+        ] {
+            let mut verdict = verdict();
+            verdict.lines.truncate(1);
+            verdict.lines[0].function = Some(name.to_string());
+            verdict.lines[0].place = crate::place::Place::Line(name.to_string(), 3);
+            let text = github(&verdict, &words(), None);
+            let lines: Vec<&str> = text.split('\n').collect();
+            assert!(lines.len() == 3 && lines[2].is_empty(), "{text}");
+            assert!(!text.contains('\r'), "{text}");
+            let (properties, message) = read(lines[0]);
+            let expected = [
+                ("file", name),
+                ("line", "3"),
+                ("title", "heap grew by +64.0 KiB"),
+            ];
+            let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            assert_eq!(properties, expected, "{text}");
+            let starts = format!("{name}: 65536 bytes in 16 blocks, at ");
+            assert!(message.starts_with(&starts), "{message}");
+        }
     }
 }

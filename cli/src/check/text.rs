@@ -1,7 +1,7 @@
 //! The verdict for people: one sentence, and the lines that grew.
 
 use super::verdict::{Finding, Repeat, Verdict};
-use crate::render::{Labels, escape, grouped, signed_size, size};
+use crate::render::{Labels, blocks, escape, grouped, signed_size, size};
 use crate::shell;
 use std::path::Path;
 
@@ -54,9 +54,9 @@ pub fn text(verdict: &Verdict, words: &[String], current_dir: Option<&Path>) -> 
     let mut text = format!("heapshim check: {}\n", sentence(verdict, words));
     text.push_str(&lines(verdict, current_dir));
     for (rule, amount) in &verdict.suppressed {
-        let (bytes, blocks) = (signed_size(amount.bytes), grouped(amount.blocks));
+        let (bytes, blocks) = (signed_size(amount.bytes), blocks(amount.blocks));
         text.push_str(&format!(
-            "suppressed by {}: {bytes}, {blocks} blocks\n",
+            "suppressed by {}: {bytes}, {blocks}\n",
             escape(rule)
         ));
     }
@@ -92,13 +92,14 @@ fn row(line: &Finding, labels: &Labels) -> String {
     let (bytes, blocks) = (signed_size(line.growth.bytes), grouped(line.growth.blocks));
     let file = line.place.file().map_or("", |file| labels.of(file));
     let place = escape(&line.place.shown(file));
-    let function = line.function.as_deref().map(escape).unwrap_or_default();
+    let function = line.function.as_deref();
+    let function = function.map_or_else(String::new, |name| format!("  {}", escape(name)));
     let over = if line.over {
         "   over the limit of a line"
     } else {
         ""
     };
-    format!("{bytes:>12}{blocks:>12}   {place}  {function}{over}\n")
+    format!("{bytes:>12}{blocks:>12}   {place}{function}{over}\n")
 }
 
 #[cfg(test)]
@@ -143,7 +144,7 @@ heapshim check: ./test --all 'a b': 2 lines grew in each of 5 runs, +64.1 KiB in
    +64.0 KiB         +16   src/conn.c:88  conn_new<a, b>   over the limit of a line
        +12 B         +16   src/conn.c:9  conn_new<a, b>
        +40 B          +1   [not attributed]
-suppressed by leak:init: +1.0 KiB, +1 blocks
+suppressed by leak:init: +1.0 KiB, +1 block
 ";
         assert_eq!(text, expected);
     }

@@ -80,6 +80,13 @@ pub fn grouped(count: i64) -> String {
     text
 }
 
+/// A count of blocks with its sign: `+300,004 blocks`, `-1 block`.
+#[must_use]
+pub fn blocks(count: i64) -> String {
+    let one = if count.unsigned_abs() == 1 { "" } else { "s" };
+    format!("{} block{one}", grouped(count))
+}
+
 /// The time between two moments: `350 ms`, `60.0 s`, `15.0 min`, `3.2 h`, `2.0 d`.
 #[must_use]
 pub fn duration(from_ns: u64, to_ns: u64) -> String {

@@ -1,7 +1,7 @@
 //! What `watch` prints: a sentence on the heap, and the lines that changed.
 
 use super::{Course, Followed, Series};
-use crate::render::{Labels, escape, grouped, signed_size, size};
+use crate::render::{Labels, blocks, escape, grouped, signed_size, size};
 use crate::report::Amount;
 use crate::trend::{Class, Trend};
 use std::path::Path;
@@ -68,17 +68,16 @@ pub fn text(series: &Series, name: &str, looks: &Looks<'_>) -> String {
         count => format!("{count} snapshots"),
     };
     let mut text = format!(
-        "{}   {count}\nheap {}, {} blocks{} · {} {}\n",
+        "{}   {count}\nheap {}, {}{}",
         escape(name),
         signed_size(growth.bytes),
-        grouped(growth.blocks),
+        blocks(growth.blocks),
         error.map(off_by).unwrap_or_default(),
-        heap.class.as_str(),
-        rate(heap.slope, looks.unit),
     );
-    if heap.class == Class::TooFew {
-        text.push_str("too few snapshots to say what a line does: five at least\n");
-    }
+    text.push_str(&match heap.class {
+        Class::TooFew => "\ntoo few snapshots to say what a line does: five at least\n".to_owned(),
+        class => format!(" · {} {}\n", class.as_str(), rate(heap.slope, looks.unit)),
+    });
     let top = if looks.top == 0 {
         usize::MAX
     } else {
@@ -232,7 +231,10 @@ heap +9.5 KiB, +20 blocks · grows +40 B/step
             current_dir: None,
         };
         let text = text(&series, "server", &looks);
-        assert!(text.contains(" blocks (±2.0 KiB, ±7 blocks) · "), "{text}");
+        assert!(
+            text.contains(" blocks (±2.0 KiB, ±7 blocks)\ntoo few snapshots"),
+            "{text}"
+        );
         let row = format!("\n{:62}(±1.0 KiB, ±3 blocks)\n", "");
         assert!(text.contains(&row), "{text}");
     }

@@ -29,7 +29,7 @@ fn passed_on() {
     assert_eq!(ended.status.code(), Some(5), "{}", said(&ended));
     let report = text(&ended.stderr);
     assert!(
-        report.contains("heap +1009 B (0 → 1009), +1 blocks"),
+        report.contains("heap +1009 B (0 → 1009), +1 block"),
         "{report}"
     );
 }

@@ -93,7 +93,7 @@ fn report_in_a_file() {
             "{report}"
         );
         assert!(
-            report.contains("heap +1009 B (0 → 1009), +1 blocks"),
+            report.contains("heap +1009 B (0 → 1009), +1 block"),
             "{report}"
         );
         assert!(report.contains("kept = malloc(1009);"), "{report}");

@@ -57,10 +57,9 @@ fn nearest_right_word() {
             &["diff", "--tpo", "3"],
             "--tpo: no such option of `heapshim diff`; did you mean --top?".into(),
         ),
-        (&["run"], format!("heapshim run: COMMAND is missing; {run}")),
         (
             &["run", "--depth", "513", "--", "true"],
-            format!("--depth 513: 513 is not in 1..=512; {run}"),
+            format!("--depth 513: it takes a number from 1 to 512; {run}"),
         ),
         (
             &["diff", "--for", "30"],
@@ -75,11 +74,42 @@ fn nearest_right_word() {
             "mark 'now': this word means a moment of its own; choose another name".into(),
         ),
     ] {
-        let output = place.output(words);
-        let expected = format!("heapshim: {line}\n");
-        assert_eq!(text(&output.stderr), expected, "{words:?}");
-        assert_eq!(output.status.code(), Some(2), "{words:?}");
-        assert!(output.stdout.is_empty(), "{words:?}");
+        refused(&place, words, &line);
+    }
+}
+
+/// Asserts that these words are refused with this line, and nothing else.
+fn refused(place: &Place, words: &[&str], line: &str) {
+    let output = place.output(words);
+    let expected = format!("heapshim: {line}\n");
+    assert_eq!(text(&output.stderr), expected, "{words:?}");
+    assert_eq!(output.status.code(), Some(2), "{words:?}");
+    assert!(output.stdout.is_empty(), "{words:?}");
+}
+
+/// Check what is said where a word is missing, or stands in the place of one that has no option's name.
+#[test]
+fn words_without_an_option() {
+    let place = Place::new("without-an-option");
+    for (words, line) in [
+        (
+            &["run"][..],
+            "run: COMMAND is missing; `heapshim run --help` says more",
+        ),
+        (
+            &["export"],
+            "export: --format is missing; `heapshim export --help` says more",
+        ),
+        (
+            &["completions", "cmd"],
+            "SHELL cmd: it takes one of bash, elvish, fish, powershell, zsh; `heapshim completions --help` says more",
+        ),
+        (
+            &["mode", "precise"],
+            "MODE precise: it is exact, off, or sample=SIZE, as in sample=512K; `heapshim mode --help` says more",
+        ),
+    ] {
+        refused(&place, words, line);
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) use recordings::{Instants, Question, Record, Temporary, Timeline};
 
 use crate::help;
 use crate::values::{address, duration, mapping, per, size};
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use heapshim_cli::catalog::Word;
 use heapshim_cli::series::Per;
 use heapshim_ledger::sampling::Mode;
@@ -68,10 +68,10 @@ pub(crate) enum Command {
     #[command(after_help = help::TEMPORARY)]
     Temporary(Temporary),
     /// Print how long each line's blocks lived, in a recording
-    #[command(after_help = help::LIFETIMES)]
+    #[command(after_help = help::LIFETIMES, mut_arg("sort", by_allocations))]
     Lifetimes(Question),
     /// Print how large each line's blocks were, in a recording
-    #[command(after_help = help::SIZES)]
+    #[command(after_help = help::SIZES, mut_arg("sort", by_allocations))]
     Sizes(Question),
     /// Print how much was alive, step by step of a recording
     #[command(after_help = help::TIMELINE)]
@@ -282,7 +282,7 @@ pub(crate) struct Doctor {
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Lines {
     /// Whose line is charged: the program's own, the innermost, the innermost native, the innermost
-    /// of Python [default: app; python with --format tracemalloc]
+    /// of Python [default: app]
     #[arg(long, value_enum)]
     pub(crate) blame: Option<Blame>,
     /// Pass over frames whose function, file or module matches, too
@@ -314,7 +314,7 @@ pub(crate) struct Report {
     /// What a row is
     #[arg(long, value_enum, default_value_t = By::Line)]
     pub(crate) by: By,
-    /// What rows are sorted by, greatest first [default: growth; lifetimes, sizes: allocations]
+    /// What rows are sorted by, greatest first [default: growth]
     #[arg(long, value_enum)]
     pub(crate) sort: Option<Sort>,
     /// Charge every line of a stack, not one: what each came to with all that it called
@@ -364,7 +364,7 @@ pub(crate) enum Format {
     Table,
     /// For programs: schema 1
     Json,
-    /// As tracemalloc's compare_to prints it
+    /// As tracemalloc's compare_to prints it; charges Python's lines unless --blame says otherwise
     Tracemalloc,
 }
 
@@ -517,6 +517,11 @@ pub(crate) enum Sort {
     Survivors,
     /// Blocks that their thread freed by its next operation: where two `heapshim mark`s or the start and now are compared, in exact mode, or of a recording
     Temporary,
+}
+
+/// `--sort` where what is asked about mostly did not stay.
+fn by_allocations(sort: Arg) -> Arg {
+    sort.help("What rows are sorted by, greatest first [default: allocations]")
 }
 
 /// `--blame`.

@@ -35,7 +35,8 @@ fn line(error: &Error) -> String {
         ErrorKind::ValueValidation => not_valid(error),
         ErrorKind::MissingRequiredArgument => {
             let missing = bare(&text(error, ContextKind::InvalidArg));
-            format!("{}: {missing} is missing; {}", command(), help())
+            let command = subcommand().unwrap_or_default();
+            format!("{command}: {missing} is missing; {}", help())
         }
         ErrorKind::ArgumentConflict => {
             let both = [ContextKind::InvalidArg, ContextKind::PriorArg]
@@ -94,17 +95,25 @@ fn not_valid(error: &Error) -> String {
     let source = std::error::Error::source(error);
     let why = match source {
         Some(source) if source.is::<std::num::ParseIntError>() => "it takes a number".to_owned(),
-        Some(source) => source.to_string(),
+        Some(source) => in_words(&source.to_string()),
         None => "it makes no sense".to_owned(),
     };
     let value = shell::word(&text(error, ContextKind::InvalidValue));
     format!("{} {value}: {why}; {}", option(error), help())
 }
 
-/// The option without the placeholder of its value.
+/// clap says `0 is not in 1..=1000`.
+fn in_words(why: &str) -> String {
+    let range = why.split_once(" is not in ").map(|(_, range)| range);
+    match range.and_then(|range| range.split_once("..=")) {
+        Some((least, most)) => format!("it takes a number from {least} to {most}"),
+        None => why.to_owned(),
+    }
+}
+
+/// The option without the placeholder of its value, or the placeholder.
 fn option(error: &Error) -> String {
-    let named = text(error, ContextKind::InvalidArg);
-    named.split(" <").next().unwrap_or_default().to_owned()
+    bare(&text(error, ContextKind::InvalidArg))
 }
 
 /// `--for` of `--for <TIME>`, `A` of `[A]`, `COMMAND` of `<COMMAND>...`.

@@ -2,7 +2,9 @@
 
 use super::distribution;
 use crate::mode;
-use crate::render::text::{duration, escape, grouped, in_unit, lost, signed_size, size, unit_of};
+use crate::render::text::{
+    blocks, duration, escape, grouped, in_unit, lost, signed_size, size, unit_of,
+};
 use crate::report::{End, Errors, Report};
 use crate::rss::Rss;
 use heapshim_ledger::peak::promised;
@@ -76,18 +78,29 @@ pub(super) fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let growth = report.growth;
     write!(
         out,
-        "heap {}{} ({}), {}{} blocks",
+        "heap {}{} ({}), {}",
         signed_size(growth.bytes),
         off(report, |errors| size(errors.growth.bytes)),
         from_to(growth.bytes, report.from.live.bytes, report.to.live.bytes),
-        grouped(growth.blocks),
-        off(report, |errors| grouped(errors.growth.blocks)
-            .trim_start_matches('+')
-            .to_owned()),
+        block_count(report),
     )?;
     write!(out, "{}", peak(report).unwrap_or_default())?;
     write!(out, "{}", rss(report).unwrap_or_default())?;
     writeln!(out)
+}
+
+/// `+300,004 blocks`; of samples `+300,004 ± 1,024 blocks`.
+fn block_count(report: &Report) -> String {
+    let growth = report.growth.blocks;
+    let Some(errors) = &report.errors else {
+        return blocks(growth);
+    };
+    let off = grouped(errors.growth.blocks);
+    format!(
+        "{} ± {} blocks",
+        grouped(growth),
+        off.trim_start_matches('+')
+    )
 }
 
 /// ` · peak 250.1 MiB`, where that is more than what both ends have: a peak is kept to within as much.

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         ));
     }
     if list.is_empty() {
-        say("no traced process; start one with `heapshim run`");
+        say("no process is traced; start one with `heapshim run -- COMMAND`");
         return Ok(());
     }
     let head = ["pid", "name", "age", "live", "blocks", "alloc/s", "mode"];

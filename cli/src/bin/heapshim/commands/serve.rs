@@ -18,7 +18,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         .map(|target| session::resolve(Some(target)));
     let only = only.transpose()?.map(|session| session.pid());
     let refused = |error| {
-        let error = Error::io(args.metrics, "not listened at", error);
+        let error = Error::io(args.metrics, "cannot listen there", error);
         error.next("choose another port, or 0 for any")
     };
     let listener = TcpListener::bind(args.metrics).map_err(refused)?;
