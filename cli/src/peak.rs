@@ -1,7 +1,7 @@
 //! The highest moment of a process: how much was live at most, and whose it was. What the MARK `peak` means.
 //!
-//! The target keeps it (`heapshim_ledger::peak`), `snapshot` copies it, a mark carries it. What the target has not copied since is at most a hundredth,
-//! or 64 KiB a thread where that is more; a moment at which more is live than in its copy is itself the highest that is known.
+//! The target keeps it (`heapshim_ledger::peak`), `snapshot` copies it, a mark carries it. What the target has not copied since is at most a hundredth
+//! and 64 KiB a thread; a moment at which more is live than in its copy is itself the highest that is known.
 
 use crate::births::Births;
 use crate::mark::PackedPeak;

@@ -88,6 +88,9 @@ impl Series {
         // A line without a row is where it was at the first snapshot.
         let count = self.times.len();
         for line in self.lines.values_mut() {
+            if line.growth.len() < count {
+                line.error = None;
+            }
             line.growth.resize(count, Amount::default());
         }
         if count > MOST {

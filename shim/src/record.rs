@@ -267,7 +267,7 @@ impl<'e, G: Guard> Event<'e, G> {
         self.guard.slot().allocated(live.site, live.size);
         self.moved(&self.guard.thread().risen, live.size);
         if let Some(state) = self.guard.state() {
-            state.last.note(Key::of(allocated, block));
+            state.last.note(Key::of(allocated, block), live.site);
         }
         self.tell(allocated, block, live);
         if !cohort.is_none() {

@@ -52,10 +52,28 @@ static void alone(void) {
   }
 }
 
+/* The other thread frees what it is handed, and hands back a block of its own, which has that address: both are of one size. */
+static void *swap(void *block) {
+  free(block);
+  return malloc(136); // swapped
+}
+
+static void swaps(void) {
+  for (int i = 0; i < 50; i++) {
+    pthread_t thread;
+    void *back = NULL;
+    void *volatile mine = malloc(136); // mine
+    pthread_create(&thread, NULL, swap, mine);
+    pthread_join(thread, &back);
+    free(back);
+  }
+}
+
 int main(int count, char **words) {
   pthread_t threads[WORKERS];
   step("warm");
   alone();
+  swaps();
   pthread_barrier_init(&all, NULL, 2);
   pthread_create(&threads[0], NULL, give, NULL);
   one = malloc(104); // before

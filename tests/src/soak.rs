@@ -17,7 +17,6 @@ use crate::place::{fresh_directory, workspace};
 use crate::run::{Run, bare};
 use heapshim_cli::model::{Losses, Snapshot};
 use heapshim_cli::store::read_file;
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -261,15 +260,18 @@ fn share(part: i64, whole: i64) -> f64 {
 }
 
 /// The lines of a program's stderr, as they are each time: without their order, since processes speak at once, without numbers (times, processes), and
-/// without the name of the directory that it works in.
-fn said(stderr: &[u8], place: &Path) -> BTreeSet<String> {
+/// without the name of the directory that it works in, and without what the shell says of servers that its script has ended: when it looks at them depends on time.
+fn said(stderr: &[u8], place: &Path) -> Vec<String> {
     let text = String::from_utf8_lossy(stderr);
     let text = text.replace(&place.display().to_string(), "PLACE");
     let parts = |line: &str| {
         let parts: Vec<&str> = line.split(|c: char| c.is_ascii_digit()).collect();
         parts.join("")
     };
-    text.lines().map(parts).collect()
+    let lines = text.lines().filter(|line| *line != "Terminated");
+    let mut lines: Vec<String> = lines.map(parts).collect();
+    lines.sort();
+    lines
 }
 
 /// The names of processes that work in this directory or below, or were told of it.

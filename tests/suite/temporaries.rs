@@ -26,7 +26,13 @@ const ALONE: [Expected; 9] = [
     ("// resized", 100, 100),
     ("// before", 1, 0),
 ];
-const THREADS: [Expected; 2] = [("// handed", 1, 0), ("// worker", 600, 600)];
+const THREADS: [Expected; 4] = [
+    ("// handed", 1, 0),
+    ("// worker", 600, 600),
+    // Each is freed by the thread that did not make it, at an address that its own last block had.
+    ("// mine", 50, 0),
+    ("// swapped", 50, 0),
+];
 
 fn assert_temporary(diff: &Diff, expected: &[Expected]) {
     diff.assert_adds_up();

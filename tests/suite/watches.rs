@@ -100,18 +100,34 @@ fn objects(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Check that snapshots by the clock come until the time is over, and that rates are of an hour of it: the slope, times what has passed, is what has grown.
+/// Check that the time that it was given ends it.
+#[test]
+fn until_its_time() {
+    let mut watching = Watching::begin(&["--every", "20ms", "--for", "200ms"]);
+    while watching.taken() {}
+    assert!(watching.heard.len() >= 2, "one snapshot at least");
+    assert!(watching.end().contains(" snapshot"));
+}
+
+/// Check that snapshots come by the clock, and that rates are of an hour of it: the slope, times what has passed, is what has grown.
 #[test]
 fn by_the_clock() {
-    let words = ["--every", "20ms", "--for", "1s", "--format", "json"];
+    let words = ["--every", "20ms", "--for", "1h", "--format", "json"];
     let mut watching = Watching::begin(&words);
-    while watching.taken() {
+    for _ in 0..SNAPSHOTS {
+        assert!(watching.taken());
         watching.step();
     }
+    watching.send(libc::SIGINT);
+    while watching.taken() {}
     let heard = watching.heard.clone();
     let all = objects(&watching.end());
     let snapshots = all[0]["snapshots"].as_u64().expect("a number");
-    assert!(snapshots >= 5 && all[0]["per"] == "hour", "{}", all[0]);
+    assert!(
+        snapshots >= SNAPSHOTS as u64 && all[0]["per"] == "hour",
+        "{}",
+        all[0]
+    );
     assert_eq!(heard.len() as u64, snapshots + 1, "the last is the end");
     let mut lines = all.iter();
     let leak = lines.find(|line| line["function"] == "leaks").expect("it");
@@ -137,7 +153,11 @@ fn ended_by_signals() {
     ] {
         let mut watching = Watching::begin(words);
         assert!(watching.taken());
+        // A terminal that closes hangs up twice.
         watching.send(signal);
+        if signal != libc::SIGINT {
+            watching.send(signal);
+        }
         let text = watching.end();
         assert!(text.contains("   1 snapshot\n"), "{signal}: {text}");
     }
@@ -153,6 +173,11 @@ fn under_nohup() {
     command.arg(heapshim());
     let mut watching = Watching::of(Target::c("watch.c").spawn(), &["--wait"], command);
     assert!(watching.taken());
+    let status = format!("/proc/{}/status", watching.child.id());
+    let status = std::fs::read_to_string(status).expect("it runs");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = u64::from_str_radix(ignored.expect("its signals").trim(), 16);
+    assert!(ignored.expect("a number") & 1 << (libc::SIGHUP - 1) != 0);
     watching.send(libc::SIGHUP);
     watching.enter();
     assert!(watching.taken(), "it has gone on");
@@ -238,4 +263,24 @@ fn end_of_the_process() {
     let text = watching.end();
     assert!(text.contains("   1 snapshot\n"), "{text}");
     assert!(text.contains("too few snapshots"), "{text}");
+}
+
+/// Check the same where nobody has waited for the process yet: it is no plateau.
+#[test]
+fn end_of_a_process_that_is_not_waited_for() {
+    let mut watching = Watching::begin(&["--wait"]);
+    assert!(watching.taken());
+    let running = watching.running.as_ref().expect("it lives");
+    let pid = running.pid();
+    // SAFETY: takes two numbers; the process is our child, and was not waited for.
+    let killed = unsafe { libc::kill(pid.cast_signed(), libc::SIGKILL) };
+    assert_eq!(killed, 0);
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    let options = libc::WEXITED | libc::WNOWAIT;
+    // SAFETY: there is room for one siginfo_t; the process stays to be waited for.
+    let waited = unsafe { libc::waitid(libc::P_PID, pid, info.as_mut_ptr(), options) };
+    assert_eq!(waited, 0);
+    watching.enter();
+    let text = watching.end();
+    assert!(text.contains("   1 snapshot\n"), "{text}");
 }

@@ -9,6 +9,8 @@ use gimli::{EhFrame, FrameDescriptionEntry, Section as _};
 use crate::compile::{Bytes, Program};
 use crate::row::{Cfa, Place};
 
+/// What an entry of the 64-bit format begins with: all behind it stands elsewhere.
+const LONG: [u8; 4] = [0xff; 4];
 /// Of an entry: its length and where its CIE is, four bytes each, then two addresses.
 const HEAD: usize = 8;
 /// Bytes of an address, by the low half of its encoding: `udata4` and `sdata4`.
@@ -26,6 +28,9 @@ pub(crate) fn instructions<'a>(
         return None;
     }
     let entry = frame.reader().slice().get(fde.offset()..)?;
+    if entry.starts_with(&LONG) {
+        return None;
+    }
     let end = fde.entry_len().checked_add(4)?;
     let mut rest = entry.get(HEAD + 2 * ADDRESS..end)?;
     let augmentation = unsigned(&mut rest)?;
@@ -163,6 +168,38 @@ mod tests {
             }
         }
         assert!(all > 3_000 && plain * 100 > all * 99, "{plain} of {all}");
+    }
+
+    /// Check that an entry of the 64-bit format is left to gimli, which finds its instructions elsewhere than those of the usual one.
+    #[test]
+    fn long_entries() {
+        let cie = [
+            &[16, 0, 0, 0, 0, 0, 0, 0, 1][..],
+            b"zR\0",
+            &[1, 0x78, 16, 1, 0x1b, 0x0c, 7, 8],
+        ];
+        let cie = cie.concat();
+        let found = |length: &[u8]| {
+            let pointer = u32::try_from(cie.len() + length.len()).unwrap();
+            let body = [
+                &pointer.to_ne_bytes()[..],
+                &[0, 1, 0, 0, 9, 0, 0, 0, 0, 0x41, 0, 0],
+            ];
+            let section = [&cie[..], length, &body.concat(), &[0; 4]].concat();
+            let frame = EhFrame::new(&section, gimli::NativeEndian);
+            let bases = gimli::BaseAddresses::default().set_eh_frame(0);
+            let mut entries = frame.entries(&bases);
+            entries.next().unwrap();
+            let Some(CieOrFde::Fde(partial)) = entries.next().unwrap() else {
+                panic!("no entry");
+            };
+            let fde = partial.parse(EhFrame::cie_from_offset).unwrap();
+            assert_eq!(fde.len(), 9);
+            instructions(&frame, &fde).map(<[u8]>::to_vec)
+        };
+        assert_eq!(found(&[16, 0, 0, 0]), Some(vec![0x41, 0, 0]));
+        let long = [&LONG[..], &[16, 0, 0, 0, 0, 0, 0, 0]].concat();
+        assert_eq!(found(&long), None);
     }
 
     /// Check that numbers of one and two bytes are read, and that longer and cut ones are left to gimli.

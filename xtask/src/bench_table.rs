@@ -220,16 +220,19 @@ fn limited(command: &Command) -> Command {
 fn cells(workload: &Workload, rounds: &[Round], peers: usize) -> Cells {
     let bars = workload.bars;
     let mut cells = Cells::new(workload.kind);
-    let bare: Vec<&Took> = rounds.iter().map(|round| &round.ours[0]).collect();
     let of = |way: usize| rounds.iter().map(move |round| &round.ours[way]);
+    let ratios = |way: usize| Ratios::of(of(way).zip(of(0)));
+    let bare: Vec<&Took> = of(0).collect();
     cells.bare(&bare);
-    cells.way(&Ratios::of(&bare, of(1)), bars.exact, bars.aim);
-    cells.way(&Ratios::of(&bare, of(2)), bars.sampled, None);
-    cells.way(&Ratios::of(&bare, of(3)), bars.off, None);
+    cells.way(&ratios(1), bars.exact, bars.aim);
+    cells.way(&ratios(2), bars.sampled, None);
+    cells.way(&ratios(3), bars.off, None);
     cells.memory(&bare, &of(1).collect::<Vec<_>>());
     for peer in 0..peers {
-        let took = rounds.iter().filter_map(|round| round.peers[peer].as_ref());
-        cells.peer(&Ratios::of(&bare, took));
+        let took = rounds
+            .iter()
+            .filter_map(|round| Some((round.peers[peer].as_ref()?, &round.ours[0])));
+        cells.peer(&Ratios::of(took));
     }
     cells
 }

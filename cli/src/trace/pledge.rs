@@ -38,6 +38,8 @@ pub(super) struct Pledge<'a> {
 impl<'a> Pledge<'a> {
     /// Names the calling thread as the one that answers for the request. None where the kernel refuses: then the lease is all that there is.
     pub(super) fn make(control: &'a Control) -> Option<Pledge<'a>> {
+        // Whoever answered for a request before has no part in this one.
+        control.owner.put(0);
         let list = Box::into_raw(Box::new(List::to(&raw const control.owner as usize)));
         // SAFETY: `list` was a box just now; the reference is gone before the kernel knows of it.
         let linked = unsafe { &mut *list };

@@ -38,9 +38,9 @@ pub(super) struct Ratios {
 }
 
 impl Ratios {
-    /// `took` has a run of each of the first rounds.
-    pub(super) fn of<'a>(bare: &[&Took], took: impl Iterator<Item = &'a Took>) -> Ratios {
-        let pairs: Vec<(&Took, &Took)> = took.zip(bare.iter().copied()).collect();
+    /// Of runs, each with the bare one of its round.
+    pub(super) fn of<'a>(pairs: impl Iterator<Item = (&'a Took, &'a Took)>) -> Ratios {
+        let pairs: Vec<(&Took, &Took)> = pairs.collect();
         let all =
             |of: fn(&Took, &Took) -> f64| sorted(pairs.iter().map(|(run, bare)| of(run, bare)));
         Ratios {
@@ -174,7 +174,7 @@ mod tests {
         for (wall_ms, missed) in [(120.4, 0), (121.0, 1)] {
             let runs = [took(10.0, 0.0), took(wall_ms, 0.0), took(900.0, 0.0)];
             let mut cells = Cells::new(Kind::Times);
-            cells.way(&Ratios::of(&[&bare; 3], runs.iter()), Some(1.2), None);
+            cells.way(&Ratios::of(runs.iter().zip([&bare; 3])), Some(1.2), None);
             assert_eq!(cells.missed, missed, "{}", cells.text);
             assert_eq!(cells.text.contains(MISSED), missed == 1, "{}", cells.text);
         }
@@ -185,7 +185,7 @@ mod tests {
     fn milliseconds_more() {
         let (bare, run) = (took(1.0, 0.0), took(5.0, 0.0));
         let mut cells = Cells::new(Kind::Start);
-        cells.way(&Ratios::of(&[&bare], [&run].into_iter()), Some(5.0), None);
+        cells.way(&Ratios::of([(&run, &bare)].into_iter()), Some(5.0), None);
         assert_eq!(
             (cells.text.as_str(), cells.missed),
             (" | +4.00 · +2.00 ms | +5 ms", 0)
@@ -208,7 +208,7 @@ mod tests {
     fn a_peer_that_failed() {
         let bare = took(1.0, 0.0);
         let mut cells = Cells::new(Kind::Times);
-        cells.peer(&Ratios::of(&[&bare], std::iter::empty()));
+        cells.peer(&Ratios::of(std::iter::empty()));
         assert_eq!((cells.text.as_str(), cells.missed), (" | –", 0));
     }
 }

@@ -1,7 +1,8 @@
 //! Being asked to stop: Ctrl-C, the terminal's end, a service manager. Commands that have something to tell or to finish ask here.
 //!
-//! The first such signal is passed on, the second ends us as if nobody had caught it. One that was ignored when we were started (nohup) stays
-//! ignored. Threads wait for signals and for lines of stdin; they end with the process.
+//! Whoever waits is told. A signal that comes a second after the first, or another Ctrl-C, ends us as if nobody had caught it; not what comes with the first: a terminal that closes
+//! hangs up twice, `timeout` asks us and our group. A hangup that was ignored when we were started (nohup) stays ignored; an interrupt does not, since shells have commands
+//! in the background ignore it. Threads wait for signals and for lines of stdin; they end with the process.
 
 use heapshim_cli::error::Error;
 use heapshim_cli::launch::is_ignored;
@@ -11,7 +12,10 @@ use signal_hook::low_level::emulate_default_handler;
 use std::io::{self, BufRead};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// What comes so soon after the first signal is the same request.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,17 +39,23 @@ impl Asked {
     /// Catches the signals from now on.
     pub(super) fn by_signals() -> Result<Asked, Error> {
         let asking = [SIGINT, SIGTERM, SIGHUP];
-        let caught = asking.into_iter().filter(|&signal| !is_ignored(signal));
+        let caught = asking
+            .into_iter()
+            .filter(|&signal| signal != SIGHUP || !is_ignored(SIGHUP));
         let mut signals =
             Signals::new(caught).map_err(|error| Error::io("signals", "not caught", error))?;
         let (sender, receiver) = mpsc::channel();
         let of_signals = sender.clone();
         thread::spawn(move || {
-            for (number, signal) in signals.forever().enumerate() {
-                let unheard = of_signals.send(Woken::Stop).is_err();
-                if number > 0 || unheard {
+            let mut first = None;
+            for signal in signals.forever() {
+                let is_again = first.is_some_and(|(before, at): (i32, Instant)| {
+                    at.elapsed() >= PATIENCE || (before, signal) == (SIGINT, SIGINT)
+                });
+                if of_signals.send(Woken::Stop).is_err() || is_again {
                     let _refused = emulate_default_handler(signal);
                 }
+                first.get_or_insert((signal, Instant::now()));
             }
         });
         Ok(Asked { receiver, sender })

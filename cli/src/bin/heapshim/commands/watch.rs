@@ -8,7 +8,7 @@ use heapshim_cli::blame::Mode;
 use heapshim_cli::catalog::Catalog;
 use heapshim_cli::error::Error;
 use heapshim_cli::mark::Mark;
-use heapshim_cli::process;
+use heapshim_cli::process::Alive;
 use heapshim_cli::render::signed_size;
 use heapshim_cli::series::{Looks, Series, Unit, json, text};
 use heapshim_cli::subject::{Readers, Subject};
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let catalog = Catalog::of(args.target.target.as_deref())?;
     let first = catalog.look("first")?;
     let pid = first.snapshot.process.pid;
-    let started = process::start_ticks(pid);
+    let target = Alive::of(pid);
     let mut series = Series::new(0.0);
     let options = lines::options(&args.lines, Mode::App);
     // Of all snapshots: a symbolizer of its own would read the same debug files for each.
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         if !is_next(args, begun, &asked) {
             break;
         }
-        if process::start_ticks(pid) != started {
+        if target.has_ended() {
             say(&format!("pid {pid}: it has ended"));
             break;
         }
