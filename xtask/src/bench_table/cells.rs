@@ -206,7 +206,6 @@ mod tests {
     /// Check that a peer without a run has a cell of its own, and fails nothing.
     #[test]
     fn a_peer_that_failed() {
-        let bare = took(1.0, 0.0);
         let mut cells = Cells::new(Kind::Times);
         cells.peer(&Ratios::of(std::iter::empty()));
         assert_eq!((cells.text.as_str(), cells.missed), (" | –", 0));
