@@ -51,7 +51,7 @@ pub use heaptrack_lines::{HeaptrackLines, Held, Where};
 pub use needs::{as_nobody, as_root, for_all, found, go, needs, not_allowed, skip};
 pub use oracle::Usage;
 pub use package::Package;
-pub use place::{environment, fresh_directory, line_of, programs, workspace};
+pub use place::{copy_program, environment, fresh_directory, line_of, programs, workspace};
 pub use pythons::{Python, builds, needs_debug_build, pythons};
 pub use recording::{Recorded, Recording};
 pub use run::{Finished, Run, bare};

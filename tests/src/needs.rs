@@ -3,6 +3,7 @@
 //! It says so and counts as skipped; the suite's last lines name what was skipped. With CI=true it fails: there, `tests/run` has
 //! installed everything, and a test that silently tests nothing is worse than a red one.
 
+use crate::place::copy_program;
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -92,9 +93,7 @@ pub fn as_nobody() -> Command {
 pub fn for_all(program: &Path, mode: u32) -> PathBuf {
     let name = program.file_name().expect("a name").to_string_lossy();
     let copy = std::env::temp_dir().join(format!("heapshim-{name}-{}", std::process::id()));
-    // Copied by another process: a file that we hold open to write could not be run.
-    let copied = Command::new("cp").arg(program).arg(&copy).status();
-    assert!(copied.expect("cp").success());
+    copy_program(program, &copy);
     fs::set_permissions(&copy, Permissions::from_mode(mode)).expect("set");
     copy
 }

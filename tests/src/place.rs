@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -91,4 +92,14 @@ pub fn line_of(source: &str, marker: &str) -> u64 {
     let text = std::fs::read_to_string(programs().join(source)).expect("a source");
     let at = text.lines().position(|line| line.contains(marker));
     at.unwrap_or_else(|| panic!("no {marker} in {source}")) as u64 + 1
+}
+
+/// Copies a program that is to be run. By another process: what another test starts may hold for a moment what we have open to write, and a file that is
+/// open to be written cannot be run.
+///
+/// # Panics
+/// Where it is not copied.
+pub fn copy_program(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).status();
+    assert!(copied.expect("cp").success(), "{}", from.display());
 }

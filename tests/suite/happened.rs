@@ -1,8 +1,7 @@
 //! What a recording tells besides events: objects that came and went, threads, children, programs that were executed, marks.
 
-use heapshim_tests::{Recorded, Recording, Run, Target, programs, talk};
+use heapshim_tests::{Recorded, Recording, Run, Target, copy_program, programs, talk};
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
 
 /// What happened, of these kinds.
@@ -138,7 +137,7 @@ fn quoted(source: &str) -> String {
 #[test]
 fn executed() {
     let program = heapshim_tests::fresh_directory("executed").join("for\x1b[31mks\"");
-    fs::copy(Target::c("forks.c").build(), &program).expect("copied");
+    copy_program(&Target::c("forks.c").build(), &program);
     let name = program.to_str().expect("UTF-8");
     let command = Target::c("onward.c").arg(name).arg("program").words();
     let recorded = run(&command, b"\n");

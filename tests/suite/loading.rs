@@ -1,8 +1,8 @@
 //! The loader: whatever it is told to do, it does with the shim as without, and the account is exact.
 
 use heapshim_tests::{
-    Compiler, Diff, Run, Target, expected_in, fresh_directory, needs, programs, shared_library,
-    talk,
+    Compiler, Diff, Run, Target, copy_program, expected_in, fresh_directory, needs, programs,
+    shared_library, talk,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -184,7 +184,7 @@ fn odd_path() {
     let directory = fresh_directory("odd").join("a dir: grün $ORIGIN\t#1");
     fs::create_dir_all(&directory).expect("a directory");
     let program = directory.join("the leak");
-    fs::copy(Target::c("leak.c").build(), &program).expect("a copy");
+    copy_program(&Target::c("leak.c").build(), &program);
     let finished = Run::new(&[program]).stdin(b"go\ngo\n").finish();
     assert!(finished.status.success());
     let report = finished.report();

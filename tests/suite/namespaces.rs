@@ -1,6 +1,6 @@
 //! Namespaces and other roots: a program that is started in them does what it does without us, and is traced where its account can be handed over.
 
-use heapshim_tests::{Finished, Run, Target, bare, fresh_directory, not_allowed};
+use heapshim_tests::{Finished, Run, Target, bare, copy_program, fresh_directory, not_allowed};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ fn other_root() {
         fs::copy(file, place).expect("a copy");
     }
     let inside = program.file_name().expect("a name");
-    fs::copy(&program, root.join(inside)).expect("a copy");
+    copy_program(&program, &root.join(inside));
     let inside = Path::new("/").join(inside);
     let words = all(&["unshare", "-r", "chroot"], &root, &[]);
     let words = [words, all(&[], &inside, &["4", "quietly"])].concat();
@@ -95,7 +95,7 @@ fn other_root_without_the_library() {
         fs::copy(file, place).expect("a copy");
     }
     let name = program.file_name().expect("a name");
-    fs::copy(&program, root.join(name)).expect("a copy");
+    copy_program(&program, &root.join(name));
     let words = all(&["unshare", "-r", "chroot"], &root, &[]);
     let words = [
         words,

@@ -3,7 +3,8 @@
 //! Readers are stopped and killed here by signals at moments that the target's own steps decide; nothing sleeps.
 
 use heapshim_tests::{
-    Amount, ControlPage, Diff, Recorded, Recording, Run, Running, Target, found, line_of, needs,
+    Amount, ControlPage, Diff, Recorded, Recording, Run, Running, Target, copy_program, found,
+    line_of, needs,
 };
 use std::collections::BTreeMap;
 
@@ -74,6 +75,7 @@ fn known_events() {
     let temporary = recorded.ask("temporary", &[]).0;
     // A block that is moved by realloc is freed by its thread's next operation.
     assert_eq!(temporary.growth(), amount(200 * 77 + 10 * 11, 210));
+    assert_eq!(temporary.json()["from"]["name"], "begin");
     let to_middle = recorded.ask("diff", &["--to", "middle"]).0;
     assert_eq!(to_middle.growth(), amount(25_150, 50));
     assert_eq!(to_middle.total(), amount(25_150 + 100_900, 150));
@@ -368,7 +370,7 @@ fn forked_child() {
 fn bundled() {
     let file = heapshim_tests::fresh_directory("recording").join("run.heaptrace");
     let program = heapshim_tests::fresh_directory("moved").join("events");
-    std::fs::copy(Target::c("events.c").opt("-O0").build(), &program).expect("copied");
+    copy_program(&Target::c("events.c").opt("-O0").build(), &program);
     let finished = Run::new(&[&program])
         .option("--bundle")
         .option("--lossless")

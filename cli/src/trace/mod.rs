@@ -36,7 +36,7 @@ pub use freed::{check as check_frees, freed};
 pub use instants::{Instant, Instants, What};
 pub use leavings::clear;
 pub use lifetimes::{lifetimes, sizes, survivors};
-pub use questions::{Moment, peak, state};
+pub use questions::{Moment, nothing, peak, state};
 pub use read::Trace;
 pub use recorder::{Ended, Options, Recorder, Summary};
 pub use temporaries::{temporaries, temporary};

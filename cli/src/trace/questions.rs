@@ -30,6 +30,18 @@ pub struct Moment {
     pub name: String,
 }
 
+/// Nothing, at the recording's beginning: what answers begin with that are of the recording alone, whatever was alive before it.
+///
+/// # Errors
+/// `Damaged` where the file is.
+pub fn nothing(trace: &mut Trace) -> Result<Mark, Error> {
+    let begin = Moment {
+        ns: 0,
+        name: "begin".to_owned(),
+    };
+    Account::empty(trace).mark(trace, &begin)
+}
+
 /// The account at an instant: every event up to and with it.
 ///
 /// # Errors

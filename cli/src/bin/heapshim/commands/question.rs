@@ -50,12 +50,18 @@ fn check_frees(between: &Between, args: &Report, freed_by: bool) -> Result<(), E
 
 /// What was alive at the highest moment.
 pub(crate) fn peak(args: &Args) -> Result<(), Error> {
-    ask(args, trace::peak)
+    report::check(&args.report)?;
+    let mut trace = open(&args.trace)?;
+    let highest = trace::peak(&mut trace)?;
+    print(args, None, highest)
 }
 
 /// What was freed by its thread's next operation, or one of the next.
 pub(crate) fn temporary(args: &Temporary) -> Result<(), Error> {
-    ask(&args.question, |trace| trace::temporary(trace, args.within))
+    report::check(&args.question.report)?;
+    let mut trace = open(&args.question.trace)?;
+    let temporary = trace::temporary(&mut trace, args.within)?;
+    print(&args.question, Some(trace::nothing(&mut trace)?), temporary)
 }
 
 /// How long blocks lived.
@@ -84,21 +90,20 @@ fn spread(
         sort: args.report.sort.or(Some(Sort::Allocations)),
         ..args.report.clone()
     };
-    let (last, by_site) = answer(&mut open(&args.trace)?)?;
+    let mut trace = open(&args.trace)?;
+    let (last, by_site) = answer(&mut trace)?;
     let pair = Pair {
-        first: None,
+        first: Some(trace::nothing(&mut trace)?),
         last,
         origin: Origin::of_file(&args.trace),
     };
     report::print(&pair.subject().spreading(measure, &by_site), &report)
 }
 
-fn ask(args: &Args, answer: impl FnOnce(&mut Trace) -> Result<Mark, Error>) -> Result<(), Error> {
-    report::check(&args.report)?;
-    let mut trace = open(&args.trace)?;
+fn print(args: &Args, first: Option<Mark>, last: Mark) -> Result<(), Error> {
     let pair = Pair {
-        first: None,
-        last: answer(&mut trace)?,
+        first,
+        last,
         origin: Origin::of_file(&args.trace),
     };
     report::print(&pair.subject(), &args.report)
