@@ -16,7 +16,7 @@ const HEAD: &str = "\
 # Compatibility: programs that have run under heapshim
 
 Made by `cargo xtask soak --write`; each row is a script in [tests/soak](../tests/soak). A program does its work bare, under a preload of thirty
-lines that only counts (tests/programs/count.c), and under `heapshim run`. In each row exit status, output and the files that it leaves are those of
+lines that only counts (tests/programs/count.c), and under `heapshim run`. In each row exit status, output, what is said on stderr (but for numbers and order) and the files that it leaves are those of
 the bare run, and its account has as many events (allocations and frees) as the counter saw: within a thousandth, or why not.
 *Nested*: events inside of a hook, charged to their innermost line only. *Cut*: stacks that could not be walked to their outer end.
 
