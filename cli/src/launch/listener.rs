@@ -64,11 +64,7 @@ impl Listener {
         let name = format!("{BEGIN}{:032x}", u128::from_le_bytes(random));
         let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).map_err(failed)?;
         let by_name = listen(&address).map_err(failed)?;
-        let directory = std::env::temp_dir();
-        sweep(&directory);
-        let file = directory.join(format!("{name}{END}"));
-        let at_file = listen_at(&file);
-        let file = at_file.is_some().then_some(file);
+        let (file, at_file) = in_one_of(&directories(), &format!("{name}{END}")).unzip();
         Ok(Listener {
             place: Place { name, file },
             by_name,
@@ -110,8 +106,25 @@ fn listen(address: &SocketAddrUnix) -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
+/// Where the file may lie, the best first: the user's directory for temporary files may be gone, read-only, or have a name too long for a socket.
+fn directories() -> Vec<PathBuf> {
+    let mut all = vec![std::env::temp_dir(), PathBuf::from("/tmp")];
+    all.dedup();
+    all
+}
+
+/// Listens in the first directory where that is possible, and removes there what others have left.
+fn in_one_of(directories: &[PathBuf], name: &str) -> Option<(PathBuf, OwnedFd)> {
+    directories.iter().find_map(|directory| {
+        sweep(directory);
+        let file = directory.join(name);
+        let socket = listen_at(&file)?;
+        Some((file, socket))
+    })
+}
+
 /// Listens at a file, which processes that have dropped root's rights may connect to, too: who it is says the kernel (`gather`). None where
-/// the directory is not there, not ours to write, or its name too long.
+/// the directory is not there, not ours to write, or the file's whole name too long (107 bytes, unix(7)).
 fn listen_at(file: &Path) -> Option<OwnedFd> {
     if !file.is_absolute() {
         return None;
@@ -209,6 +222,20 @@ mod tests {
         assert!(!is_kept("dead", 5, false));
         assert!(is_kept("young", 0, false));
         assert!(is_kept("alive", 5, true));
+    }
+
+    /// Check that a directory that is not there, or whose name is too long for a socket, leaves it to the next.
+    #[test]
+    fn elsewhere() {
+        let name = format!("heapshim-listener-{}-elsewhere", std::process::id());
+        let good = std::env::temp_dir().join(&name);
+        let long = good.join("l".repeat(100));
+        fs::create_dir_all(&long).expect("made");
+        let tried = [good.join("absent"), long, good.clone()];
+        let (file, _socket) = in_one_of(&tried, "heapshim-0.socket").expect("listening");
+        assert_eq!(file, good.join("heapshim-0.socket"));
+        assert!(in_one_of(&tried[..2], "heapshim-0.socket").is_none());
+        fs::remove_dir_all(&good).expect("removed");
     }
 
     /// Check that the file is there while we listen, and gone after it.
