@@ -30,6 +30,7 @@ use crate::symptom;
 use heapshim_ledger::layout::Complaint;
 use heapshim_ledger::sampling;
 use spread::{Units, Variances};
+use std::rc::Rc;
 
 /// The moment that growth is counted from.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +86,7 @@ pub struct Details<'a> {
     /// What was freed by its thread's next operation.
     pub temporaries: Option<&'a Temporaries>,
     /// Who freed their blocks, by group.
-    pub freed: Option<(&'a Groups, &'a [Freed])>,
+    pub freed: Option<(&'a Groups, &'a [Rc<Freed>])>,
 }
 
 /// The row of each site of two snapshots of one process, also of those that are nothing at either: a site that only freed is one of them.

@@ -14,6 +14,7 @@ use crate::rss::Rss;
 use crate::symbolize::{Language, Stack, SymbolFrame};
 use heapshim_ledger::sampling;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// What a row stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -236,8 +237,8 @@ pub struct Row {
     pub temporary: Option<Amount>,
     /// How its blocks were spread, where the report is of that.
     pub distribution: Option<Distribution>,
-    /// Who freed its blocks, where somebody asked.
-    pub freed: Option<Freed>,
+    /// Who freed the blocks of its group (`frees::Groups`), where somebody asked: of stacks, those of the line that they are charged to may be one.
+    pub freed: Option<Rc<Freed>>,
     /// The heaviest stack, innermost frame first.
     pub stack: Stack,
     /// The place in `stack` of the frame that is charged.

@@ -13,6 +13,7 @@ use crate::render::Sources;
 use crate::report::{Report, Survivors, Temporaries};
 use crate::symbolize::{self, Progress, Symbolizer};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// Where the user said that files are.
 #[derive(Clone, Debug, Default)]
@@ -117,7 +118,7 @@ impl<'a> Subject<'a> {
 
     /// The same, with who freed what it says of.
     #[must_use]
-    pub fn freeing(self, groups: &'a Groups, freed: &'a [Freed]) -> Subject<'a> {
+    pub fn freeing(self, groups: &'a Groups, freed: &'a [Rc<Freed>]) -> Subject<'a> {
         let details = Details {
             freed: Some((groups, freed)),
             ..self.details

@@ -28,7 +28,8 @@ const OPTIONS: [&str; 9] = [
 const PATIENCE_MS: u64 = 600_000;
 
 /// Keys that are no letters: the DOM's names, and WebDriver's code points (W3C, "Keyboard actions").
-const KEYS: [(&str, char); 13] = [
+const KEYS: [(&str, char); 14] = [
+    ("Shift", '\u{e008}'),
     ("Tab", '\u{e004}'),
     ("Enter", '\u{e007}'),
     ("Escape", '\u{e00c}'),
@@ -129,9 +130,27 @@ impl Browser {
 
     /// Presses a key on what has the focus, as a keyboard would: a letter, or what the DOM calls the key.
     pub fn press(&self, key: &str) {
-        let named = KEYS.iter().find(|(name, _)| *name == key);
-        let key = named.map_or_else(|| key.to_string(), |(_, code)| code.to_string());
-        let events = ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key}));
+        self.keys(&[("keyDown", key), ("keyUp", key)]);
+    }
+
+    /// The same while Shift is held down.
+    pub fn press_with_shift(&self, key: &str) {
+        let shift = "Shift";
+        self.keys(&[
+            ("keyDown", shift),
+            ("keyDown", key),
+            ("keyUp", key),
+            ("keyUp", shift),
+        ]);
+    }
+
+    fn keys(&self, events: &[(&str, &str)]) {
+        let value = |key: &str| {
+            let named = KEYS.iter().find(|(name, _)| *name == key);
+            named.map_or_else(|| key.to_string(), |(_, code)| code.to_string())
+        };
+        let event = |&(kind, key): &(&str, &str)| json!({"type": kind, "value": value(key)});
+        let events: Vec<Value> = events.iter().map(event).collect();
         let keyboard = json!({"type": "key", "id": "keyboard", "actions": events});
         self.of_session("actions", &json!({"actions": [keyboard]}));
     }

@@ -7,14 +7,14 @@ use std::process::Command;
 use std::time::Instant;
 
 /// Rounds of the programs in which every line frees.
-const EVICTING: u64 = 100;
+pub(crate) const EVICTING: u64 = 100;
 
 /// What a line is told to have freed of a row: its marker, blocks, allocated since, whether it stopped.
 type Told = (&'static str, u64, Option<u64>, bool);
 
 /// A recording of a hundred rounds in which all lines free, and of rounds in which one of them does not: how many. It is away for longer than all before took, by the
 /// clock as well as by allocations.
-fn played(target: Target) -> (Recorded, u64) {
+pub(crate) fn played(target: Target) -> (Recorded, u64) {
     let mut running = target.spawn();
     assert_eq!(running.said(), "warm");
     let recording = Recording::of(running.pid(), &["--lossless", "--free-stacks"]);
@@ -33,7 +33,7 @@ fn played(target: Target) -> (Recorded, u64) {
 }
 
 /// The lines that freed a row's blocks: line, blocks, allocated since, whether it stopped.
-fn freed_by(row: &Row) -> Vec<(u64, u64, u64, bool)> {
+pub(crate) fn freed_by(row: &Row) -> Vec<(u64, u64, u64, bool)> {
     let number = |value: &serde_json::Value| value.as_u64().expect("a number");
     let all = row.json()["freed_by"].as_array().expect("an array").iter();
     let of = |one: &serde_json::Value| {

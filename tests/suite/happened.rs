@@ -20,7 +20,7 @@ fn words(recorded: &Recorded, kinds: &[&str]) -> Vec<String> {
 }
 
 /// A recording of a command from its first event to its last.
-fn run(command: &[OsString], stdin: &[u8]) -> Recorded {
+pub(crate) fn run(command: &[OsString], stdin: &[u8]) -> Recorded {
     let file = heapshim_tests::fresh_directory("happened").join("run.heaptrace");
     let finished = Run::new(command)
         .option("--lossless")

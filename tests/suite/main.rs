@@ -62,6 +62,7 @@ mod python_leak;
 mod python_objects;
 mod python_signals;
 mod readers;
+mod recorded_pages;
 mod recordings;
 mod rss;
 mod sampled;

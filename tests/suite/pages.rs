@@ -1,7 +1,6 @@
 //! What we write for browsers, in a browser: the report's page and the flamegraph do what they say, with the account's figures.
 
-use crate::recordings::events;
-use heapshim_tests::{Browser, Diff, Recording, Target, fresh_directory, talk};
+use heapshim_tests::{Browser, Diff, Target, fresh_directory, talk};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,7 +58,7 @@ fn number(text: &str) -> i64 {
 }
 
 /// The sum at the foot of the page's lines.
-fn sum(browser: &Browser) -> i64 {
+pub(crate) fn sum(browser: &Browser) -> i64 {
     let title = browser.run("return document.querySelector('#lines tfoot .growth').title;");
     number(title.as_str().expect("a title"))
 }
@@ -217,66 +216,6 @@ fn many_stacks() {
     assert!(whole >= 65_536 * 37, "{whole}");
     assert_eq!(sum(&browser), whole);
     silent(&browser);
-}
-
-/// Check that the page of a recording has the growth between its instants, and what was alive all along: keys go from step to step, whose words
-/// are those of `timeline`, the highest first; the program's mark stands where it was taken.
-#[test]
-fn timeline_of_a_recording() {
-    let Some(browser) = Browser::open(1280, 900) else {
-        return;
-    };
-    let mut running = events();
-    let recording = Recording::of(running.pid(), &["--lossless"]);
-    running.step(b"go");
-    let recorded = recording.end();
-    let file = recorded.file.to_str().expect("UTF-8");
-    let page = fresh_directory("pages").join("page.html");
-    talk(&[
-        "report",
-        file,
-        "--from",
-        "middle",
-        "-o",
-        &page.display().to_string(),
-    ]);
-    open(&browser, &page);
-    let growth = recorded.ask("diff", &["--from", "middle"]).0.growth();
-    assert_eq!((sum(&browser), growth.bytes), (2110, 2110));
-
-    let said = || text(&browser, "#timeline-status");
-    let value = |name: &str| {
-        let script = format!("return document.getElementById('timeline').getAttribute('{name}');");
-        browser.run(&script)
-    };
-    let peak = recorded.ask("peak", &[]).0.live_at("to").bytes;
-    let most = text(&browser, "#timeline-most");
-    assert!(said().contains(&format!("at most {most}")), "{}", said());
-    assert_eq!(most, format!("{:.1} KiB", bytes_in_kib(peak)));
-    assert_eq!(value("aria-valuetext"), said());
-    let _ = browser.run("document.getElementById('timeline').focus();");
-    browser.press("End");
-    assert_eq!(value("aria-valuenow"), value("aria-valuemax"));
-    let end = recorded.ask("diff", &[]).0.live_at("to").bytes;
-    let at_end = format!("{:.1} KiB alive at its end", bytes_in_kib(end));
-    assert!(said().contains(&at_end), "{}: {at_end}", said());
-    browser.press("Home");
-    assert!(said().starts_with("0 ms to "), "{}", said());
-    while !said().ends_with(" · mark middle") {
-        browser.press("ArrowRight");
-    }
-    assert_eq!(text(&browser, "#timeline .at"), "middle");
-    let place = "const mark = document.querySelector('#timeline .at').offsetLeft, cursor = document.querySelector('#timeline .cursor').offsetLeft, \
-                 ground = document.querySelector('#timeline .between').getBoundingClientRect().left - document.getElementById('timeline').getBoundingClientRect().left; \
-                 const step = document.getElementById('timeline').clientWidth / 400; return Math.max(Math.abs(mark - cursor), Math.abs(mark - ground)) <= step + 2;";
-    assert_eq!(browser.run(place), true);
-    silent(&browser);
-    assert!(running.finish().0.success());
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a heap of less than 2^52 bytes")]
-fn bytes_in_kib(bytes: i64) -> f64 {
-    bytes as f64 / 1024.0
 }
 
 /// Check that the page shows the ten lines that grew most first, and the others when they are asked for.

@@ -254,7 +254,7 @@ fn row(row: &Row, measure: Option<Measure>, stacks: Stacks) -> String {
         survivors(row.survivors),
         temporary(row.temporary),
         distribution.unwrap_or_default(),
-        row.freed.as_ref().map(freed).unwrap_or_default(),
+        row.freed.as_deref().map(freed).unwrap_or_default(),
         stack.join(", "),
     )
 }

@@ -3,6 +3,7 @@
 //! Columns rather than objects, and numbers into the list of texts: a Python server's report has a million frames, most of them the same.
 //! The scripts add up what they show from the stacks alone, so that a line, a box and the sum never disagree.
 
+use super::freed;
 use super::trie::Trie;
 use crate::export::stacks::{Weighed, label, weighed};
 use crate::place::Place;
@@ -11,7 +12,8 @@ use crate::report::{Amount, Report, Row};
 use crate::symbolize::SymbolFrame;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 /// Stacks that are there one by one: with them a page of the most that was seen stays below 2 MB. The rest is one stack, with its sum.
 const MOST_STACKS: usize = 50_000;
@@ -119,6 +121,7 @@ struct Gathered<'a> {
     /// The numbers of a node's frames, by its address: a million frames are looked at once each, and each text made once.
     nodes: HashMap<*const SymbolFrame, Vec<u32>>,
     lines: Lines,
+    freed: freed::Lines,
     trie: Trie,
     columns: Columns,
 }
@@ -130,6 +133,7 @@ pub(super) fn data(report: &Report, view: &View<'_>) -> Value {
 
 fn data_of(report: &Report, view: &View<'_>, most: usize) -> Value {
     let files = report.rows.iter().filter_map(|row| row.file.as_deref());
+    let files = files.chain(files_that_freed(report));
     let mut gathered = Gathered {
         view,
         labels: Labels::new(files, view.current_dir),
@@ -137,6 +141,7 @@ fn data_of(report: &Report, view: &View<'_>, most: usize) -> Value {
         frames: Frames::default(),
         nodes: HashMap::new(),
         lines: Lines::default(),
+        freed: freed::Lines::default(),
         trie: Trie::new(),
         columns: Columns::default(),
     };
@@ -154,6 +159,15 @@ fn data_of(report: &Report, view: &View<'_>, most: usize) -> Value {
     gathered.finish(report)
 }
 
+/// Files of lines that freed: each account once, however many stacks have it.
+fn files_that_freed(report: &Report) -> impl Iterator<Item = &str> {
+    let mut met = HashSet::new();
+    let accounts = report.rows.iter().filter_map(|row| row.freed.as_ref());
+    let accounts = accounts.filter(move |freed| met.insert(Rc::as_ptr(freed)));
+    let each = accounts.flat_map(|freed| freed::shown(freed));
+    each.filter_map(|one| one.by.file.as_deref())
+}
+
 impl Gathered<'_> {
     fn add(&mut self, one: &Weighed, row: Option<&Row>) {
         let mut frames = Vec::new();
@@ -168,6 +182,7 @@ impl Gathered<'_> {
         let blamed = row.map_or(0, |row| row.blamed);
         let blamed = frames.get(blamed).copied().unwrap_or(0);
         let line = self.line(row, blamed);
+        self.freed.add(line, row.and_then(|row| row.freed.as_ref()));
         let node = self.trie.node(frames.into_iter().rev());
         self.push(node, line, [one.growth, one.live, one.total]);
     }
@@ -235,7 +250,18 @@ impl Gathered<'_> {
         self.push(node, line, sums);
     }
 
-    fn finish(self, report: &Report) -> Value {
+    /// Who freed what, with names as the lines have them.
+    fn freed(&mut self) -> Value {
+        let (texts, labels) = (&mut self.texts, &self.labels);
+        self.freed.json(|place, function| {
+            let file = place.file().map_or("", |file| labels.of(file));
+            let place = texts.number(&escape(&place.shown(file)));
+            [place, texts.number(&escape(function.unwrap_or_default()))]
+        })
+    }
+
+    fn finish(mut self, report: &Report) -> Value {
+        let freed = self.freed();
         let order = self.trie.preorder();
         let columns = self.columns;
         let node = columns.node.iter();
@@ -244,7 +270,7 @@ impl Gathered<'_> {
             "texts": self.texts.all,
             "frames": {"label": self.frames.labels, "file": self.frames.files, "reason": self.frames.reasons, "source": self.frames.sources},
             "nodes": {"depth": order.depths, "frame": order.frames},
-            "lines": {"place": self.lines.places, "frame": self.lines.frames, "via": self.lines.vias},
+            "lines": {"place": self.lines.places, "frame": self.lines.frames, "via": self.lines.vias, "freed": freed},
             "stacks": {"node": node, "line": columns.line, "growth": columns.growth, "blocks": columns.blocks, "live": columns.live,
                 "total": columns.total, "allocations": columns.allocations},
             "growth": report.growth.bytes,

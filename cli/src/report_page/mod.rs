@@ -3,11 +3,13 @@
 //! Written by `heapshim report`; a [`Render`] like any other form. The page asks nothing of any network, and its policy forbids it to: all that
 //! it shows is in it. What came from the target (names, paths, source) is data in base64, which no name can end, and reaches the page as text
 //! alone, never as markup; the little that stands in the markup is escaped. The rest is what the scripts beside this file do:
-//! `model.js` reads the data, `table.js` has the lines, `timeline.js` what was alive when, `flame.js` draws.
+//! `model.js` reads the data, `table.js` has the lines, `freed.js` who freed their blocks, `timeline.js` what was alive when, `happened.js` what happened then, `flame.js` draws.
 //!
 //! Invariant: Σ over the stacks of the page = the report's growth, and what is alive at its end, `[not attributed]` included.
 
 mod data;
+mod freed;
+mod happened;
 mod timeline;
 mod trie;
 
@@ -25,10 +27,12 @@ use std::io::{self, Write};
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const DARK: &str = include_str!("dark.css");
-const SCRIPTS: [&str; 4] = [
+const SCRIPTS: [&str; 6] = [
     include_str!("model.js"),
+    include_str!("freed.js"),
     include_str!("table.js"),
     include_str!("timeline.js"),
+    include_str!("happened.js"),
     include_str!("flame.js"),
 ];
 
@@ -106,7 +110,9 @@ fn packed(json: &str) -> io::Result<String> {
 mod tests {
     use super::*;
     use crate::fixture;
-    use crate::report::By;
+    use crate::frees::{Freed, Freeing};
+    use crate::report::{By, Row};
+    use std::rc::Rc;
 
     fn rendered(report: &Report) -> String {
         let mut out = Vec::new();
@@ -129,6 +135,23 @@ mod tests {
             frames[1].function = Some(hostile.to_string());
             frames[1].file = Some(hostile.to_string());
         });
+        let by = Row {
+            function: Some(hostile.to_string()),
+            ..report.rows[0].clone()
+        };
+        let freeing = Freeing {
+            by,
+            blocks: 1,
+            bytes: 1,
+            blocks_between: 1,
+            last_ns: 1,
+            allocated_since: 1,
+            stopped: true,
+        };
+        report.rows[0].freed = Some(Rc::new(Freed {
+            by: vec![freeing],
+            ..Freed::default()
+        }));
         let page = rendered(&report);
         let count = |page: &str, text: &str| page.matches(text).count();
         for markup in ["<script", "</script", "<!--", "id=\"data\""] {

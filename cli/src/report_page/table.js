@@ -101,6 +101,8 @@ class Table {
     if (reason !== "" && !line.place.startsWith("[not")) cell.append("  ", element("span", "reason", reason));
     const source = model.text(model.frames.source[line.frame]);
     if (source !== "") cell.append(element("code", "source", source));
+    const freed = freedOf(model, line);
+    if (freed) cell.append(...stoppedFreeing(freed));
     row.append(cell);
     return open ? [row, this.stacks(line)] : [row];
   }
@@ -115,7 +117,7 @@ class Table {
     button.setAttribute("aria-expanded", String(this.opened.has(line.number)));
   }
 
-  /** Its heaviest stacks, innermost frame first. */
+  /** Who freed its blocks, where that is known, and its heaviest stacks, innermost frame first. */
   stacks(line) {
     const model = this.model, stacks = model.stacks;
     const weight = function (at) { return Math.abs(stacks.growth[at]); };
@@ -123,6 +125,8 @@ class Table {
     const cell = element("td", "");
     cell.colSpan = 5;
     const all = element("div", "stacks");
+    const freed = freedOf(model, line);
+    if (freed) all.append(freedList(freed));
     heaviest.slice(0, STACKS).forEach(function (at) {
       const what = signed(stacks.growth[at]) + ", " + grouped(stacks.blocks[at]) + (Math.abs(stacks.blocks[at]) === 1 ? " block, " : " blocks, ") + size(stacks.live[at]) + " alive";
       const list = element("ol", "");

@@ -1,5 +1,5 @@
-// What was alive when, of a recording: a filled line with the target's marks, in which the part that is compared stands out. It is a slider: the
-// arrow keys go from step to step, and what a step came to is said under the picture.
+// What was alive when, of a recording: a filled line in which the part that is compared stands out. It is a slider: the arrow keys go from step to step, with Shift to the
+// next that something happened in, and what a step came to is said under the picture. What happened is drawn and listed by `happened.js`.
 
 const HIGH = 1000;
 
@@ -29,6 +29,7 @@ class Timeline {
     this.status = document.getElementById("timeline-status");
     document.getElementById("timeline-part").hidden = false;
     this.draw();
+    this.instants = new Happened(this);
     this.listen();
     this.select(Math.max(this.selected, 0));
   }
@@ -50,11 +51,6 @@ class Timeline {
       shape("polygon", "highest", { points: "0," + HIGH + " " + this.line(this.highest) + " " + this.count + "," + HIGH }),
       shape("polygon", "live", { points: "0," + HIGH + " " + this.line(this.live) + " " + this.count + "," + HIGH }));
     this.element.append(view);
-    for (const [ns, name] of this.marks) {
-      const mark = element("span", "at", name);
-      mark.style.left = 100 * this.place(ns) / this.count + "%";
-      this.element.append(mark);
-    }
     this.cursor = element("span", "cursor");
     this.element.append(this.cursor);
     document.getElementById("timeline-most").textContent = size(this.most);
@@ -71,17 +67,22 @@ class Timeline {
     this.element.addEventListener("click", function (event) { timeline.select(at(event)); });
     this.element.addEventListener("mousemove", function (event) { timeline.say(timeline.step(at(event))); });
     this.element.addEventListener("mouseleave", function () { timeline.say(timeline.selected); });
-    this.element.addEventListener("keydown", function (event) { if (timeline.key(event.key)) event.preventDefault(); });
+    this.element.addEventListener("keydown", function (event) { if (timeline.key(event.key, event.shiftKey)) event.preventDefault(); });
   }
 
   /** True where the key meant something. */
-  key(key) {
+  key(key, shift) {
+    const to = { ArrowLeft: -1, ArrowRight: 1 }[key];
+    if (shift && to) { this.select(this.instants.next(this.selected, to)); return true; }
     const far = Math.max(Math.round(this.count / 10), 1), last = this.count - 1;
     const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -far, PageUp: far, Home: -last, End: last };
     if (steps[key] === undefined) return false;
     this.select(this.selected + steps[key]);
     return true;
   }
+
+  /** The step that a time is in: the last has what is later than that, too. */
+  stepAt(ns) { return this.step(Math.floor(this.place(ns))); }
 
   step(number) { return Math.min(Math.max(number, 0), this.count - 1); }
 
@@ -95,8 +96,7 @@ class Timeline {
 
   words(step) {
     const begin = this.step_ns * step, end = begin + this.step_ns;
-    const marks = this.marks.filter(function ([ns]) { return ns >= begin && ns < end; }).map(function ([, name]) { return "mark " + name; });
-    return [time(begin) + " to " + time(end), size(this.live[step]) + " alive at its end", "at most " + size(this.highest[step]), ...marks].join(" · ");
+    return [time(begin) + " to " + time(end), size(this.live[step]) + " alive at its end", "at most " + size(this.highest[step]), ...this.instants.words(step)].join(" · ");
   }
 
   say(step) { this.status.textContent = this.words(step); }

@@ -1,8 +1,8 @@
-//! What the page knows of a recording: what was alive at each step of it, the target's own marks, and which part is compared.
+//! What the page knows of a recording: what was alive at each step of it, what happened besides, and which part is compared.
 
+use super::happened;
 use crate::error::Error;
-use crate::render::escape;
-use crate::trace::{self, Moment, Step, Trace};
+use crate::trace::{self, Instants, Moment, Step, Trace};
 use serde_json::{Value, json};
 
 /// Steps of the whole: about one for each three columns of a wide page.
@@ -12,8 +12,7 @@ const STEPS: u32 = 400;
 #[derive(Clone, Debug)]
 pub struct Timeline {
     steps: Vec<Step>,
-    /// When, in nanoseconds from the beginning, and the names.
-    marks: Vec<(u64, String)>,
+    happened: Instants,
     /// The two instants, in nanoseconds from the beginning.
     between: [u64; 2],
 }
@@ -27,7 +26,7 @@ impl Timeline {
         let length = trace.length_ns();
         Ok(Timeline {
             steps: trace::timeline(trace, STEPS)?,
-            marks: trace.notes()?,
+            happened: trace.happened()?,
             between: [first.ns.min(length), last.ns.min(length)],
         })
     }
@@ -36,13 +35,13 @@ impl Timeline {
     pub(super) fn json(&self) -> Value {
         let live: Vec<i64> = self.steps.iter().map(|step| step.live_bytes).collect();
         let highest: Vec<i64> = self.steps.iter().map(|step| step.highest_bytes).collect();
-        let marks = self.marks.iter();
-        let marks: Vec<Value> = marks.map(|(ns, name)| json!([ns, escape(name)])).collect();
+        let [happened, left_out] = happened::json(&self.happened);
         json!({
             "step_ns": self.steps.first().map_or(0, |step| step.to_ns - step.from_ns),
             "live": live,
             "highest": highest,
-            "marks": marks,
+            "happened": happened,
+            "happened_left_out": left_out,
             "between": self.between,
         })
     }

@@ -4,6 +4,7 @@ use super::file::Chunk;
 use super::read::Trace;
 use crate::error::{Error, Kind};
 use crate::frees::{Freed, Frees, Groups};
+use std::rc::Rc;
 
 /// Who freed the blocks of each group that grew, from the recording's beginning up to an instant (in nanoseconds), and how many of them after another.
 ///
@@ -14,7 +15,7 @@ pub fn freed(
     groups: &Groups,
     from_ns: u64,
     to_ns: u64,
-) -> Result<Vec<Freed>, Error> {
+) -> Result<Vec<Rc<Freed>>, Error> {
     check(trace)?;
     let mut frees = Frees::new(groups);
     let has_any = |chunk: &&Chunk| chunk.head.from_ns <= to_ns;
@@ -33,7 +34,8 @@ pub fn freed(
         }
         is_within
     })?;
-    Ok(frees.finish(to_ns.min(trace.length_ns())))
+    let freed = frees.finish(to_ns.min(trace.length_ns()));
+    Ok(freed.into_iter().map(Rc::new).collect())
 }
 
 /// Refuses a recording that cannot say.

@@ -7,11 +7,14 @@ use crate::args::Page as Args;
 use heapshim_cli::blame::Mode;
 use heapshim_cli::diff;
 use heapshim_cli::error::{Error, Kind};
+use heapshim_cli::frees::{Freed, Groups};
 use heapshim_cli::render::{Render, View};
 use heapshim_cli::report::By;
 use heapshim_cli::report_page::Page;
+use heapshim_cli::subject::Subject;
 use std::env;
 use std::io::{self, IsTerminal};
+use std::rc::Rc;
 
 /// Finds or takes the two marks and writes the page.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
@@ -20,12 +23,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         return Err(error.next("write it to a file: -o report.html"));
     }
     let (from, to) = (args.from.as_ref(), args.to.as_ref());
-    let (pair, page) = match Between::of(from, to, &args.instants)? {
-        Some(between) => recorded(between)?,
-        None => {
-            let target = args.target.target.as_deref();
-            (Pair::of(target, from, to)?, Page::default())
-        }
+    let asked = match Between::of(from, to, &args.instants)? {
+        Some(between) => Asked::recorded(between, args)?,
+        None => Asked::of(Pair::of(args.target.target.as_deref(), from, to)?),
     };
     // Stacks one by one: the page adds them up by line itself.
     let options = diff::Options {
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         ..lines::options(&args.lines, Mode::App)
     };
     let places = lines::places(&args.lines, false);
-    let (report, sources) = pair.subject().report(places, &options);
+    let (report, sources) = asked.subject().report(places, &options);
     let current_dir = env::current_dir().ok();
     let view = View {
         current_dir: current_dir.as_deref(),
@@ -41,14 +41,56 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         ..View::default()
     };
     let mut bytes = Vec::new();
-    let written = page.render(&report, &view, &mut bytes);
+    let written = asked.page.render(&report, &view, &mut bytes);
     written.map_err(|error| Error::io("report", "not written", error))?;
     output::write_bytes(&bytes, args.output.as_deref())
 }
 
-/// Of a recording it has all that was alive, too.
-fn recorded(mut between: Between) -> Result<(Pair, Page), Error> {
-    let pair = between.pair()?;
-    let timeline = Some(between.timeline()?);
-    Ok((pair, Page { timeline }))
+/// What the page is of.
+struct Asked {
+    pair: Pair,
+    page: Page,
+    /// Who freed the blocks of each line, of a recording that knows.
+    freed: Option<(Groups, Vec<Rc<Freed>>)>,
+}
+
+impl Asked {
+    fn of(pair: Pair) -> Asked {
+        Asked {
+            pair,
+            page: Page::default(),
+            freed: None,
+        }
+    }
+
+    /// Of a recording the page has all that was alive, too, and what happened.
+    fn recorded(mut between: Between, args: &Args) -> Result<Asked, Error> {
+        let pair = between.pair()?;
+        let timeline = Some(between.timeline()?);
+        let freed = match between.has_frees() {
+            true => {
+                // By line, as the page adds them up.
+                let options = lines::options(&args.lines, Mode::App);
+                let groups = pair
+                    .subject()
+                    .groups(lines::places(&args.lines, false), &options);
+                let freed = between.freed(&groups)?;
+                Some((groups, freed))
+            }
+            false => None,
+        };
+        Ok(Asked {
+            pair,
+            page: Page { timeline },
+            freed,
+        })
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        let subject = self.pair.subject();
+        match &self.freed {
+            Some((groups, freed)) => subject.freeing(groups, freed),
+            None => subject,
+        }
+    }
 }

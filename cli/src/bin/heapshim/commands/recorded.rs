@@ -13,6 +13,7 @@ use heapshim_cli::report::{Survivors, Temporaries};
 use heapshim_cli::report_page::Timeline;
 use heapshim_cli::trace::{self, EXTENSION, Moment, Trace};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// A recording, and which part of it.
 #[derive(Debug)]
@@ -81,8 +82,13 @@ impl Between {
         trace::check_frees(&self.trace)
     }
 
+    /// True where it has the stacks of frees.
+    pub(crate) fn has_frees(&self) -> bool {
+        self.trace.has_free_stacks()
+    }
+
     /// Who freed the blocks of each group.
-    pub(crate) fn freed(&mut self, groups: &Groups) -> Result<Vec<Freed>, Error> {
+    pub(crate) fn freed(&mut self, groups: &Groups) -> Result<Vec<Rc<Freed>>, Error> {
         trace::freed(&mut self.trace, groups, self.first.ns, self.last.ns)
     }
 
