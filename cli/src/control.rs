@@ -14,9 +14,10 @@ use heapshim_ledger::rings;
 use heapshim_ledger::sampling::{INTERVALS, Mode};
 use heapshim_ledger::sync::Word;
 use rustix::fs::{Mode as Permissions, OFlags, SealFlags};
+use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr::{self, NonNull};
 
@@ -46,6 +47,16 @@ pub(crate) fn find(pid: u32, inode: u64) -> Result<Option<OwnedFd>, Error> {
         }
     }
     Ok(None)
+}
+
+/// The same file, opened anew. One that its process has handed over is open once, for it and for us: a lock on that would be the process's as well, and stay as long as it lives.
+///
+/// # Errors
+/// What the system said.
+pub(crate) fn reopened(file: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    rustix::fs::open(path, flags, Permissions::empty())
 }
 
 /// A control file, mapped to be written: all of it, or its first page.

@@ -308,6 +308,15 @@ impl Running {
         String::from_utf8(talk(&words).stdout).expect("the table is UTF-8")
     }
 
+    /// Kills it, and waits for its end; where it is `heapshim run`, its command goes on, and can be talked to.
+    ///
+    /// # Panics
+    /// Where it cannot be killed.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("its end");
+    }
+
     /// Closes its stdin, reads its stdout to the end and waits for it.
     #[must_use]
     pub fn finish(mut self) -> (ExitStatus, String) {

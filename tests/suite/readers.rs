@@ -5,7 +5,7 @@
 
 use crate::recordings::{ROUND, events};
 use heapshim_cli::render::lost;
-use heapshim_tests::{ControlPage, Recorded, Recording, fresh_directory, talk};
+use heapshim_tests::{ControlPage, Recorded, Recording, Target, fresh_directory, talk};
 use std::path::Path;
 
 /// What a control file without events has in memory: its control page and the rings' heads.
@@ -83,6 +83,56 @@ fn nothing_stays() {
         assert!(!page.is_asked(), "{words:?}");
     }
     assert!(running.finish().0.success());
+}
+
+/// The pid of a command that `heapshim run` has started.
+fn command_of(run: u32) -> u32 {
+    let path = format!("/proc/{run}/task/{run}/children");
+    let children = std::fs::read_to_string(path).expect("its children");
+    children.trim().parse().expect("one child")
+}
+
+/// Check that `run` clears away what a reader of its command that was killed has left there, without being asked.
+#[test]
+fn cleared_by_run() {
+    let mut running = Target::c("events.c")
+        .opt("-O0")
+        .spawn_under_run(&["--quiet"]);
+    running.step(b"go");
+    let command = command_of(running.pid());
+    let page = ControlPage::of(command);
+    let reader = Recording::of(command, &["--lossless"]);
+    assert_eq!(running.step(b"m"), "done");
+    reader.stop();
+    assert!(page.resident() > HEADS);
+    let _cut_off = reader.kill();
+    while page.resident() > HEADS {
+        std::thread::yield_now();
+    }
+    assert!(!page.is_asked());
+    let next = Recording::of(command, &["--lossless"]);
+    assert_eq!(running.step(b"m"), "done");
+    assert_eq!(next.end().events(), ROUND);
+    assert!(running.finish().0.success());
+}
+
+/// Check that a `run --record` that is killed leaves its command to the next reader, and nothing in it.
+#[test]
+fn killed_run() {
+    let file = fresh_directory("recording").join("run.heaptrace");
+    let file = file.to_str().expect("UTF-8");
+    let target = Target::c("events.c").opt("-O0");
+    let mut running = target.spawn_under_run(&["--quiet", "--lossless", "--record", file]);
+    running.step(b"go");
+    let command = command_of(running.pid());
+    let page = ControlPage::of(command);
+    running.kill();
+    assert_eq!(running.step(b"m"), "done");
+    let next = Recording::of(command, &["--lossless"]);
+    assert_eq!(running.step(b"m"), "done");
+    let recorded = next.end();
+    assert_eq!((recorded.events(), recorded.lost()), (ROUND, 0));
+    assert!(page.resident() <= HEADS && !page.is_asked());
 }
 
 /// A recording that has lost events, and what is to be said of them.

@@ -139,6 +139,7 @@ impl Child {
         happened(Happened::Started);
         raise_descriptor_limit();
         let pid = child.id();
+        self.gather.look_after(pid);
         if self.arrived.is_some() {
             self.gather.keep_files_of(pid);
         }
@@ -175,7 +176,7 @@ impl Child {
 
     fn look(&mut self, pid: u32) {
         self.receive(pid);
-        self.gather.look_onward(pid);
+        self.gather.look();
     }
 
     fn receive(&mut self, pid: u32) {

@@ -49,6 +49,8 @@ pub struct Held {
     image: Image,
     /// What it has become since, which has no account.
     pub gone_on: Option<PathBuf>,
+    /// Of the command alone: its control file.
+    control: Option<OwnedFd>,
 }
 
 /// The listening end.
@@ -58,6 +60,8 @@ pub struct Gather {
     silent: Vec<(OwnedFd, u32)>,
     held: Vec<Held>,
     untraced: BTreeSet<u32>,
+    /// The command itself, once it has begun: it is looked after.
+    command: Option<u32>,
     /// The process whose files are kept, and the last that it has sent: ledger and control page.
     kept: Option<(u32, Option<[OwnedFd; 2]>)>,
     /// Where files are kept: the other processes that have registered since somebody asked.
@@ -75,6 +79,7 @@ impl Gather {
             silent: Vec::new(),
             held: Vec::new(),
             untraced: BTreeSet::new(),
+            command: None,
             kept: None,
             born: Vec::new(),
         })
@@ -112,12 +117,21 @@ impl Gather {
         self.listen_again();
     }
 
-    /// Looks whether a process has become another program.
-    pub fn look_onward(&mut self, pid: u32) {
+    /// From now on this is the command.
+    pub fn look_after(&mut self, pid: u32) {
+        self.command = Some(pid);
+    }
+
+    /// Looks whether the command has become another program, and clears away what a reader that died has left in it.
+    pub fn look(&mut self) {
         let mut held = self.held.iter_mut();
-        let Some(held) = held.find(|held| held.session.pid() == pid) else {
+        let Some(held) = held.find(|held| self.command == Some(held.session.pid())) else {
             return;
         };
+        if let Some(control) = &held.control {
+            trace::clear_handed(&held.session, control);
+        }
+        let pid = held.session.pid();
         // Of one that has ended there is nothing to see: what was seen stays.
         let gone_on = held.image.gone_on(pid);
         held.gone_on = gone_on.or_else(|| held.gone_on.take());
@@ -252,6 +266,9 @@ impl Gather {
         let start_ticks = process::start_ticks(pid);
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let pidfd = raw.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        let is_command = self.command == Some(pid);
+        let own = control.as_ref().filter(|_| is_command);
+        let own = own.and_then(|control| control.try_clone().ok());
         self.held.push(Held {
             session,
             process,
@@ -259,6 +276,7 @@ impl Gather {
             pidfd,
             image,
             gone_on: None,
+            control: own,
         });
         match (&mut self.kept, control) {
             (Some((of, files)), Some(control)) if *of == pid => *files = Some([ledger, control]),

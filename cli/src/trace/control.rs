@@ -70,6 +70,20 @@ impl ControlFile {
         Ok(opened)
     }
 
+    /// The same of one that the process has handed over.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub(super) fn handed(
+        file: &OwnedFd,
+        identity: u64,
+        object: &str,
+    ) -> Result<ControlFile, Error> {
+        let failed = |errno| Error::io(object, "its control page was not opened", errno);
+        let own = control::reopened(file).map_err(failed)?;
+        ControlFile::open(own, identity, object)
+    }
+
     fn check_rings(&self, object: &str) -> Result<(), Error> {
         let problem = "it has no rings for events";
         let why = "its library is older, or its limits on memory or file size leave no room";

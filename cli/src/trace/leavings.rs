@@ -28,13 +28,30 @@ pub fn clear(session: &Session) {
     }
 }
 
-/// None where there is nothing to clear, or it is somebody's.
-fn clear_file(file: &OwnedFd, identity: u64) -> Option<()> {
+/// The same by the control file that the process has handed over, for whoever looks again and again: where nothing was left, that is one system call.
+pub(crate) fn clear_handed(session: &Session, file: &OwnedFd) {
+    let Some(identity) = events_in(file)
+        .and_then(|_| session.reader().ok())
+        .map(|reader| reader.header.identity.peek())
+    else {
+        return;
+    };
+    if let Ok(own) = control::reopened(file) {
+        let _cleared = clear_file(&own, identity);
+    }
+}
+
+/// The file's size, where pages of events are in memory.
+fn events_in(file: &OwnedFd) -> Option<u64> {
     let stat = rustix::fs::fstat(file).ok()?;
     let resident = u64::try_from(stat.st_blocks).ok()? * SECTOR;
-    if resident <= rings::first_event() {
-        return None;
-    }
+    let size = u64::try_from(stat.st_size).ok()?;
+    (resident > rings::first_event()).then_some(size)
+}
+
+/// None where there is nothing to clear, or it is somebody's.
+fn clear_file(file: &OwnedFd, identity: u64) -> Option<()> {
+    let size = events_in(file)?;
     let page = Mapped::of(file, PAGE, identity, "control page").ok()?;
     over(page.control())?;
     // Given back with the descriptor.
@@ -42,7 +59,7 @@ fn clear_file(file: &OwnedFd, identity: u64) -> Option<()> {
     // Another may have come, and gone, in between.
     let generation = over(page.control())?;
     page.control().end(generation);
-    give_back(file, u64::try_from(stat.st_size).ok()?);
+    give_back(file, size);
     Some(())
 }
 
@@ -79,12 +96,6 @@ mod tests {
         (file, page)
     }
 
-    fn again(file: &OwnedFd) -> OwnedFd {
-        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
-        let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
-        rustix::fs::open(path, flags, rustix::fs::Mode::empty()).expect("opened")
-    }
-
     /// Check that what a dead reader left is cleared, once; and nothing of one that lives, is on its way, or holds the lock, nor of another account.
     #[test]
     fn whose() {
@@ -96,7 +107,7 @@ mod tests {
         control.owner.put(4242);
         assert!(clear_file(&file, 7).is_none(), "alive");
         control.owner.put(OWNER_DIED);
-        let reader = again(&file);
+        let reader = control::reopened(&file).expect("opened");
         rustix::fs::flock(&reader, FlockOperation::LockExclusive).expect("locked");
         assert!(clear_file(&file, 7).is_none(), "another reader");
         drop(reader);

@@ -35,6 +35,7 @@ pub use children::Child;
 pub use freed::{check as check_frees, freed};
 pub use instants::{Instant, Instants, What};
 pub use leavings::clear;
+pub(crate) use leavings::clear_handed;
 pub use lifetimes::{lifetimes, sizes, survivors};
 pub use questions::{Moment, nothing, peak, state};
 pub use read::Trace;

@@ -133,7 +133,7 @@ impl Recorder {
             reader.header.identity.peek(),
             reader.header.start_boot_ns.peek(),
         );
-        let mut control = ControlFile::open(control, identity, &session.object())?;
+        let mut control = ControlFile::handed(&control, identity, &session.object())?;
         let since_start = control.since_start(began);
         if let Err(refused) = refuse_samples(&reader, &session.object()) {
             // One that keeps its events for us from its start on is not to wait: asked, it is told so when `control` goes.
