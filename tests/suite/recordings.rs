@@ -3,8 +3,8 @@
 //! Readers are stopped and killed here by signals at moments that the target's own steps decide; nothing sleeps.
 
 use heapshim_tests::{
-    Amount, ControlPage, Diff, Recorded, Recording, Run, Running, Target, copy_program, found,
-    line_of, needs,
+    Amount, ControlPage, Diff, Recorded, Recording, Run, Running, Target, Tmux, copy_program,
+    found, heapshim, line_of, needs,
 };
 use std::collections::BTreeMap;
 
@@ -383,4 +383,44 @@ fn bundled() {
     let diff = Recorded { file, said }.ask("diff", &[]).0;
     let row = &diff.rows_in("events.c")[0];
     assert_eq!(row.growth(), amount(25_150, 50));
+}
+
+/// Check that on a terminal one line says how many events there are, how many a second, what was lost and how large the file is, until the recording's end takes its place; and
+/// that where stderr is no terminal it is not there.
+#[test]
+fn progress() {
+    let Some(tmux) = Tmux::open(100, 24) else {
+        return;
+    };
+    let mut running = events();
+    running.step(b"go");
+    let (heapshim, pid) = (heapshim().display(), running.pid());
+    tmux.line(&format!(
+        "{heapshim} record -p {pid} --lossless -o run.heaptrace"
+    ));
+    tmux.wait_for("Ctrl-C ends it");
+    round(&mut running);
+    let is_progress = |line: &String| {
+        let parts: Vec<&str> = line.split(", ").collect();
+        matches!(parts[..], ["300,000 events", rate, "0 lost", size] if rate.ends_with("/s") && size.ends_with("iB"))
+    };
+    // It goes on being told, of the same events.
+    let screen = tmux.wait(|screen| {
+        screen.iter().any(is_progress) && screen.iter().any(|line| line.contains(" 0/s, "))
+    });
+    assert_eq!(
+        screen.iter().filter(|line| is_progress(line)).count(),
+        1,
+        "{screen:?}"
+    );
+    tmux.keys(&["C-c"]);
+    let screen = tmux.wait_for("recorded 300,000 events, none lost, ");
+    assert!(
+        !screen.iter().any(|line| line.contains("/s, ")),
+        "{screen:?}"
+    );
+
+    let recording = Recording::of(pid, &["--lossless", "--for", "2s"]);
+    let said = recording.ended().said;
+    assert!(!said.contains("/s, "), "{said}");
 }

@@ -119,13 +119,7 @@ impl Progress {
     }
 
     fn show(&mut self, now: &Summary, passed: Duration) {
-        let new = u128::from(now.events - self.events);
-        let rate = u64::try_from(new * 1000 / passed.as_millis().max(1)).unwrap_or(u64::MAX);
-        let (events, rate, lost) = (count(now.events), count(rate), count(now.lost));
-        let line = format!(
-            "\r{events} events, {rate}/s, {lost} lost, {}\x1b[K",
-            size(now.bytes)
-        );
+        let line = format!("\r{}\x1b[K", line(now, self.events, passed));
         // Where nobody listens, nothing is lost.
         let _unheard = io::stderr().lock().write_all(line.as_bytes());
         self.shown = true;
@@ -135,5 +129,41 @@ impl Progress {
         if self.shown {
             let _unheard = io::stderr().lock().write_all(b"\r\x1b[K");
         }
+    }
+}
+
+/// What there is so far; `before`: events that there were, so much time ago.
+fn line(now: &Summary, before: u64, passed: Duration) -> String {
+    let new = u128::from(now.events.saturating_sub(before));
+    let rate = u64::try_from(new * 1000 / passed.as_millis().max(1)).unwrap_or(u64::MAX);
+    let (events, rate, lost) = (count(now.events), count(rate), count(now.lost));
+    format!(
+        "{events} events, {rate}/s, {lost} lost, {}",
+        size(now.bytes)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check events, how many a second, what was lost, and bytes; of a second that was longer, and of no time at all.
+    #[test]
+    fn progress() {
+        let now = Summary {
+            events: 1_234_567,
+            lost: 1_024,
+            bytes: 3 << 20,
+            ns: 0,
+        };
+        let words = |before, ms| line(&now, before, Duration::from_millis(ms));
+        assert_eq!(
+            words(234_567, 1_250),
+            "1,234,567 events, 800,000/s, 1,024 lost, 3.0 MiB"
+        );
+        assert_eq!(
+            words(1_234_567, 0),
+            "1,234,567 events, 0/s, 1,024 lost, 3.0 MiB"
+        );
     }
 }
