@@ -9,8 +9,8 @@
 //! programs of other languages.
 
 use heapshim_tests::{
-    Amount, Diff, HeaptrackLines, Held, Package, Recorded, Run, Target, Where, environment,
-    fresh_directory, needs, programs,
+    Amount, Diff, HeaptrackLines, Held, Package, Run, Target, Where, environment, fresh_directory,
+    needs, programs,
 };
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -75,7 +75,7 @@ fn count(line: &str, verb: &str) -> Option<i64> {
 }
 
 /// Runs the program under heaptrack: what heaptrack_print says of it, and the trace itself.
-fn heaptracked(words: &[OsString], input: &[u8]) -> (String, HeaptrackLines) {
+pub(crate) fn heaptracked(words: &[OsString], input: &[u8]) -> (String, HeaptrackLines) {
     let directory = fresh_directory("heaptrack");
     let (file, lines) = (directory.join("trace"), directory.join("input"));
     std::fs::write(&lines, input).expect("an input");
@@ -175,7 +175,7 @@ fn top(counts: &Counts) -> Vec<(String, i64)> {
 }
 
 /// The C++ library's pool for exceptions, one block: heaptrack has the library free it at the end.
-const POOL: Amount = Amount {
+pub(crate) const POOL: Amount = Amount {
     bytes: 72_704,
     blocks: 1,
 };
@@ -296,7 +296,7 @@ fn assert_same_held(
     }
 }
 
-fn needs_heaptrack() -> bool {
+pub(crate) fn needs_heaptrack() -> bool {
     needs(&["heaptrack", "heaptrack_print", "zstd"])
 }
 
@@ -383,51 +383,4 @@ fn rust() {
         ..Named::default()
     };
     compare(&program, &[file], &named);
-}
-
-/// Of heaptrack's closing lines, what stands behind this.
-fn figure<'t>(text: &'t str, name: &str) -> &'t str {
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let figure = line.unwrap_or_else(|| panic!("no {name} in {text}"));
-    figure.trim_start().split(' ').next().unwrap_or_default()
-}
-
-/// As heaptrack writes bytes.
-fn thousands(bytes: i64) -> String {
-    format!("{}.{:02}K", (bytes + 5) / 1000, (bytes + 5) % 1000 / 10)
-}
-
-/// Check that a recording's figures are heaptrack's: how much was alive at most, how much is left, and how many blocks were freed at once, which the account says as well. Beside
-/// its library's pool there is one difference: a free that follows an allocation of the same line and size is one of a temporary to it, also where it frees an earlier
-/// block, as the first of the hundred that events.c frees in a row.
-#[test]
-fn figures() {
-    if !needs_heaptrack() {
-        return;
-    }
-    let input = b"go\nl\n\n";
-    let program = Target::c("events.c").opt("-O0").build();
-    let words = [OsString::from(program)];
-    let (text, _) = heaptracked(&words, input);
-    let file = fresh_directory("recording").join("run.heaptrace");
-    let run = Run::new(&words).stdin(input).option("--lossless");
-    let finished = run.option("--record").option(&file).finish();
-    let said = String::from_utf8_lossy(&finished.stderr).into_owned();
-    let recorded = Recorded { file, said };
-    assert_eq!(recorded.lost(), 0, "{}", recorded.said);
-    let peak = recorded.ask("peak", &[]).0.growth();
-    assert_eq!(
-        figure(&text, "peak heap memory consumption:"),
-        thousands(peak.bytes + POOL.bytes)
-    );
-    let left = recorded.ask("diff", &[]).0.growth();
-    assert_eq!(figure(&text, "total memory leaked:"), thousands(left.bytes));
-    let temporary = recorded.ask("temporary", &[]).0.growth();
-    let counted = &finished.report().json()["temporary_blocks"];
-    assert_eq!(counted.as_i64(), Some(temporary.blocks), "by the account");
-    let others = 1;
-    assert_eq!(
-        figure(&text, "temporary memory allocations:"),
-        (temporary.blocks + others).to_string()
-    );
 }
