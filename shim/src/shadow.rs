@@ -48,9 +48,12 @@ pub(crate) struct Live {
     pub(crate) size: u64,
 }
 
-/// Sets the granule, once, before the first entry.
+/// Sets the granule, once, before the first entry. Of one of 8 bytes, odd ones lie apart.
 pub(crate) fn set_granule(shift: u32) {
-    BLOCKS.set_granule(shift);
+    match shift {
+        3 => BLOCKS.set_apart(),
+        _ => BLOCKS.set_granule(shift),
+    }
 }
 
 /// Makes the root resident in address space; false where there is none.
