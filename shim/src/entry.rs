@@ -123,10 +123,50 @@ macro_rules! enter {
 }
 pub(crate) use enter;
 
+/// For the beginning of a function that allocates: where nothing is recorded and nothing ever was, it jumps to the next one, unless another mode is asked for. `{armed}`, `{never_on}`,
+/// `{control}`, `{mode}` and `{passed}` are the caller's; goes on at local label 4 otherwise.
+macro_rules! pass_on {
+    () => {
+        "cmp qword ptr [rip + {armed}], {never_on}
+        jne 4f
+        cmp dword ptr [rip + {control} + {mode}], 0
+        jne 4f
+        jmp qword ptr [rip + {passed} + {next}]
+        4:"
+    };
+}
+pub(crate) use pass_on;
+
+/// As `enter!`, for realloc(block, size), which `pass_on!` comes before.
+macro_rules! enter_reallocate {
+    ($hook:path, $next:ident, $last:literal) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            crate::entry::pass_on!(),
+            crate::entry::push_entry!(),
+            concat!("mov ", $last, ", rsp"),
+            "call {hook}",
+            "add rsp, 56",
+            ".cfi_adjust_cfa_offset -56",
+            crate::entry::restore_registers!(),
+            "ret",
+            ".cfi_endproc",
+            armed = sym crate::tracer::ARMED,
+            never_on = const crate::sampling::NEVER_ON,
+            control = sym crate::rings::CONTROL,
+            mode = const crate::rings::MODE,
+            passed = sym crate::real::PASSED,
+            next = const core::mem::offset_of!(crate::real::Passed, $next),
+            hook = sym $hook,
+        )
+    };
+}
+pub(crate) use enter_reallocate;
+
 /// As `enter!`, for malloc(size) and calloc(count, size). Where each event is recorded, `$usual` is called. Else `$light`, with the same arguments: no
 /// stack is walked for it, so the caller's registers stay where they are. Where it gives no block but `light::NOT_YET`, `$otherwise` is called.
 macro_rules! enter_allocate {
-    ($usual:path, $light:path, $otherwise:path, $last:literal) => {
+    ($usual:path, $light:path, $otherwise:path, $next:ident, $last:literal) => {
         core::arch::naked_asm!(
             ".cfi_startproc",
             "cmp qword ptr [rip + {armed}], {exact}",
@@ -138,8 +178,9 @@ macro_rules! enter_allocate {
             ".cfi_adjust_cfa_offset -56",
             crate::entry::restore_registers!(),
             "ret",
-            "2:
-            sub rsp, 56
+            "2:",
+            crate::entry::pass_on!(),
+            "sub rsp, 56
             .cfi_adjust_cfa_offset 56
             mov [rsp + 8], rdi
             mov [rsp + 16], rsi",
@@ -163,6 +204,11 @@ macro_rules! enter_allocate {
             ".cfi_endproc",
             armed = sym crate::tracer::ARMED,
             exact = const crate::sampling::EXACT,
+            never_on = const crate::sampling::NEVER_ON,
+            control = sym crate::rings::CONTROL,
+            mode = const crate::rings::MODE,
+            passed = sym crate::real::PASSED,
+            next = const core::mem::offset_of!(crate::real::Passed, $next),
             not_yet = const crate::light::NOT_YET,
             usual = sym $usual,
             light = sym $light,
@@ -197,7 +243,7 @@ pub(crate) use enter_release;
 /// As `enter_release!`, for free(block). Where each event is recorded, `$usual` gets the same arguments first, in other modes `$light` the block and where the hook will
 /// return to. Either says where to jump to with nothing of ours left on the stack; 0 = nowhere, then `$hook` is called.
 macro_rules! enter_free {
-    ($usual:path, $light:path, $hook:path) => {
+    ($usual:path, $light:path, $hook:path, $next:ident) => {
         core::arch::naked_asm!(
             ".cfi_startproc
             cmp qword ptr [rip + {armed}], {exact}
@@ -214,6 +260,10 @@ macro_rules! enter_free {
             je 2f
             jmp rax
             3:
+            cmp qword ptr [rip + {armed}], {never_on}
+            jne 4f
+            jmp qword ptr [rip + {passed} + {next}]
+            4:
             mov rsi, [rsp]
             push rdi
             .cfi_adjust_cfa_offset 8
@@ -235,6 +285,9 @@ macro_rules! enter_free {
             .cfi_endproc",
             armed = sym crate::tracer::ARMED,
             exact = const crate::sampling::EXACT,
+            never_on = const crate::sampling::NEVER_ON,
+            passed = sym crate::real::PASSED,
+            next = const core::mem::offset_of!(crate::real::Passed, $next),
             usual = sym $usual,
             light = sym $light,
             hook = sym $hook,

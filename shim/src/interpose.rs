@@ -12,7 +12,7 @@
     reason = "C's contracts, by the manual page named at each"
 )]
 
-use crate::entry::{enter, enter_allocate, enter_free, enter_release};
+use crate::entry::{enter, enter_allocate, enter_free, enter_reallocate, enter_release};
 use crate::hooks;
 use crate::operators::{Operator, Shape, forward};
 use crate::real::Block;
@@ -26,6 +26,7 @@ pub(crate) unsafe extern "C" fn malloc(size: usize) -> Block {
         hooks::on_malloc,
         hooks::on_light_malloc,
         hooks::on_other_malloc,
+        malloc,
         "rsi"
     )
 }
@@ -38,6 +39,7 @@ pub(crate) unsafe extern "C" fn calloc(count: usize, size: usize) -> Block {
         hooks::on_calloc,
         hooks::on_light_calloc,
         hooks::on_other_calloc,
+        calloc,
         "rdx"
     )
 }
@@ -46,7 +48,7 @@ pub(crate) unsafe extern "C" fn calloc(count: usize, size: usize) -> Block {
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn realloc(block: Block, size: usize) -> Block {
-    enter!(hooks::on_realloc, "rdx")
+    enter_reallocate!(hooks::on_realloc, realloc, "rdx")
 }
 
 /// malloc(3).
@@ -60,7 +62,12 @@ pub(crate) unsafe extern "C" fn reallocarray(block: Block, count: usize, size: u
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn free(block: Block) {
-    enter_free!(hooks::on_usual_free, hooks::on_light_free, hooks::on_free)
+    enter_free!(
+        hooks::on_usual_free,
+        hooks::on_light_free,
+        hooks::on_free,
+        free
+    )
 }
 
 /// posix_memalign(3).
@@ -120,7 +127,12 @@ pub(crate) unsafe extern "C" fn free_aligned_sized(block: Block, align: usize, s
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn cfree(block: Block) {
-    enter_free!(hooks::on_usual_free, hooks::on_light_free, hooks::on_free)
+    enter_free!(
+        hooks::on_usual_free,
+        hooks::on_light_free,
+        hooks::on_free,
+        free
+    )
 }
 
 /// jemalloc(3).

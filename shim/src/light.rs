@@ -1,8 +1,8 @@
 //! Events in a mode that is not exact: nearly all of them record nothing, and cost few instructions.
 //!
-//! Three ways, the first that can. Where the allocator behind us is libc's, which calls nobody, a block that is to be passed over needs no guard, and no registers
-//! of its caller: [`allocate`], [`reallocate`] and [`free`] only look whether the shadow knows something of its address, and count it down to the next sample (`sampling`).
-//! Other allocators may call themselves through our hooks, so that what they call must find the guard: [`Light`]. What is to be recorded, what is unusual, and
+//! Four ways, the first that can. A process that never recorded anything has nothing to look for: trampolines jump to the allocator behind us (`entry`). Where that
+//! calls nobody, a block that is to be passed over needs no guard, and no registers of its caller: [`allocate`], [`reallocate`] and [`free`] only look whether the shadow
+//! knows something of its address, and count it down to the next sample (`sampling`). Other allocators may call themselves through our hooks, so that what they call must find the guard: [`Light`]. What is to be recorded, what is unusual, and
 //! what the loader does is `record`'s, from the beginning: nothing has happened then.
 
 use crate::entry::Entry;
@@ -58,7 +58,7 @@ fn passes(entry: &Entry, size: usize) -> bool {
         && !loader::is_loader(entry.return_address)
         && real::is_leaf()
         && !rings::is_mode_asked();
-    is_usual && (word == sampling::OFF || is_counted_down(word, size))
+    is_usual && (sampling::is_off(word) || is_counted_down(word, size))
 }
 
 #[inline(always)]
@@ -114,7 +114,7 @@ pub(crate) fn enter(entry: &Entry) -> Option<Light<'_>> {
 impl Light<'_> {
     #[inline(always)]
     fn picks(&self, size: usize) -> bool {
-        self.word != sampling::OFF
+        !sampling::is_off(self.word)
             && self
                 .state
                 .countdown

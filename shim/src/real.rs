@@ -101,6 +101,9 @@ pub(crate) fn prepare() {
         &DALLOCX,
     ];
     functions.into_iter().for_each(Next::prepare);
+    for (place, next) in PASSED.all() {
+        place.put(next.get().map_or(0, |address| address as u64));
+    }
     let Some(found) = find_symbol(c"malloc", our_address()) else {
         return;
     };
@@ -110,6 +113,41 @@ pub(crate) fn prepare() {
     let calls_nobody = is_libc() && has_no_hooks() || is_known();
     let free = free.filter(|free| calls_nobody && is_allocator(*free));
     LEAF_FREE.put(free.map_or(0, |free| free.address as u64));
+}
+
+/// What trampolines jump to where nothing is recorded and nothing was (`sampling::NEVER_ON`).
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Passed {
+    pub(crate) malloc: AtomicU64,
+    pub(crate) calloc: AtomicU64,
+    pub(crate) realloc: AtomicU64,
+    pub(crate) free: AtomicU64,
+}
+
+/// Addresses; 0 = not looked up, or not there.
+pub(crate) static PASSED: Passed = Passed {
+    malloc: AtomicU64::new(0),
+    calloc: AtomicU64::new(0),
+    realloc: AtomicU64::new(0),
+    free: AtomicU64::new(0),
+};
+
+impl Passed {
+    /// Each of them, and what it is.
+    fn all(&self) -> [(&AtomicU64, &Next); 4] {
+        [
+            (&self.malloc, &MALLOC),
+            (&self.calloc, &CALLOC),
+            (&self.realloc, &REALLOC),
+            (&self.free, &FREE),
+        ]
+    }
+}
+
+/// True where the allocator behind us has all that trampolines would jump to.
+pub(crate) fn can_pass() -> bool {
+    PASSED.all().iter().all(|(place, _)| place.peek() != 0)
 }
 
 /// What only one allocator exports each: jemalloc, gperftools' tcmalloc, mimalloc. Of these, malloc, calloc, realloc and free call no function of their family through us (the

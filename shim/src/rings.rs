@@ -46,11 +46,11 @@ pub(crate) enum Wanted {
 /// A page of its own: the control file's is mapped over it. Until then nobody wants anything.
 #[derive(Debug)]
 #[repr(C, align(4096))]
-struct ControlPage {
+pub(crate) struct ControlPage {
     words: [AtomicU64; 512],
 }
 
-static CONTROL: ControlPage = ControlPage {
+pub(crate) static CONTROL: ControlPage = ControlPage {
     words: [const { AtomicU64::new(0) }; 512],
 };
 /// Where the whole control file is mapped; 0 = nowhere.
@@ -63,6 +63,9 @@ static STUCK: [AtomicU64; RINGS] = [const { AtomicU64::new(0) }; RINGS];
 const _: () = assert!(size_of::<ControlPage>() == size_of::<Control>());
 const _: () = assert!(offset_of!(Control, mode) % 8 == 0);
 const _: () = assert!(offset_of!(Control, rings) == offset_of!(Control, mode) + 4);
+
+/// Where the word lies in it that asks for a mode, for trampolines.
+pub(crate) const MODE: usize = offset_of!(Control, mode);
 
 /// The control page.
 #[inline(always)]

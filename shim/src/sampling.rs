@@ -6,15 +6,15 @@
 //! whatever mode the process is then.
 //!
 //! ```text
-//! word: 1 exact | 2 off | 4 a sample, with its class << 8, and << 16 how often the mode was switched or the process forked: then threads draw anew
+//! word: 1 exact | 2 off | 3 off, and never on: no block is known | 4 a sample, with its class << 8, and << 16 how often the mode was switched or the process forked: then threads draw anew
 //! ```
 
 use crate::options::Options;
-use crate::real::Block;
+use crate::real::{self, Block};
 use crate::shadow::Live;
 use crate::thread::{self, State};
 use crate::tracer;
-use crate::{rings, shadow, start, sys};
+use crate::{loader, rings, shadow, start, sys};
 use heapshim_ledger::layout::{Header, Was};
 use heapshim_ledger::sampling::{
     INTERVALS, Mode, Weight, distance, length, mixed, next_random, weight,
@@ -25,7 +25,10 @@ use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word, add_owned};
 /// Every event is recorded.
 pub(crate) const EXACT: u64 = 1;
 /// No new block is.
-pub(crate) const OFF: u64 = 2;
+const OFF: u64 = 2;
+/// Nor was any before: there is nothing to know of a block that goes, and trampolines jump to the allocator behind us (`entry`).
+pub(crate) const NEVER_ON: u64 = 3;
+/// Less than this and more than `EXACT`: it is off.
 const SAMPLE: u64 = 4;
 const CLASS_SHIFT: u32 = 8;
 const CLASS_MASK: u64 = 0xff;
@@ -132,6 +135,12 @@ impl Countdown {
     }
 }
 
+/// True of the word of a process in another mode than exact, if that is off.
+#[inline(always)]
+pub(crate) fn is_off(word: u64) -> bool {
+    word < SAMPLE
+}
+
 pub(crate) fn class_of(word: u64) -> u32 {
     u32::try_from(word >> CLASS_SHIFT & CLASS_MASK).unwrap_or(0)
 }
@@ -170,7 +179,7 @@ pub(crate) fn pick(state: Option<&State>, size: usize) -> Pick {
     let word = tracer::word();
     let picked = match word {
         EXACT => return Pick::All,
-        0 | OFF => false,
+        0 | OFF | NEVER_ON => false,
         _ => match state {
             Some(state) => state.countdown.picks(word, state.index(), size),
             // They may meet here: two of them then take one sample, or none. There are 4,095 states.
@@ -218,7 +227,7 @@ pub(crate) fn after_fork(options: &Options, identity: u64, forks: u64) {
     SEED.put(own);
     // A thread of the parent's that was switching is not here.
     SWITCHING.put(0);
-    if WORD.peek() > OFF {
+    if WORD.peek() >= SAMPLE {
         WORD.put(sample_word(class_of(WORD.peek())));
     }
 }
@@ -241,6 +250,8 @@ pub(crate) fn follow() {
     if SWITCHING.claim(0, 1).is_ok() {
         if rings::take_mode().is_some_and(change) {
             describe(tracer.writer.header);
+            // While it was off from the start, nobody has looked for the loader's events.
+            loader::raise();
             tracer::arm(word());
         }
         SWITCHING.publish(0);
@@ -261,7 +272,7 @@ fn change(mode: Mode) -> bool {
 fn current() -> Mode {
     match WORD.peek() {
         EXACT => Mode::Exact,
-        OFF => Mode::Off,
+        OFF | NEVER_ON => Mode::Off,
         word => Mode::Sample(mean_of(class_of(word))),
     }
 }
@@ -270,6 +281,9 @@ fn current() -> Mode {
 fn switch(mode: Mode) -> bool {
     let (word, was) = match mode {
         Mode::Exact => (EXACT, Was::Exact),
+        Mode::Off if MODES.peek() | Was::Off as u32 == Was::Off as u32 && real::can_pass() => {
+            (NEVER_ON, Was::Off)
+        }
         Mode::Off => (OFF, Was::Off),
         Mode::Sample(mean) => match class_for(mean) {
             Some(class) => (sample_word(class), Was::Sampled),
