@@ -11,7 +11,7 @@ use crate::entry::Entry;
 use crate::real::{self, Block};
 use crate::record::{Event, Guard};
 use crate::sys::set_errno;
-use crate::{light, own, record, shadow};
+use crate::{light, own, record};
 use core::ffi::c_int;
 
 /// malloc, where each event is recorded.
@@ -216,7 +216,7 @@ fn release(entry: &Entry, block: Block, real: impl FnOnce()) {
 #[cold]
 #[inline(never)]
 fn release_otherwise(entry: &Entry, block: Block, real: impl FnOnce()) {
-    if light::is_nothing(entry.return_address, || shadow::holds(block.addr())) {
+    if light::is_nothing(entry.return_address, || light::holds(block)) {
         return real();
     }
     let hook = record::enter(entry);

@@ -54,6 +54,7 @@ mod record;
 mod return_address;
 mod rings;
 mod rules;
+mod sampled_pages;
 mod sampling;
 mod shadow;
 mod stack;

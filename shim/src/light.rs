@@ -33,7 +33,11 @@ pub(crate) fn reallocate(
     size: usize,
     real: impl FnOnce() -> Block,
 ) -> Option<Block> {
-    if shadow::holds(block.addr()) || !passes(entry, size) {
+    if is_to_follow(entry) {
+        sampling::follow();
+        return None;
+    }
+    if holds(block) || !passes(entry, size) {
         return None;
     }
     let moved = real();
@@ -44,7 +48,7 @@ pub(crate) fn reallocate(
 /// The next free, where nothing is to be recorded of a block's end and it calls nobody; else 0.
 #[inline(always)]
 pub(crate) fn free(return_address: u64, block: Block) -> usize {
-    match is_nothing(return_address, || shadow::holds(block.addr())) {
+    match is_nothing(return_address, || holds(block)) {
         true => real::leaf_free(),
         false => 0,
     }
@@ -70,7 +74,7 @@ fn is_counted_down(word: u64, size: usize) -> bool {
 /// A block was passed over: what the shadow has at its address was not seen to go, and Python may want to know of it.
 #[inline(always)]
 fn look_at(entry: &Entry, block: Block) {
-    if python::allocators::are_there() || shadow::holds(block.addr()) {
+    if python::allocators::are_there() || holds(block) {
         look_closely(entry, block);
     }
 }
@@ -80,11 +84,28 @@ fn look_at(entry: &Entry, block: Block) {
 fn look_closely(entry: &Entry, block: Block) {
     python::allocators::check(entry.return_address);
     sampling::note_last(block);
-    if shadow::holds(block.addr())
+    if holds(block)
         && let Some(hook) = record::enter(entry)
     {
         hook.passed(block);
     }
+}
+
+/// True where the shadow knows of a block at this address.
+#[inline(always)]
+pub(crate) fn holds(block: Block) -> bool {
+    match sampling::knows_pages(tracer::word()) {
+        true => shadow::holds_sample(block.addr()),
+        false => shadow::holds(block.addr()),
+    }
+}
+
+/// True in a mode that is not exact, while another is asked for. Not of the loader's events.
+#[inline(always)]
+fn is_to_follow(entry: &Entry) -> bool {
+    tracer::word() > sampling::EXACT
+        && rings::is_mode_asked()
+        && !loader::is_loader(entry.return_address)
 }
 
 /// An event in a mode that is not exact, which is otherwise a usual one.
@@ -131,7 +152,7 @@ impl Light<'_> {
         if picked && !block.is_null() {
             let class = sampling::class_of(self.word);
             self.usual().sampled(record::ALLOCATED, block, size, class);
-        } else if shadow::holds(block.addr()) {
+        } else if holds(block) {
             self.usual().passed(block);
         } else {
             self.leave();

@@ -6,7 +6,7 @@
 //! whatever mode the process is then.
 //!
 //! ```text
-//! word: 1 exact | 2 off | 3 off, and never on: no block is known | 4 a sample, with its class << 8, and << 16 how often the mode was switched or the process forked: then threads draw anew
+//! word: 1 exact | 2 off | 3 off, and never on: no block is known | 4 a sample, + 8 where nothing but samples is known, with its class << 8, and << 16 how often the mode was switched or the process forked: then threads draw anew
 //! ```
 
 use crate::options::Options;
@@ -30,6 +30,8 @@ const OFF: u64 = 2;
 pub(crate) const NEVER_ON: u64 = 3;
 /// Less than this and more than `EXACT`: it is off.
 const SAMPLE: u64 = 4;
+/// No block was ever recorded but as a sample: then `sampled_pages` tells where there are some.
+const ONLY_SAMPLES: u64 = 8;
 const CLASS_SHIFT: u32 = 8;
 const CLASS_MASK: u64 = 0xff;
 const ERA_SHIFT: u32 = 16;
@@ -139,6 +141,12 @@ impl Countdown {
 #[inline(always)]
 pub(crate) fn is_off(word: u64) -> bool {
     word < SAMPLE
+}
+
+/// True while `sampled_pages` knows of all that is in the shadow.
+#[inline(always)]
+pub(crate) fn knows_pages(word: u64) -> bool {
+    word & ONLY_SAMPLES != 0
 }
 
 pub(crate) fn class_of(word: u64) -> u32 {
@@ -298,7 +306,11 @@ fn switch(mode: Mode) -> bool {
 /// The word of a class, like none before it.
 fn sample_word(class: u32) -> u64 {
     let era = ERA.add_shared(1).wrapping_add(1);
-    SAMPLE | u64::from(class) << CLASS_SHIFT | era << ERA_SHIFT
+    let only = match MODES.peek() & Was::Exact as u32 {
+        0 => ONLY_SAMPLES,
+        _ => 0,
+    };
+    SAMPLE | only | u64::from(class) << CLASS_SHIFT | era << ERA_SHIFT
 }
 
 fn class_for(mean: u32) -> Option<u32> {

@@ -12,6 +12,7 @@
 
 use crate::python;
 use crate::radix::Radix;
+use crate::sampled_pages;
 use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use heapshim_ledger::header::LARGEST;
 use heapshim_ledger::layout::COHORTS;
@@ -112,10 +113,18 @@ impl Place {
     }
 }
 
-/// Notes a new live block.
+/// Notes a new live block, or one that is back.
 #[inline(always)]
 pub(crate) fn put(address: usize, live: Live) -> Put {
+    if is_sample(u64::from(live.site.0)) && !sampled_pages::add(address) {
+        return Put::NoRoom;
+    }
     Place::of(address).put(live)
+}
+
+/// True of an entry, or a number in the place of a site, that has a class.
+fn is_sample(word: u64) -> bool {
+    word & CLASS_MASK != 0
 }
 
 #[cold]
@@ -169,6 +178,9 @@ pub(crate) fn take(address: usize) -> Option<Live> {
     if word & WATCHED != 0 {
         python::code_freed(address);
     }
+    if is_sample(word) {
+        sampled_pages::remove(address);
+    }
     let site = SiteId(u32::try_from(word & SITE_MASK).unwrap_or(0));
     let size = if word >> 32 == ESCAPE {
         take_large(address)
@@ -190,9 +202,15 @@ fn take_large(address: usize) -> u64 {
 }
 
 /// True where a live block begins at this address.
-#[inline]
+#[inline(always)]
 pub(crate) fn holds(address: usize) -> bool {
     BLOCKS.find(address).is_some_and(|entry| entry.peek() != 0)
+}
+
+/// As `holds`, where nothing but samples may be noted anywhere.
+#[inline(always)]
+pub(crate) fn holds_sample(address: usize) -> bool {
+    sampled_pages::has_any(address) && holds(address)
 }
 
 /// Has `take` tell when the live block at this address goes. False where none begins there. The caller keeps the block alive meanwhile.

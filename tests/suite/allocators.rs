@@ -33,13 +33,22 @@ pub(crate) fn check(target: Target) {
     assert!(running.finish().0.success());
 }
 
+/// The libraries of those that there are.
+pub(crate) fn others() -> Vec<PathBuf> {
+    let found = OTHERS.into_iter().map(|(name, package)| {
+        let library = library(name);
+        if library.is_none() {
+            skip(package);
+        }
+        library
+    });
+    found.flatten().collect()
+}
+
 /// Asserts a program's rows over each of the other allocators.
 fn check_each(target: &Target) {
-    for (name, package) in OTHERS {
-        match library(name) {
-            Some(library) => check(target.clone().behind(&library)),
-            None => skip(package),
-        }
+    for library in others() {
+        check(target.clone().behind(&library));
     }
 }
 
@@ -77,11 +86,7 @@ fn rust() {
 /// Check threads over each.
 #[test]
 fn threads() {
-    for (name, package) in OTHERS {
-        let Some(library) = library(name) else {
-            skip(package);
-            continue;
-        };
+    for library in others() {
         let mut running = Target::c("waves.c").behind(&library).spawn();
         running.mark("warm");
         running.step(b"go");

@@ -46,6 +46,7 @@ mod modes;
 mod namespaces;
 mod nested;
 mod newcomer;
+mod off_at_first;
 mod old_glibc;
 mod onward;
 mod oracles;

@@ -15,7 +15,7 @@ const REQUEST: u64 = 16;
 const LATER: &str = "   from its next allocation on";
 
 /// What the command says to these words, of a process.
-fn said(pid: &str, words: &[&str]) -> String {
+pub(crate) fn said(pid: &str, words: &[&str]) -> String {
     let all: Vec<&str> = ["mode", "-p", pid].iter().chain(words).copied().collect();
     let said = String::from_utf8(talk(&all).stdout).expect("UTF-8");
     said.strip_suffix('\n').expect("a line").to_owned()
@@ -26,7 +26,7 @@ fn mode(running: &Running, words: &[&str]) -> String {
 }
 
 /// Asks for another mode, and has the program do something in it. It waits for us meanwhile, and so does what is asked for.
-fn switched(running: &mut Running, word: &str, command: &[u8]) {
+pub(crate) fn switched(running: &mut Running, word: &str, command: &[u8]) {
     assert_eq!(mode(running, &[word]), format!("{word}{LATER}"));
     running.step(command);
     assert_eq!(mode(running, &[]), word);
