@@ -1,7 +1,7 @@
 //! The hooks: what a trampoline calls. Each keeps the order that its operation needs.
 //!
-//! malloc: guard → real → record. free: guard → record → real, else another thread gets the address before its old entry is gone. Where the real free is libc's, the
-//! guard ends before it: it calls nobody, so that nothing would be nested in it but signal handlers, whose stacks then are whole.
+//! malloc: guard → real → record. free: guard → record → real, else another thread gets the address before its old entry is gone. Where the real one calls nobody
+//! (`real::calls_nobody`), the guard ends before it, so that nothing would be nested in it but signal handlers, whose stacks then are whole.
 //! realloc: guard → take the old entry out → real → charge old and new, or put the old entry back where it failed: the real
 //! realloc may hand the old address to another thread before it returns, so the entry must be out by then, and a block that was not
 //! moved after all must keep its account.

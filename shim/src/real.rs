@@ -110,8 +110,7 @@ pub(crate) fn prepare() {
     ALLOCATOR_BIAS.put(found.bias as u64);
     note_ranges(found);
     let free = find_symbol(c"free", our_address());
-    let calls_nobody = is_libc() && has_no_hooks() || is_known();
-    let free = free.filter(|free| calls_nobody && is_allocator(*free));
+    let free = free.filter(|free| is_allocator(*free) && calls_nobody());
     LEAF_FREE.put(free.map_or(0, |free| free.address as u64));
 }
 
@@ -150,9 +149,14 @@ pub(crate) fn can_pass() -> bool {
     PASSED.all().iter().all(|(place, _)| place.peek() != 0)
 }
 
-/// What only one allocator exports each: jemalloc, gperftools' tcmalloc, mimalloc. Of these, malloc, calloc, realloc and free call no function of their family through us (the
-/// operators of the first do, and tcmalloc at its start): their code was looked at, jemalloc's 5.3, tcmalloc's 2.10, mimalloc's 2.0.
+/// What one allocator exports each: jemalloc, gperftools' tcmalloc, mimalloc. Their malloc, calloc, realloc and free call no function of their family through us (jemalloc's
+/// operators do, and tcmalloc at its start): looked at in the code of jemalloc 5.3, gperftools 2.10 and mimalloc 2.0.
 const KNOWN: [&CStr; 3] = [c"mallctl", c"tc_malloc", c"mi_malloc"];
+
+/// True where no function of the allocator behind us that the short ways call (malloc, calloc, realloc, free) comes back to us.
+fn calls_nobody() -> bool {
+    is_libc() && has_no_hooks() || is_known()
+}
 
 /// True where the allocator behind us is one of those.
 fn is_known() -> bool {
