@@ -10,7 +10,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Clear, Paragraph};
+use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
 /// Cells of a rate: `-1023.9 MiB/s`, and one between.
 const RATE: usize = 14;
@@ -20,6 +20,8 @@ const WIDE: u16 = 100;
 const TREND: usize = 8;
 /// Cells of the process's.
 const WIDE_TREND: usize = 24;
+/// Lines of the longest message.
+const MOST_FOOT: u16 = 6;
 /// What `?` shows.
 const HELP: [&str; 18] = [
     "↑ ↓ PgUp PgDn Home End   choose a line (also k, j)",
@@ -27,8 +29,8 @@ const HELP: [&str; 18] = [
     "s                        sort by growth, rate, live, blocks, survivors",
     "g                        group by line, function, file, module, thread, stack",
     "/                        show only lines with these letters; Esc: all",
-    "m                        mark: growth is counted from here, and the mark is kept",
-    "M                        the same, and survivors since then (costs the target a little)",
+    "m                        mark: growth counts from here, and the mark is kept",
+    "M                        the same, with survivors (costs the target a little)",
     "0                        growth since the start",
     "w                        write what is shown to a .heapmark file",
     "p                        another traced process",
@@ -41,8 +43,8 @@ const HELP: [&str; 18] = [
     "trend   what was alive at the last readings, from its least to its most",
     "",
 ];
-const KEYS: &str =
-    "? help  Enter stack  s sort  g group  / filter  m mark  0 start  w write  p process  q quit";
+/// What there is room for in 80 columns; `?` has them all.
+const KEYS: &str = "? help  Enter stack  s sort  g group  / filter  m mark  p process  q quit";
 
 /// Draws everything.
 pub fn draw(state: &State, frame: &mut Frame<'_>) {
@@ -56,7 +58,7 @@ pub fn draw(state: &State, frame: &mut Frame<'_>) {
         Constraint::Length(1),
         Constraint::Min(1),
         below,
-        Constraint::Length(1),
+        Constraint::Length(foot_height(state, frame.area().width)),
     ];
     let [head, heading, list, stack, foot] = Layout::vertical(parts).areas(frame.area());
     frame.render_widget(Paragraph::new(header(state)), head);
@@ -76,7 +78,8 @@ pub fn draw(state: &State, frame: &mut Frame<'_>) {
         let lines: Vec<Line<'_>> = lines.map(|line| Line::raw(line.as_str())).collect();
         frame.render_widget(Paragraph::new(lines).block(title), stack);
     }
-    frame.render_widget(footer(state), foot);
+    let words = Paragraph::new(footer(state)).wrap(Wrap { trim: true });
+    frame.render_widget(words, foot);
     overlay(state, frame);
 }
 
@@ -266,6 +269,18 @@ fn survivors(survivors: Option<Surviving>) -> String {
 )]
 fn rate(rate: f64) -> String {
     format!("{}/s", signed_size(rate.round() as i64))
+}
+
+/// An error is said to its end, which is its next step: one line more than its letters fill, since no word is broken.
+fn foot_height(state: &State, width: u16) -> u16 {
+    let letters = match (&state.overlay, &state.message) {
+        (Overlay::Typing, _) | (_, None) => return 1,
+        (_, Some(message)) => u16::try_from(message.chars().count()).unwrap_or(u16::MAX),
+    };
+    match letters <= width {
+        true => 1,
+        false => letters.div_ceil(width.max(1)).min(MOST_FOOT - 1) + 1,
+    }
 }
 
 fn footer(state: &State) -> Line<'_> {
@@ -518,6 +533,37 @@ mod tests {
         assert_eq!(alone_and_back(&mut state), 1);
         state.select(0);
         assert_eq!(alone_and_back(&mut state), 0);
+    }
+
+    /// Check that at 80×24 no word of the help or of the keys at the foot is cut off.
+    #[test]
+    fn whole_words() {
+        let mut state = looked_at();
+        assert_eq!(screen(&state, 80, 24)[23], KEYS);
+        press(&mut state, "?");
+        let shown = screen(&state, 80, 24);
+        for said in HELP {
+            let is_whole = |line: &String| {
+                let inside = line
+                    .strip_prefix('│')
+                    .and_then(|line| line.strip_suffix('│'));
+                inside.is_some_and(|inside| inside.trim_end() == said)
+            };
+            assert!(shown.iter().any(is_whole), "{said}: {shown:#?}");
+        }
+    }
+
+    /// Check that an error is there with its next step, however long, and that the list has its lines again at the next key.
+    #[test]
+    fn long_message() {
+        let mut state = looked_at();
+        let error = "server (pid 4242): its account was written by a heapshim of another version; start it again with this one: heapshim run -- ./server";
+        state.message = Some(error.to_string());
+        let shown = screen(&state, 80, 24);
+        let foot = shown[21..].join(" ");
+        assert_eq!(foot.trim_end(), error);
+        press(&mut state, "↓");
+        assert_eq!(screen(&state, 80, 24)[23], KEYS);
     }
 
     /// Check help, the list of processes and what it asks for, and the keys that ask for something.
