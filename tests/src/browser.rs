@@ -119,6 +119,31 @@ impl Browser {
         self.of_session("execute/async", &json!({"script": script, "args": []}));
     }
 
+    /// From now on the work of pages is counted: processor time of the page's own thread, which other programs do not make more.
+    pub fn count_work(&self) {
+        self.command("Performance.enable", &json!({"timeDomain": "threadTicks"}));
+    }
+
+    /// The work of the page since it was loaded, in milliseconds.
+    ///
+    /// # Panics
+    /// Where it was not counted.
+    #[must_use]
+    pub fn work_ms(&self) -> f64 {
+        let answer = self.command("Performance.getMetrics", &json!({}));
+        let metrics = answer["metrics"].as_array().expect("metrics");
+        let mut tasks = metrics.iter().filter(|one| one["name"] == "TaskDuration");
+        let seconds = tasks.next().and_then(|one| one["value"].as_f64());
+        seconds.expect("the time of tasks") * 1000.0
+    }
+
+    /// Gives the page a phone's screen of this size, which no window can be as narrow as.
+    pub fn narrow(&self, width: u32, height: u32) {
+        let metrics =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": true});
+        self.command("Emulation.setDeviceMetricsOverride", &metrics);
+    }
+
     /// Has the page believe that its reader's system wants `dark` or `light` colours.
     pub fn prefer(&self, colors: &str) {
         let feature = json!({"name": "prefers-color-scheme", "value": colors});

@@ -1,6 +1,6 @@
 //! What we write for browsers, in a browser: the report's page and the flamegraph do what they say, with the account's figures.
 
-use heapshim_tests::{Browser, Diff, Target, fresh_directory, talk};
+use heapshim_tests::{Browser, Diff, Target, fresh_directory, needs, talk};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -208,13 +208,70 @@ fn many_stacks() {
         "-o",
         &page.display().to_string(),
     ]);
-    let bytes = fs::metadata(&page).expect("a page").len();
-    assert!(bytes < MOST_BYTES, "{bytes}");
-    browser.load(&page);
-    browser.wait_until_ready();
+    assert_opens_at_once(&browser, &page);
     let whole: i64 = rows(&browser).iter().map(|(bytes, _)| *bytes).sum();
     assert!(whole >= 65_536 * 37, "{whole}");
     assert_eq!(sum(&browser), whole);
+    silent(&browser);
+}
+
+/// What a page of the most stacks may cost until it is there: some seven times what it does, since machines differ.
+const AT_ONCE_MS: f64 = 2_000.0;
+/// What a page has, whatever it is of: ten lines and what is around them.
+const MOST_ELEMENTS: u64 = 400;
+
+/// Asserts that a page is small enough, is there at once, and has no more elements of many stacks than of few.
+fn assert_opens_at_once(browser: &Browser, page: &Path) {
+    let bytes = fs::metadata(page).expect("a page").len();
+    assert!(bytes < MOST_BYTES, "{bytes}");
+    browser.count_work();
+    open(browser, page);
+    let work = browser.work_ms();
+    assert!(work > 0.0 && work < AT_ONCE_MS, "{work} ms");
+    let elements = browser.run("return document.querySelectorAll('*').length;");
+    let elements = elements.as_u64().expect("a number");
+    assert!(elements < MOST_ELEMENTS, "{elements}");
+}
+
+/// Check the page of a real program, an interpreter with a third of its library loaded and some ten thousand stacks: its size, how soon it is there, that it says
+/// what `diff` does, and that its search and zoom work on it.
+#[test]
+fn big_program() {
+    if !needs(&["python3"]) {
+        return;
+    }
+    let Some(browser) = Browser::open(1280, 900) else {
+        return;
+    };
+    let (page, diff) = written(Target::python("modules.py"), &["report"]);
+    assert!(diff.rows().len() > 2_000, "{}", diff.rows().len());
+    assert_opens_at_once(&browser, &page);
+    assert_eq!(sum(&browser), diff.growth().bytes);
+    let _ = browser.run(
+        "const search = document.getElementById('search'); search.value = 'importlib'; \
+         search.dispatchEvent(new Event('input')); document.getElementById('flame').focus();",
+    );
+    assert!(text(&browser, "#found").contains(" frames: growth +"));
+    browser.press("ArrowDown");
+    browser.press("Enter");
+    let zoomed = "return document.getElementById('whole').disabled;";
+    assert_eq!(browser.run(zoomed), false);
+    silent(&browser);
+}
+
+/// Check that on a narrow screen nothing is wider than it, so that nobody has to move the page from side to side.
+#[test]
+fn narrow_screen() {
+    let Some(browser) = Browser::open(1280, 900) else {
+        return;
+    };
+    let (page, _) = written(Target::c("leak.c").opt("-O0"), &["report"]);
+    browser.narrow(360, 640);
+    open(&browser, &page);
+    let _ = browser.run("document.querySelector('.place button').click();");
+    let widths = browser.run("return [document.documentElement.scrollWidth, innerWidth];");
+    assert_eq!(widths[0], widths[1], "{widths}");
+    assert_eq!(widths[1], 360);
     silent(&browser);
 }
 

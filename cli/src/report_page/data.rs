@@ -15,8 +15,8 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-/// Stacks that are there one by one: with them a page of the most that was seen stays below 2 MB. The rest is one stack, with its sum.
-const MOST_STACKS: usize = 50_000;
+/// Stacks that are there one by one, at most: a browser has them at once. The rest is one stack, with its sum.
+pub(super) const MOST_STACKS: usize = 50_000;
 /// Frames whose source text is there, heaviest stacks first: nobody opens more, and each is a file's line to look up.
 const MOST_SOURCES: usize = 3_000;
 
@@ -126,12 +126,8 @@ struct Gathered<'a> {
     columns: Columns,
 }
 
-/// The page's data: of a report by stack.
-pub(super) fn data(report: &Report, view: &View<'_>) -> Value {
-    data_of(report, view, MOST_STACKS)
-}
-
-fn data_of(report: &Report, view: &View<'_>, most: usize) -> Value {
+/// The page's data: of a report by stack, so many of which, the heaviest, are there one by one.
+pub(super) fn data(report: &Report, view: &View<'_>, most: usize) -> Value {
     let files = report.rows.iter().filter_map(|row| row.file.as_deref());
     let files = files.chain(files_that_freed(report));
     let mut gathered = Gathered {
@@ -280,7 +276,7 @@ impl Gathered<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::export::stacks::tests::report;
     use crate::fixture::{Random, amount, c_frame};
@@ -294,7 +290,7 @@ mod tests {
     #[test]
     fn adds_up() {
         let report = report();
-        let data = data(&report, &View::default());
+        let data = data(&report, &View::default(), MOST_STACKS);
         let sum = |name: &str| column(&data, name).iter().sum::<i64>();
         assert_eq!(sum("growth"), report.growth.bytes);
         assert_eq!(sum("blocks"), report.growth.blocks);
@@ -317,7 +313,7 @@ mod tests {
     }
 
     /// A report of so many stacks of up to sixty frames, of ten thousand functions, that share their outer frames.
-    fn large(stacks: usize) -> Report {
+    pub(in crate::report_page) fn large(stacks: usize) -> Report {
         let mut report = report();
         let mut random = Random(7);
         let model = report.rows[0].clone();
@@ -351,7 +347,7 @@ mod tests {
     #[test]
     fn many_stacks() {
         let report = large(1_011);
-        let data = data_of(&report, &View::default(), 1_000);
+        let data = data(&report, &View::default(), 1_000);
         let growth = column(&data, "growth");
         assert_eq!(growth.len(), 1_001);
         let expected: i64 = report.rows.iter().map(|row| row.growth.bytes).sum();

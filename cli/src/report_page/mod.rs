@@ -36,6 +36,9 @@ const SCRIPTS: [&str; 6] = [
     include_str!("flame.js"),
 ];
 
+/// What a page weighs at most: it is mailed, and kept with each build. Of a program with long names and deep stacks fewer of them go into it.
+const MOST_BYTES: usize = 2_000_000;
+
 /// For browsers.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
@@ -45,21 +48,47 @@ pub struct Page {
 
 impl Render for Page {
     fn render(&self, report: &Report, view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
-        let mut data = data::data(report, view);
+        out.write_all(&self.within(MOST_BYTES, report, view)?)
+    }
+}
+
+/// How many stacks to try where so many took so many bytes. The heaviest brought most of the names and frames along: a tenth is left free for that.
+fn fewer(stacks: usize, bytes: usize, most_bytes: usize) -> usize {
+    let fit = stacks.saturating_mul(most_bytes) / bytes.max(1);
+    (fit / 10 * 9).min(stacks.saturating_sub(1))
+}
+
+impl Page {
+    /// The page with as many stacks as fit.
+    fn within(&self, most_bytes: usize, report: &Report, view: &View<'_>) -> io::Result<Vec<u8>> {
+        let mut stacks = data::MOST_STACKS.min(report.rows.len() + 1);
+        loop {
+            let page = self.of_heaviest(stacks, report, view)?;
+            if page.len() <= most_bytes || stacks == 0 {
+                return Ok(page);
+            }
+            stacks = fewer(stacks, page.len(), most_bytes);
+        }
+    }
+
+    /// The page with so many stacks one by one, the heaviest, and the rest as one.
+    fn of_heaviest(&self, stacks: usize, report: &Report, view: &View<'_>) -> io::Result<Vec<u8>> {
+        let mut data = data::data(report, view, stacks);
         data["timeline"] = self.timeline.as_ref().map(Timeline::json).into();
         let data = packed(&data.to_string())?;
         let pieces = Pieces {
             report,
             data: &data,
         };
-        let mut rest = TEMPLATE;
+        let (mut page, mut rest) = (Vec::new(), TEMPLATE);
         while let Some((before, after)) = rest.split_once("{{") {
             let (name, after) = after.split_once("}}").unwrap_or((after, ""));
-            out.write_all(before.as_bytes())?;
-            pieces.write(name, out)?;
+            page.extend_from_slice(before.as_bytes());
+            pieces.write(name, &mut page)?;
             rest = after;
         }
-        out.write_all(rest.as_bytes())
+        page.extend_from_slice(rest.as_bytes());
+        Ok(page)
     }
 }
 
@@ -158,6 +187,21 @@ mod tests {
             assert_eq!(count(&page, markup), count(&plain, markup), "{markup}");
         }
         assert_eq!(count(&page, "&lt;/script&gt;"), 12);
+    }
+
+    /// Check that of stacks that do not fit as many are there as do, and that the rest is there as one.
+    #[test]
+    fn as_many_as_fit() {
+        let report = data::tests::large(3_000);
+        let page = |most| Page::default().within(most, &report, &View::default());
+        let whole = page(usize::MAX).expect("written to memory");
+        assert!(whole.len() > 300_000, "{}", whole.len());
+        let cut = page(200_000).expect("written to memory").len();
+        assert!((100_000..=200_000).contains(&cut), "{cut}");
+        let none = page(0).expect("written to memory");
+        let data = data::data(&report, &View::default(), 0).to_string();
+        assert!(data.contains("[3001 smaller stacks]"), "{data}");
+        assert!(none.len() < 80_000, "{}", none.len());
     }
 
     /// Check that every place of the template is filled, and that nothing in the page is fetched from anywhere.
