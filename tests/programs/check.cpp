@@ -1,4 +1,5 @@
 //! As check.c, with containers: a map that caches, a vector that doubles, an object that a leaky time forgets.
+#include "heapshim.h"
 #include <map>
 #include <memory>
 #include <string>
@@ -17,5 +18,9 @@ static void work(int time, bool leaky) {
 }
 
 int main(int, char **words) {
-  for (int time = 1; time <= std::stoi(words[1]); time++) work(time, std::string(words[2]) == "leaky");
+  for (int time = 1; time <= std::stoi(words[1]); time++) {
+    work(time, std::string(words[2]) == "leaky");
+    if (time == 6) heapshim_mark_if_active("steady");
+  }
+  heapshim_mark_if_active("end");
 }

@@ -52,6 +52,20 @@ impl Program {
         self.check(options, &["{}", how])
     }
 
+    /// Three runs of the same, each with one repetition between its marks.
+    fn three_runs(&self, how: &str) -> Output {
+        let options = ["--repeat", "3", "--between", "steady", "end"];
+        self.check(&options, &["7", how])
+    }
+
+    /// What it leaks each time, as the verdict has it.
+    fn leaked(&self) -> &'static str {
+        match self.source {
+            "check.py" => "+4.7 KiB",
+            _ => "+48 B",
+        }
+    }
+
     /// `heapshim check OPTIONS -- PROGRAM ARGUMENTS`.
     fn check(&self, options: &[&str], arguments: &[&str]) -> Output {
         let mut command = Command::new(heapshim());
@@ -91,16 +105,16 @@ fn repetitions_that_leak() {
     for program in Program::all() {
         let output = program.repeated("leaky");
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-        let rows = rows(&output);
-        assert_eq!(rows.len(), 1, "{}", said(&output));
-        assert!(rows[0].contains(&program.leak()), "{}", said(&output));
-        let bytes = if program.source == "check.py" {
-            "+4.7 KiB"
-        } else {
-            "+48 B"
-        };
-        assert!(rows[0].trim_start().starts_with(bytes), "{}", said(&output));
+        assert_leak_alone(&program, &output);
     }
+}
+
+/// Asserts that the program's leak is the only row, with what it leaks each time.
+fn assert_leak_alone(program: &Program, output: &Output) {
+    let (said, rows) = (said(output), rows(output));
+    assert_eq!(rows.len(), 1, "{said}");
+    assert!(rows[0].contains(&program.leak()), "{said}");
+    assert!(rows[0].trim_start().starts_with(program.leaked()), "{said}");
 }
 
 /// Check that the same programs without the leak pass, with no growth allowed at all.
@@ -111,6 +125,60 @@ fn repetitions_that_do_not() {
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
         assert!(said(&output).contains(": nothing grew with each repetition from 2 to 5;"));
     }
+}
+
+/// Check that in each language what every run leaks between its marks is found at its line, and is all that is found: the warm-up before them is not.
+#[test]
+fn runs_that_leak() {
+    for program in Program::all() {
+        let output = program.three_runs("leaky");
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains(": 1 line grew in each of 3 runs, "));
+        assert_leak_alone(&program, &output);
+    }
+}
+
+/// Check that the same programs without the leak pass, and that of their whole runs the same says what they keep.
+#[test]
+fn runs_that_do_not() {
+    for program in Program::all() {
+        let output = program.three_runs("clean");
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        assert!(said(&output).contains(": nothing grew in each of 3 runs;"));
+        assert_eq!(rows(&output).len(), 0, "{}", said(&output));
+        let whole = program.check(
+            &["--repeat", "3", "--between", "start", "end"],
+            &["7", "clean"],
+        );
+        assert_eq!(whole.status.code(), Some(1), "{}", said(&whole));
+        assert!(!said(&whole).contains(&program.leak()), "{}", said(&whole));
+    }
+}
+
+/// Check that what only the first of several runs keeps, as where it fills a cache on the disk, is no growth of theirs, and is of that run alone.
+#[test]
+fn growth_of_one_run() {
+    let program = Program::c();
+    let first_leaks = |directory: &str| {
+        let seen = fresh_directory(directory)
+            .join("seen")
+            .display()
+            .to_string();
+        let script = format!(
+            "how=clean; [ -e {seen} ] || {{ how=leaky; : >{seen}; }}; exec {} 7 $how",
+            program.words[0]
+        );
+        Program {
+            words: vec!["sh".to_string(), "-c".to_string(), script],
+            ..Program::c()
+        }
+    };
+    let between = ["--between", "steady", "end"];
+    let output = first_leaks("runs").check(&[&["--repeat", "3"], &between[..]].concat(), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let output = first_leaks("run").check(&between, &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_leak_alone(&program, &output);
 }
 
 /// Check a run from start to end: all that is left counts, and limits hold to the byte.
