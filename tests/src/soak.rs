@@ -19,7 +19,9 @@ use heapshim_cli::model::{Losses, Snapshot};
 use heapshim_cli::store::read_file;
 use std::ffi::OsString;
 use std::fs;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// How far the events may differ where a script does not say otherwise: a thousandth.
 const USUAL: f64 = 0.001;
@@ -160,7 +162,7 @@ impl Soak {
         let (alone, watched) = (said(&plain.2, &place), said(&traced.stderr, &third));
         outcome.compare("stderr", &alone, &watched);
         outcome.compare("files left behind", &listing(&place), &listing(&third));
-        let (alone, watched) = (still_running(&place), still_running(&third));
+        let (alone, watched) = left_behind(&place, &third);
         outcome.compare("processes left behind", &alone, &watched);
         if !plain.0.success() {
             let said = format!(
@@ -274,8 +276,55 @@ fn said(stderr: &[u8], place: &Path) -> Vec<String> {
     lines
 }
 
-/// The names of processes that work in this directory or below, or were told of it.
-fn still_running(place: &Path) -> Vec<String> {
+/// How long a process that only one of two runs has left is waited for: one that is about to end has ended by then.
+const ENDING: Duration = Duration::from_secs(60);
+
+/// The names of the processes that each of two runs has left behind. While these differ, one may be about to end: the next end of any is waited for.
+fn left_behind(place: &Path, other: &Path) -> (Vec<String>, Vec<String>) {
+    let until = Instant::now() + ENDING;
+    loop {
+        let (one, two) = (still_running(place), still_running(other));
+        let names = [&one, &two].map(|left| left.iter().map(|(name, _)| name.clone()).collect());
+        let all = one.iter().chain(&two);
+        if names[0] == names[1] || !wait_for_an_end(all.map(|(_, pid)| *pid), until) {
+            let [alone, watched] = names;
+            return (alone, watched);
+        }
+    }
+}
+
+/// Waits until one of these processes has ended; false where none has by then.
+fn wait_for_an_end(pids: impl Iterator<Item = i32>, until: Instant) -> bool {
+    // One that has just ended has no descriptor: that is an end.
+    let Some(ends) = pids.map(descriptor).collect::<Option<Vec<OwnedFd>>>() else {
+        return true;
+    };
+    let poll = |end: &OwnedFd| libc::pollfd {
+        fd: end.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let mut polls: Vec<libc::pollfd> = ends.iter().map(poll).collect();
+    let left = until.saturating_duration_since(Instant::now()).as_millis();
+    let (count, left) = (
+        polls.len() as libc::nfds_t,
+        i32::try_from(left).unwrap_or(0),
+    );
+    // SAFETY: so many entries are there, and their descriptors are open.
+    unsafe { libc::poll(polls.as_mut_ptr(), count, left) > 0 }
+}
+
+/// A process that cannot become another meanwhile.
+fn descriptor(pid: i32) -> Option<OwnedFd> {
+    // SAFETY: a number and no flags; it returns a descriptor or an error.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
+    // SAFETY: the kernel has just given it to us alone.
+    Some(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The processes that work in this directory or below, or were told of it: names and pids, by name.
+fn still_running(place: &Path) -> Vec<(String, i32)> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let paths = processes.map(|process| process.path());
     let told = |process: &PathBuf| {
@@ -288,10 +337,13 @@ fn still_running(place: &Path) -> Vec<String> {
         directory.is_ok_and(|directory| directory.starts_with(place))
     };
     let left = paths.filter(|process| told(process) || there(process));
-    let name = |process: PathBuf| fs::read_to_string(process.join("comm")).ok();
-    let mut names: Vec<String> = left.filter_map(name).collect();
-    names.sort();
-    names
+    let named = |process: PathBuf| {
+        let pid = process.file_name()?.to_str()?.parse().ok()?;
+        Some((fs::read_to_string(process.join("comm")).ok()?, pid))
+    };
+    let mut left: Vec<(String, i32)> = left.filter_map(named).collect();
+    left.sort();
+    left
 }
 
 /// The names of all files below a directory.

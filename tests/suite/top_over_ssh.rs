@@ -3,68 +3,43 @@
 use crate::tops::look_by;
 use heapshim_tests::{Target, Tmux, environment, fresh_directory, heapshim, needs, skip};
 use std::fs;
-use std::io::{self, BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
 
-/// An sshd of our own, on loopback, with keys of its own.
-struct Sshd(Child, u16);
-
-impl Drop for Sshd {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+/// What ssh is told so that it talks to an sshd of its own, with keys of its own. None where there is none: the test is skipped by name.
+///
+/// That sshd serves one connection, on its stdin (`-i`): there is no port that another could have taken meanwhile.
+fn connection(directory: &Path) -> Option<String> {
+    if !needs(&["ssh", "ssh-keygen"]) {
+        return None;
     }
-}
-
-impl Sshd {
-    /// None where there is none: the test is skipped by name.
-    fn start(directory: &Path) -> Option<Sshd> {
-        if !needs(&["ssh", "ssh-keygen"]) {
-            return None;
-        }
-        let Some(program) = ["/usr/sbin/sshd", "/usr/bin/sshd"]
-            .map(Path::new)
-            .into_iter()
-            .find(|file| file.is_file())
-        else {
-            skip("sshd");
-            return None;
-        };
-        let file = |name: &str| directory.join(name).display().to_string();
-        for name in ["host", "user"] {
-            let mut keygen = Command::new("ssh-keygen");
-            keygen.args(["-q", "-t", "ed25519", "-N", "", "-f", &file(name)]);
-            assert!(keygen.status().expect("ssh-keygen").success());
-        }
-        // What root's sshd asks for, and what its package's service makes.
-        let _there = fs::create_dir_all("/run/sshd");
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-        let port = free.expect("a port").port();
-        let config = format!(
-            "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\n",
-            file("host"),
-            file("user.pub")
-        );
-        fs::write(directory.join("sshd_config"), config).expect("settings");
-        let mut sshd = Command::new(program);
-        sshd.args(["-D", "-e", "-f", &file("sshd_config")]);
-        let mut sshd = sshd.stderr(Stdio::piped()).spawn().expect("sshd");
-        let mut said = BufReader::new(sshd.stderr.take().expect("a pipe"));
-        let mut line = String::new();
-        while !line.contains("Server listening") {
-            line.clear();
-            assert_ne!(
-                said.read_line(&mut line).expect("text"),
-                0,
-                "sshd does not listen"
-            );
-        }
-        thread::spawn(move || io::copy(&mut said, &mut io::sink()));
-        Some(Sshd(sshd, port))
+    let Some(program) = ["/usr/sbin/sshd", "/usr/bin/sshd"]
+        .into_iter()
+        .find(|file| Path::new(file).is_file())
+    else {
+        skip("sshd");
+        return None;
+    };
+    let file = |name: &str| directory.join(name).display().to_string();
+    for name in ["host", "user"] {
+        let mut keygen = Command::new("ssh-keygen");
+        keygen.args(["-q", "-t", "ed25519", "-N", "", "-f", &file(name)]);
+        assert!(keygen.status().expect("ssh-keygen").success());
     }
+    // What root's sshd asks for, and what its package's service makes.
+    let _there = fs::create_dir_all("/run/sshd");
+    let config = format!(
+        "HostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\n",
+        file("host"),
+        file("user.pub")
+    );
+    fs::write(directory.join("sshd_config"), config).expect("settings");
+    Some(format!(
+        "ssh -F none -i {} -o 'ProxyCommand={program} -i -f {}' -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -tt there",
+        file("user"),
+        file("sshd_config")
+    ))
 }
 
 /// Check it over ssh: keys go there, the screen comes back, the terminal on this side is as it was; and where the connection is lost, it ends.
@@ -74,7 +49,7 @@ fn over_ssh() {
         return;
     };
     let directory = fresh_directory("ssh");
-    let Some(sshd) = Sshd::start(&directory) else {
+    let Some(ssh) = connection(&directory) else {
         return;
     };
     let variables: Vec<String> = environment()
@@ -91,12 +66,14 @@ fn over_ssh() {
         running.pid()
     );
     fs::write(directory.join("there"), there).expect("a script");
-    let ssh = format!(
-        "ssh -F none -i {0}/user -p {1} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -tt 127.0.0.1 sh {0}/there",
-        directory.display(),
-        sshd.1
+    let connect = format!(
+        "echo $$ >{}\nexec {ssh} sh {}\n",
+        tmux.directory().join("ssh-pid").display(),
+        directory.join("there").display()
     );
-    let look = look_by(&tmux, &ssh);
+    fs::write(directory.join("connect"), connect).expect("a script");
+    let connect = format!("sh {}", directory.join("connect").display());
+    let look = look_by(&tmux, &connect);
     tmux.wait_for("in_loop");
     tmux.keys(&["s"]);
     tmux.wait_for("(by rate)");
@@ -105,7 +82,7 @@ fn over_ssh() {
     tmux.keys(&["q"]);
     look.ended(0);
 
-    let _look = look_by(&tmux, &format!("sh -c 'echo $$ >ssh-pid; exec {ssh}'"));
+    let _look = look_by(&tmux, &connect);
     tmux.wait_for("in_loop");
     let number = |name: &str| -> i32 {
         let text = fs::read_to_string(tmux.directory().join(name)).expect("a pid");
