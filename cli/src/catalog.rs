@@ -18,7 +18,7 @@ use crate::snapshot;
 use crate::store::{self, Store};
 use crate::temporaries;
 use crate::trace;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// What a MARK word means.
@@ -48,13 +48,18 @@ impl FromStr for Word {
             "now" => Word::Now,
             "last" => Word::Last,
             NAME => Word::Peak,
-            _ if is_file(text) => Word::File(text.into()),
+            // A file of another kind, which reading it then says. (A program may give its own marks any name.)
+            _ if is_file(text) || is_path(text) => Word::File(text.into()),
             _ => match text.strip_suffix(":peak").filter(|path| is_file(path)) {
                 Some(path) => Word::PeakOf(path.into()),
                 None => Word::Named(text.to_owned()),
             },
         })
     }
+}
+
+fn is_path(word: &str) -> bool {
+    word.contains('/') && Path::new(word).is_file()
 }
 
 fn is_file(word: &str) -> bool {
@@ -109,6 +114,8 @@ pub struct Catalog {
     session: Option<Session>,
     store: Store,
     object: String,
+    /// How the user named it; None: it was the only one.
+    asked: Option<String>,
 }
 
 impl Catalog {
@@ -118,7 +125,7 @@ impl Catalog {
     /// As `session::resolve`.
     pub fn of(target: Option<&str>) -> Result<Catalog, Error> {
         let error = match session::resolve(target) {
-            Ok(session) => return Catalog::live(session),
+            Ok(session) => return Catalog::live(session, target),
             Err(error) => error,
         };
         let pid = target.and_then(|target| target.parse().ok());
@@ -130,13 +137,14 @@ impl Catalog {
                     session: None,
                     store,
                     object,
+                    asked: target.map(str::to_owned),
                 })
             }
             None => Err(error),
         }
     }
 
-    fn live(session: Session) -> Result<Catalog, Error> {
+    fn live(session: Session, target: Option<&str>) -> Result<Catalog, Error> {
         trace::clear(&session);
         let object = session.object();
         let ticks = process::start_ticks(session.pid())
@@ -146,7 +154,14 @@ impl Catalog {
             session: Some(session),
             store,
             object,
+            asked: target.map(str::to_owned),
         })
+    }
+
+    /// What a command about this process is: `heapshim mark -p server`, where it had to be named.
+    #[must_use]
+    pub fn command(&self, word: &str) -> String {
+        command(word, self.asked.as_deref())
     }
 
     /// Where its marks are kept.
@@ -165,7 +180,10 @@ impl Catalog {
     fn running(&self) -> Result<&Session, Error> {
         let problem = "it has ended: there is no 'now'";
         let ended = || Error::new(Kind::Missing, &self.object, problem);
-        let next = "name two of its marks; `heapshim marks` lists them";
+        let next = format!(
+            "name two of its marks; `{}` lists them",
+            self.command("marks")
+        );
         self.session.as_ref().ok_or_else(|| ended().next(next))
     }
 
@@ -262,7 +280,8 @@ impl Catalog {
         }
         ControlPage::open(session)?.begin_cohort().ok_or_else(|| {
             let problem = "it has as many marks with survivors as it can tell apart (15, in a forked child fewer)";
-            Error::new(Kind::Failed, &self.object, problem).next("compare with one that it has: heapshim marks")
+            let next = format!("compare with one that it has: {}", self.command("marks"));
+            Error::new(Kind::Failed, &self.object, problem).next(next)
         })
     }
 
@@ -400,12 +419,26 @@ impl Catalog {
         let next = match nearest(name, known) {
             _ if is_process(name) => format!("a process is named with -p {name}"),
             Some(right) => format!("did you mean {}?", shell::word(right)),
+            None if name.contains('/') => {
+                "a file of marks ends in .heapmark, .heapledger or .heaptrace".to_owned()
+            }
             None if !names.is_empty() => format!("there are: start, {}, now", names.join(", ")),
-            None if name == "last" => "take one with `heapshim mark`".to_owned(),
-            None => format!("take one with `heapshim mark {}`", shell::word(name)),
+            None if name == "last" => format!("take one with `{}`", self.command("mark")),
+            None => format!(
+                "take one with `{} {}`",
+                self.command("mark"),
+                shell::word(name)
+            ),
         };
         Error::new(Kind::Missing, &self.object, format!("no mark '{name}'")).next(next)
     }
+}
+
+/// `heapshim WORD`, with the process as the user has named it.
+#[must_use]
+pub fn command(word: &str, target: Option<&str>) -> String {
+    let process = target.map(|target| format!(" -p {}", shell::word(target)));
+    format!("heapshim {word}{}", process.unwrap_or_default())
 }
 
 /// True where a word is no mark but a process: a slip that is easily made.
@@ -446,6 +479,11 @@ mod tests {
         assert_eq!(word("a:peak"), Word::Named("a:peak".into()));
         assert_eq!(word("exit"), Word::Named("exit".into()));
         assert_eq!(word("dir/a.heapmark"), Word::File("dir/a.heapmark".into()));
+        assert_eq!(word("/etc/passwd"), Word::File("/etc/passwd".into()));
+        assert_eq!(
+            word("dir/a.heapmark:peak"),
+            Word::PeakOf("dir/a.heapmark".into())
+        );
         assert_eq!(word("a.heapledger"), Word::File("a.heapledger".into()));
         assert_eq!(word("warm"), Word::Named("warm".into()));
     }

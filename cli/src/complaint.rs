@@ -41,6 +41,12 @@ pub const OFF: Note = Note {
     next: "compare marks that were taken since it is on",
 };
 
+/// Of two marks of a process in the order in which they were not taken.
+pub const BACKWARDS: Note = Note {
+    what: "the second mark was taken before the first: what grew from one to the other stands here as shrunk",
+    next: "name the earlier one first",
+};
+
 /// What these bits say, gravest first. Bits of a newer library are one note of their own: never silently left out.
 #[must_use]
 pub fn notes(bits: u32) -> Vec<Note> {

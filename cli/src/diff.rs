@@ -140,9 +140,12 @@ pub fn diff_detailed<'a>(
     };
     let to_live = to_end.live;
     let (rows, unattributed) = rows.finish(symbolizer);
+    let two_processes = matches!(from, From::Mark(from) if !same_process(from, to));
+    // Allocations are only ever counted up, whatever was done to the clock.
+    let backwards = (total.blocks < 0 && !two_processes).then_some(complaint::BACKWARDS);
     Report {
         target: to.process.clone(),
-        two_processes: matches!(from, From::Mark(from) if !same_process(from, to)),
+        two_processes,
         merged: None,
         peak_rss: None,
         peak_bytes: to.highest_bytes(),
@@ -154,10 +157,11 @@ pub fn diff_detailed<'a>(
         errors: units.map(|units| units.errors(&variances, growth, to_live, total)),
         survivors: details.survivors.map(all_surviving),
         temporary: details.temporaries.map(|all| all.values().copied().sum()),
+        temporary_within: None,
         distribution: details
             .spread
             .map(|(measure, by_site)| (measure, all(by_site))),
-        notes: notes(from, to),
+        notes: notes(from, to).into_iter().chain(backwards).collect(),
         unattributed: with_losses(unattributed, from, to),
         by: options.by,
         mode: options.mode,

@@ -208,6 +208,7 @@ pub(crate) fn report() -> Report {
         two_processes: false,
         merged: None,
         peak_rss: None,
+        temporary_within: None,
         peak_bytes: after.bytes,
         from: end("warm", 0, before, 200 << 20),
         to: end("now", 60, after, 318 << 20),

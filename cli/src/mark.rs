@@ -134,7 +134,11 @@ fn pieces(sections: Vec<Section>) -> Vec<Vec<u8>> {
 pub fn decode(bytes: &[u8], object: impl fmt::Display) -> Result<Mark, Error> {
     let sections = split(bytes).and_then(|sections| sections::decode(&sections));
     sections.map_err(|damage| {
-        Error::new(Kind::Damaged, object, damage.to_string()).next("take the mark again")
+        let next = match damage {
+            Damage::Magic => "`heapshim mark -o FILE` writes one",
+            _ => "take the mark again",
+        };
+        Error::new(Kind::Damaged, object, damage.to_string()).next(next)
     })
 }
 

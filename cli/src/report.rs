@@ -172,6 +172,8 @@ pub struct Unattributed {
     pub total: Amount,
     /// Allocated after the first mark, alive at the second, and in no row; None where nobody looked.
     pub survivors: Option<Surviving>,
+    /// Freed by its thread's next operation, and in no row; None where that is not known.
+    pub temporary: Option<Amount>,
     /// Stacks walked between the two marks that ended early.
     pub truncated_stacks: i64,
     /// Events inside a hook between the two marks.
@@ -309,6 +311,8 @@ pub struct Report {
     pub survivors: Option<Surviving>,
     /// What was temporary in all; None where that is not known.
     pub temporary: Option<Amount>,
+    /// Where growth is what was temporary in a recording: within how many operations of its thread.
+    pub temporary_within: Option<u64>,
     /// What the rows' distributions are of, and that of all; None where they have none.
     pub distribution: Option<(Measure, Distribution)>,
     /// What to know before the numbers are believed, gravest first.

@@ -37,6 +37,7 @@ pub struct Subject<'a> {
     embedded: Option<(&'static str, &'static str)>,
     merged: Option<usize>,
     peak_rss: Option<u64>,
+    temporary_within: Option<u64>,
     details: Details<'a>,
 }
 
@@ -51,6 +52,7 @@ impl<'a> Subject<'a> {
             embedded: None,
             merged: None,
             peak_rss: None,
+            temporary_within: None,
             details: Details::default(),
         }
     }
@@ -77,6 +79,16 @@ impl<'a> Subject<'a> {
     #[must_use]
     pub fn peaking(self, peak_rss: Option<u64>) -> Subject<'a> {
         Subject { peak_rss, ..self }
+    }
+
+    /// The same, whose growth is what was freed within so many operations of its thread.
+    #[must_use]
+    pub fn within(self, operations: u64) -> Subject<'a> {
+        let temporary_within = Some(operations);
+        Subject {
+            temporary_within,
+            ..self
+        }
     }
 
     /// The same, with how its sites' blocks were spread.
@@ -161,6 +173,7 @@ impl<'a> Subject<'a> {
         Report {
             merged,
             peak_rss,
+            temporary_within: self.temporary_within,
             ..report
         }
     }

@@ -89,6 +89,45 @@ fn assert_same(recorded: &Recorded, counted: &Diff) {
     assert_no_difference(&counted, &by_place(&diff, own));
 }
 
+/// Check that with a filter the rows and what is in none are all that was temporary, and that the table says what is not in it; and that the recording's
+/// own answer begins with how much that was, of how much.
+#[test]
+fn adds_up_under_filters() {
+    let (running, recorded) = threads_done();
+    let all = known(&running.diff(&["warm", "done"])).expect("known");
+    let words = ["--sort", "temporary", "--exclude", "alone"];
+    let diff = running.diff_with(&["warm", "done"], &words);
+    let shown: Option<i64> = diff
+        .rows()
+        .iter()
+        .map(|row| row.json()["temporary_blocks"].as_i64())
+        .sum();
+    let shown = shown.expect("known");
+    let hidden = diff.json()["unattributed"]["temporary_blocks"].as_i64();
+    assert!(shown < all, "{}", diff.listing());
+    assert_eq!((hidden, known(&diff)), (Some(all - shown), Some(all)));
+    let pid = running.pid().to_string();
+    let words = [
+        &["diff", "-p", &pid, "warm", "done", "--top", "0"],
+        &words[..],
+    ]
+    .concat();
+    let table = String::from_utf8(talk(&words).stdout).expect("UTF-8");
+    let elsewhere = format!(" · temporary elsewhere: {} blocks\n", all - shown);
+    assert!(table.ends_with(&elsewhere), "{table}");
+
+    let file = recorded.file.display().to_string();
+    let answer = String::from_utf8(talk(&["temporary", &file]).stdout).expect("UTF-8");
+    let headline = answer.lines().nth(1).expect("a headline");
+    assert!(
+        headline.ends_with(", were freed by their thread's next operation"),
+        "{answer}"
+    );
+    let blocks = recorded.ask("temporary", &[]).0.growth().blocks;
+    let (first, _) = headline.split_once(" of ").expect("how much of how much");
+    assert_eq!(first.replace(',', ""), blocks.to_string(), "{answer}");
+}
+
 fn known(diff: &Diff) -> Option<i64> {
     diff.json()["temporary_blocks"].as_i64()
 }

@@ -163,6 +163,7 @@ fn report(by: By, rows: Vec<Row>) -> Report {
         two_processes: false,
         merged: None,
         peak_rss: None,
+        temporary_within: None,
         peak_bytes: 0,
         from: end(Amount::default()),
         to: end(rows.iter().map(|row| row.live).sum()),

@@ -92,6 +92,29 @@ fn diff_without_words() {
     );
 }
 
+/// Check that two marks in the order in which they were not taken are said to be so, with the next step, and that the right order says nothing of it.
+#[test]
+fn marks_in_the_wrong_order() {
+    let (mut running, pid) = leaking();
+    running.mark("early");
+    running.step(b"go");
+    running.mark("late");
+    let table = |from: &str, to: &str| text(&["diff", "-p", &pid, from, to]);
+    let right = table("early", "late");
+    assert!(!right.contains("was taken before"), "{right}");
+    let wrong = table("late", "early");
+    let mut lines = wrong.lines();
+    let headline = lines.next().expect("a headline");
+    assert!(
+        headline.contains("   late → early   ") && headline.contains(" back   "),
+        "{wrong}"
+    );
+    let note = "the second mark was taken before the first: what grew from one to the other stands here as shrunk; name the earlier one first";
+    assert_eq!(lines.next(), Some(note));
+    // What is there in neither order has nothing to be said of.
+    assert!(!table("late", "late").contains("was taken before"));
+}
+
 /// Check that a mark in a file of the user's is read anywhere, also after the target's end.
 #[test]
 fn marks_in_files() {

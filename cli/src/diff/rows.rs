@@ -123,6 +123,7 @@ impl<'a> Rows<'a> {
             gathered: Vec::new(),
             unattributed: Unattributed {
                 survivors: details.survivors.map(|_| Surviving::default()),
+                temporary: details.temporaries.map(|_| Amount::default()),
                 ..Unattributed::default()
             },
         }
@@ -134,18 +135,18 @@ impl<'a> Rows<'a> {
         let site = u32::try_from(change.site).unwrap_or(0);
         let (spread, survivors) = (self.details.spread, self.details.survivors);
         let survivors = survivors.map(|all| all.get(&site).copied().unwrap_or_default());
+        let temporaries = self.details.temporaries;
+        let temporary = temporaries.map(|all| all.get(&site).copied().unwrap_or_default());
         if charged.is_empty() {
-            self.leave_out(&change, survivors);
+            self.leave_out(&change, survivors, temporary);
             return;
         }
         charged.retain(|blamed| self.filter.passes(&blamed.frame));
         if charged.is_empty() {
-            self.leave_out(&change, survivors);
+            self.leave_out(&change, survivors, temporary);
             self.unattributed.excluded += change.growth;
         }
         let distribution = spread.map(|(_, all)| all.get(&site).cloned().unwrap_or_default());
-        let temporaries = self.details.temporaries;
-        let temporary = temporaries.map(|all| all.get(&site).copied().unwrap_or_default());
         let mut rows = Vec::new();
         for blamed in charged {
             let at = self.row(&change, &blamed, symbolizer);
@@ -162,11 +163,19 @@ impl<'a> Rows<'a> {
     }
 
     /// Keeps what is in no row, so that all adds up.
-    fn leave_out(&mut self, change: &Change<'a>, survivors: Option<Surviving>) {
+    fn leave_out(
+        &mut self,
+        change: &Change<'a>,
+        survivors: Option<Surviving>,
+        temporary: Option<Amount>,
+    ) {
         self.unattributed.growth += change.growth;
         self.unattributed.total += change.total;
         if let Some(more) = survivors {
             *self.unattributed.survivors.get_or_insert_default() += more;
+        }
+        if let Some(more) = temporary {
+            *self.unattributed.temporary.get_or_insert_default() += more;
         }
     }
 

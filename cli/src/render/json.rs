@@ -205,7 +205,7 @@ fn unattributed(report: &Report) -> String {
     let none = &report.unattributed;
     format!(
         "{{\"growth_bytes\": {}, \"growth_blocks\": {}, \"truncated_stacks\": {}, \"nested_events\": {}, \
-         \"overflow_events\": {}, \"foreign_frees\": {}, \"untracked_blocks\": {}, \"excluded_bytes\": {}, \"excluded_blocks\": {},{} \
+         \"overflow_events\": {}, \"foreign_frees\": {}, \"untracked_blocks\": {}, \"excluded_bytes\": {}, \"excluded_blocks\": {},{}{} \
          \"total_bytes\": {}, \"total_blocks\": {}}}",
         none.growth.bytes,
         none.growth.blocks,
@@ -217,6 +217,7 @@ fn unattributed(report: &Report) -> String {
         none.excluded.bytes,
         none.excluded.blocks,
         survivors(none.survivors),
+        temporary(none.temporary),
         none.total.bytes,
         none.total.blocks,
     )

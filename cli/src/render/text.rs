@@ -87,15 +87,15 @@ pub fn blocks(count: i64) -> String {
     format!("{} block{one}", grouped(count))
 }
 
-/// The time between two moments: `350 ms`, `60.0 s`, `15.0 min`, `3.2 h`, `2.0 d`.
+/// The time between two moments: `350 ms`, `60.0 s`, `15.0 min`, `3.2 h`, `2.0 d`; to one before the first: `3.3 s back`.
 #[must_use]
 pub fn duration(from_ns: u64, to_ns: u64) -> String {
-    let sign = if to_ns < from_ns { "-" } else { "" };
+    let back = if to_ns < from_ns { " back" } else { "" };
     let ms = from_ns.abs_diff(to_ns) / 1_000_000;
     let in_tenths =
-        |tenths: u64, unit: &str| format!("{sign}{}.{} {unit}", tenths / 10, tenths % 10);
+        |tenths: u64, unit: &str| format!("{}.{} {unit}{back}", tenths / 10, tenths % 10);
     match ms {
-        0..1_000 => format!("{sign}{ms} ms"),
+        0..1_000 => format!("{ms} ms{back}"),
         1_000..300_000 => in_tenths(ms / 100, "s"),
         300_000..7_200_000 => in_tenths(ms / 6_000, "min"),
         7_200_000..172_800_000 => in_tenths(ms / 360_000, "h"),
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(since_zero(900_000), "15.0 min");
         assert_eq!(since_zero(11_520_000), "3.2 h");
         assert_eq!(since_zero(172_800_000), "2.0 d");
-        assert_eq!(duration(5_000_000_000, 0), "-5.0 s");
+        assert_eq!(duration(5_000_000_000, 0), "5.0 s back");
     }
 
     /// Check that what drives a terminal or turns text around is written out, and letters of any script are not.

@@ -135,7 +135,7 @@ impl Recorder {
         );
         let mut control = ControlFile::handed(&control, identity, &session.object())?;
         let since_start = control.since_start(began);
-        if let Err(refused) = refuse_samples(&reader, &session.object()) {
+        if let Err(refused) = refuse_samples(&reader, &session) {
             // One that keeps its events for us from its start on is not to wait: asked, it is told so when `control` goes.
             let _asked = control.ask(options.flags(), since_start.is_some());
             return Err(refused);
@@ -501,7 +501,7 @@ fn exec(ns: u64, text: String) -> Instant {
 }
 
 /// A recording has each event as it was: of a sample it would say that it was all.
-fn refuse_samples(reader: &Reader<'_>, object: &str) -> Result<(), Error> {
+fn refuse_samples(reader: &Reader<'_>, session: &Session) -> Result<(), Error> {
     match snapshot::sampling(reader, None).mode {
         Mode::Exact => Ok(()),
         mode => {
@@ -509,8 +509,11 @@ fn refuse_samples(reader: &Reader<'_>, object: &str) -> Result<(), Error> {
                 "it is in mode {}, which has no events to record",
                 mode::word(mode)
             );
-            let next = "have each recorded again: heapshim mark NAME, then heapshim mode exact";
-            Err(Error::new(Failure::Missing, object, problem).next(next))
+            let pid = session.pid();
+            let next = format!(
+                "have each recorded again: heapshim mark -p {pid} NAME, then heapshim mode -p {pid} exact"
+            );
+            Err(Error::new(Failure::Missing, session.object(), problem).next(next))
         }
     }
 }

@@ -63,11 +63,13 @@ fn unknown() {
     let last = ["diff", "-p", pid, "last"];
     assert_eq!(
         refused(&never),
-        format!("heapshim: pid {pid}: no mark 'never'; take one with `heapshim mark never`\n")
+        format!(
+            "heapshim: pid {pid}: no mark 'never'; take one with `heapshim mark -p {pid} never`\n"
+        )
     );
     assert_eq!(
         refused(&last),
-        format!("heapshim: pid {pid}: no mark 'last'; take one with `heapshim mark`\n")
+        format!("heapshim: pid {pid}: no mark 'last'; take one with `heapshim mark -p {pid}`\n")
     );
     place.stdout(&["mark", "-p", pid, "warm"]);
     assert_eq!(

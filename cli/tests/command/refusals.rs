@@ -308,18 +308,22 @@ fn damaged_marks() {
     let whole = fs::read(&mark).expect("a mark");
     let last = whole.len() - 1;
     for (at, value, what) in [
-        (last, whole[last] ^ 1, "damaged: a checksum is wrong"),
-        (0, b'X', "not a mark"),
+        (
+            last,
+            whole[last] ^ 1,
+            "damaged: a checksum is wrong; take the mark again",
+        ),
+        (0, b'X', "not a mark; `heapshim mark -o FILE` writes one"),
         (
             8,
             200,
-            "a mark of version 200, this heapshim reads version 1",
+            "a mark of version 200, this heapshim reads version 1; take the mark again",
         ),
     ] {
         let mut bytes = whole.clone();
         bytes[at] = value;
         fs::write(&mark, bytes).expect("written");
-        let line = format!("{mark}: {what}; take the mark again");
+        let line = format!("{mark}: {what}");
         assert_refused(&place.output(&["diff", "start", &mark]), 1, &line);
     }
 }

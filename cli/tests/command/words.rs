@@ -169,7 +169,51 @@ fn nearest_name() {
     let words = ["diff", "-p", pid, "start", "start"];
     let output = place.output(&words);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).ends_with("; write it first: heapshim diff start now\n"));
+    let next = format!("; write it first: heapshim diff -p {pid} start now\n");
+    assert!(text(&output.stderr).ends_with(&next));
+}
+
+/// Check that what is to be typed next names the process where it had to be named, and nothing where it was the only one.
+#[test]
+fn next_step_names_the_process() {
+    let place = Place::new("next-step");
+    let running = place.run(&["--quiet"], &[&place.keeper()]);
+    let pid = &running.hello;
+    let says = |words: &[&str]| text(&place.output(words).stderr);
+    let mark = format!("; take one with `heapshim mark -p {pid} warm`\n");
+    assert!(says(&["diff", "-p", pid, "warm"]).ends_with(&mark));
+    let expected = format!("no marks yet; take one with `heapshim mark -p {pid}`\n");
+    assert_eq!(says(&["marks", "-p", pid]), expected);
+    place.stdout(&["mark", "-p", pid, "warm"]);
+    let unknown = says(&["diff", "-p", pid, "warm", "--sort", "survivors"]);
+    let mark = format!(": heapshim mark -p {pid} --survivors; ");
+    assert!(unknown.contains(&mark), "{unknown}");
+}
+
+/// Check that a file that is no mark is said to be none, whether or not a process is traced, and that what looks like a file that is not there says
+/// what files of marks are called.
+#[test]
+fn file_that_is_no_mark() {
+    let place = Place::new("no-mark");
+    let says = |words: &[&str]| {
+        let output = place.output(words);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        text(&output.stderr)
+    };
+    let expected = "heapshim: /etc/passwd: not a mark; `heapshim mark -o FILE` writes one\n";
+    for words in [
+        &["diff", "/etc/passwd"][..],
+        &["diff", "start", "/etc/passwd"],
+        &["report", "/etc/passwd", "-o", "report.html"],
+    ] {
+        assert_eq!(says(words), expected, "{words:?}");
+    }
+    let running = place.run(&["--quiet"], &[&place.keeper()]);
+    let pid = &running.hello;
+    assert_eq!(says(&["diff", "-p", pid, "/etc/passwd"]), expected);
+    let missing = says(&["diff", "-p", pid, "nowhere/a.mark"]);
+    let next = "; a file of marks ends in .heapmark, .heapledger or .heaptrace\n";
+    assert!(missing.ends_with(next), "{missing}");
 }
 
 /// Check that everything that a newcomer is shown fits 80 columns: the first words, every `--help`, the demo's own sentences.

@@ -226,24 +226,32 @@ pub(crate) struct ModeOf {
     pub(crate) mode: Option<Mode>,
 }
 
-/// Options of `diff`.
+/// The marks that growth is between: words of `diff`, `report` and `export`.
 #[derive(Debug, ClapArgs)]
-pub(crate) struct Diff {
+pub(crate) struct Compared {
     /// Which process.
     #[command(flatten)]
     pub(crate) target: Target,
     /// The first mark: start, last, peak, a name, or a file *.heapmark, *.heapledger, *.heaptrace [default: last,
     /// else start]
-    #[arg(value_name = "A", conflicts_with_all = ["period", "wait"])]
+    #[arg(value_name = "A")]
     pub(crate) from: Option<Word>,
     /// The second mark [default: now]
     #[arg(value_name = "B")]
     pub(crate) to: Option<Word>,
+}
+
+/// Options of `diff`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Diff {
+    /// Which two marks.
+    #[command(flatten)]
+    pub(crate) compared: Compared,
     /// Take a mark, wait this long, take the other: 500ms, 30s, 5m
-    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "from")]
     pub(crate) period: Option<Duration>,
     /// Take a mark, wait for Enter, take the other
-    #[arg(long, conflicts_with = "period")]
+    #[arg(long, conflicts_with_all = ["from", "period"])]
     pub(crate) wait: bool,
     /// Of a recording: when.
     #[command(flatten)]
@@ -508,10 +516,15 @@ pub(crate) enum By {
 /// `--sort`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sort {
+    /// Bytes alive at the second moment, less those at the first
     Growth,
+    /// The same in blocks
     Blocks,
+    /// Bytes alive at the second moment
     Live,
+    /// Bytes allocated between the two, freed since or not
     Total,
+    /// How often was allocated between the two
     Allocations,
     /// What was allocated since the first mark and is alive at the second: where `heapshim mark --survivors` took the first, or of a recording
     Survivors,

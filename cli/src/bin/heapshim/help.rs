@@ -115,7 +115,9 @@ docs/METRICS.md says what is served.";
 /// `heapshim completions --help`
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
-  heapshim completions bash >heapshim.bash   for /etc/bash_completion.d";
+  heapshim completions bash >heapshim.bash   for /etc/bash_completion.d
+  heapshim completions zsh >_heapshim        for a directory of $fpath
+  heapshim completions fish >heapshim.fish   for ~/.config/fish/completions";
 
 /// `heapshim record --help`
 pub(crate) const RECORD: &str = "\
@@ -138,8 +140,7 @@ Examples:
   heapshim temporary run.heaptrace
   heapshim temporary run.heaptrace --sort blocks
   heapshim temporary run.heaptrace --within 10   … or one of its next ten
-Growth is what was freed by its thread's next operation; total is all that the
-line allocated.";
+Growth is what was freed so; total is all that the line allocated.";
 
 /// `heapshim lifetimes --help`
 pub(crate) const LIFETIMES: &str = "\

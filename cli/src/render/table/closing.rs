@@ -3,7 +3,7 @@
 //! With the rows shown it adds up to the growth in the header: nothing is left out silently.
 
 use crate::render::text::{grouped, signed_size};
-use crate::report::{Amount, Report, Row, Unattributed};
+use crate::report::{Amount, Report, Row, Sort, Unattributed};
 use std::collections::HashSet;
 
 /// `3 more lines: +1.2 KiB · 5 lines shrank: -2.0 MiB · not attributed: 0 B`
@@ -33,7 +33,23 @@ pub(super) fn closing(report: &Report, shown: &[&Row]) -> String {
     if excluded != Amount::default() {
         parts.push(format!("left out: {}", signed_size(excluded.bytes)));
     }
+    parts.extend(temporary_elsewhere(report, &shown));
     parts.join(" · ")
+}
+
+/// `temporary elsewhere: 50 blocks`: where rows are sorted by that, what is in none that is shown.
+fn temporary_elsewhere(report: &Report, shown: &HashSet<*const Row>) -> Option<String> {
+    let all = report
+        .temporary
+        .filter(|_| report.sort == Sort::Temporary)?;
+    let rows = report.rows.iter();
+    let rows = rows.filter(|&row| shown.contains(&std::ptr::from_ref(row)));
+    let here: i64 = rows.filter_map(|row| Some(row.temporary?.blocks)).sum();
+    let elsewhere = Some(all.blocks.wrapping_sub(here)).filter(|&blocks| blocks != 0)?;
+    Some(format!(
+        "temporary elsewhere: {}",
+        cause(elsewhere, "blocks")
+    ))
 }
 
 /// `3 more lines: 1,204 blocks · in no line: 0 blocks`: where rows are of all blocks that were allocated, not of those that stayed.

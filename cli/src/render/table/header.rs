@@ -5,7 +5,7 @@ use crate::mode;
 use crate::render::text::{
     blocks, duration, escape, grouped, in_unit, lost, signed_size, size, unit_of,
 };
-use crate::report::{End, Errors, Report};
+use crate::report::{Amount, End, Errors, Report};
 use crate::rss::Rss;
 use heapshim_ledger::peak::promised;
 use std::cmp::Reverse;
@@ -75,6 +75,9 @@ pub(super) fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if let Some((measure, all)) = &report.distribution {
         return writeln!(out, "{}", distribution::headline(report, *measure, all));
     }
+    if let Some(within) = report.temporary_within {
+        return writeln!(out, "{}", temporary(report, within));
+    }
     let growth = report.growth;
     write!(
         out,
@@ -87,6 +90,25 @@ pub(super) fn totals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     write!(out, "{}", peak(report).unwrap_or_default())?;
     write!(out, "{}", rss(report).unwrap_or_default())?;
     writeln!(out)
+}
+
+/// `50 of 50,051 blocks, 3.8 KiB of 24.3 MiB, were freed by their thread's next operation`
+fn temporary(report: &Report, within: u64) -> String {
+    let Amount { bytes, blocks } = report.growth;
+    let rows = report.rows.iter().map(|row| row.total);
+    let all: Amount = rows.chain([report.unattributed.total]).sum();
+    let count = |blocks| grouped(blocks).trim_start_matches('+').to_owned();
+    // Rows that share blocks have no sum.
+    let [of_blocks, of_bytes] = match report.cumulative {
+        true => [String::new(), String::new()],
+        false => [count(all.blocks), size(all.bytes)].map(|all| format!(" of {all}")),
+    };
+    let operation = match within {
+        1 => "their thread's next operation".to_owned(),
+        more => format!("one of their thread's next {more} operations"),
+    };
+    let (blocks, bytes) = (count(blocks), size(bytes));
+    format!("{blocks}{of_blocks} blocks, {bytes}{of_bytes}, were freed by {operation}")
 }
 
 /// `+300,004 blocks`; of samples `+300,004 ± 1,024 blocks`.

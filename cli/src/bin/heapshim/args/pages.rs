@@ -1,23 +1,15 @@
 //! The words of `report` and `export`: growth for browsers and for other tools.
 
-use super::{By, ExportFormat, Instants, Lines, Target};
+use super::{By, Compared, ExportFormat, Instants, Lines};
 use clap::Args as ClapArgs;
-use heapshim_cli::catalog::Word;
 use std::path::PathBuf;
 
 /// Options of `report`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Page {
-    /// Which process.
+    /// Which two marks.
     #[command(flatten)]
-    pub(crate) target: Target,
-    /// The first mark: start, last, peak, a name, or a file *.heapmark, *.heapledger, *.heaptrace [default: last,
-    /// else start]
-    #[arg(value_name = "A")]
-    pub(crate) from: Option<Word>,
-    /// The second mark [default: now]
-    #[arg(value_name = "B")]
-    pub(crate) to: Option<Word>,
+    pub(crate) compared: Compared,
     /// Of a recording: when.
     #[command(flatten)]
     pub(crate) instants: Instants,
@@ -32,16 +24,9 @@ pub(crate) struct Page {
 /// Options of `export`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Export {
-    /// Which process.
+    /// Which two marks.
     #[command(flatten)]
-    pub(crate) target: Target,
-    /// The first mark: start, last, peak, a name, or a file *.heapmark, *.heapledger, *.heaptrace [default: last,
-    /// else start]
-    #[arg(value_name = "A")]
-    pub(crate) from: Option<Word>,
-    /// The second mark [default: now]
-    #[arg(value_name = "B")]
-    pub(crate) to: Option<Word>,
+    pub(crate) compared: Compared,
     /// Of a recording: when.
     #[command(flatten)]
     pub(crate) instants: Instants,

@@ -5,32 +5,31 @@ use super::pair::Pair;
 use super::recorded::Between;
 use super::{question, report};
 use crate::args::{Diff as Args, Sort};
-use heapshim_cli::catalog::{Catalog, Word};
+use heapshim_cli::catalog::{Catalog, Word, command};
 use heapshim_cli::error::{Error, Kind};
 use std::io::{self, BufRead};
 use std::thread;
 
 /// Finds or takes the two marks and prints the report.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
-    let recorded = Between::of(args.from.as_ref(), args.to.as_ref(), &args.instants)?;
-    if let Some(between) = recorded {
+    if let Some(between) = Between::of(&args.compared, &args.instants)? {
         return question::diff(between, &args.report, args.freed_by);
     }
     if args.freed_by {
         return Err(unrecorded());
     }
-    match args.from {
+    match args.compared.from {
         Some(Word::Start) => report::check(&args.report)?,
         _ => report::check_forms(&args.report)?,
     }
-    let target = args.target.target.as_deref();
+    let target = args.compared.target.target.as_deref();
     let pair = match args.wait || args.period.is_some() {
         true => taken(&Catalog::of(target)?, args)?,
-        false => Pair::of(target, args.from.as_ref(), args.to.as_ref())?,
+        false => Pair::of(&args.compared)?,
     };
     let survivors = pair.survivors();
     if survivors.is_none() && args.report.sort == Some(Sort::Survivors) {
-        return Err(unpinned(&pair));
+        return Err(unpinned(&pair, target));
     }
     let temporaries = pair.temporaries();
     let subject = pair.subject().surviving(survivors.as_ref());
@@ -43,15 +42,18 @@ fn unrecorded() -> Error {
     Error::new(Kind::Usage, "--freed-by", problem).next(next)
 }
 
-fn unpinned(pair: &Pair) -> Error {
+fn unpinned(pair: &Pair, target: Option<&str>) -> Error {
+    let mark = command("mark", target);
     let (problem, next) = match &pair.first {
         None => (
             "all that has been there since the start has survived",
-            "the growth from `start` says it; else begin with a mark: heapshim mark --survivors",
+            format!("the growth from `start` says it; else begin with a mark: {mark} --survivors"),
         ),
         Some(_) => (
             "between these two marks it is not known what was allocated when",
-            "begin with a mark that was taken for it, in exact mode: heapshim mark --survivors; or ask a recording",
+            format!(
+                "begin with a mark that was taken for it, in exact mode: {mark} --survivors; or ask a recording"
+            ),
         ),
     };
     Error::new(Kind::Usage, "--sort survivors", problem).next(next)

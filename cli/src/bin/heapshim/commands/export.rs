@@ -18,9 +18,7 @@ use std::io::{self, IsTerminal};
 /// Finds or takes the two marks and writes the growth.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     check(args)?;
-    let target = args.target.target.as_deref();
-    let (from, to) = (args.from.as_ref(), args.to.as_ref());
-    let pair = Pair::asked(target, from, to, &args.instants)?;
+    let pair = Pair::asked(&args.compared, &args.instants)?;
     let options = diff::Options {
         by: if has_rows(args.format) {
             args.by.map_or(By::Line, lines::by)

@@ -22,7 +22,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let catalog = Catalog::of(args.target.target.as_deref())?;
     let list = catalog.list();
     if list.is_empty() {
-        say("no marks yet; take one with `heapshim mark`");
+        let mark = catalog.command("mark");
+        say(&format!("no marks yet; take one with `{mark}`"));
         return Ok(());
     }
     let rows: String = list.iter().map(row).collect();

@@ -22,10 +22,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         let error = Error::new(Kind::Usage, "report", "a page is no text for a terminal");
         return Err(error.next("write it to a file: -o report.html"));
     }
-    let (from, to) = (args.from.as_ref(), args.to.as_ref());
-    let asked = match Between::of(from, to, &args.instants)? {
+    let asked = match Between::of(&args.compared, &args.instants)? {
         Some(between) => Asked::recorded(between, args)?,
-        None => Asked::of(Pair::of(args.target.target.as_deref(), from, to)?),
+        None => Asked::of(Pair::of(&args.compared)?),
     };
     // Stacks one by one: the page adds them up by line itself.
     let options = diff::Options {

@@ -1,7 +1,7 @@
 //! The two marks that the words A and B mean, in `diff`, `report` and `export` alike.
 
 use super::recorded::Between;
-use crate::args::Instants;
+use crate::args::{Compared, Instants};
 use heapshim_cli::births;
 use heapshim_cli::catalog::{Catalog, Word};
 use heapshim_cli::error::{Error, Kind};
@@ -23,25 +23,16 @@ pub(crate) struct Pair {
 
 impl Pair {
     /// Of a recording, between two instants; else by the words A and B.
-    pub(crate) fn asked(
-        target: Option<&str>,
-        from: Option<&Word>,
-        to: Option<&Word>,
-        instants: &Instants,
-    ) -> Result<Pair, Error> {
-        match Between::of(from, to, instants)? {
+    pub(crate) fn asked(compared: &Compared, instants: &Instants) -> Result<Pair, Error> {
+        match Between::of(compared, instants)? {
             Some(mut between) => between.pair(),
-            None => Pair::of(target, from, to),
+            None => Pair::of(compared),
         }
     }
 
     /// From A (where it is not said: the newest mark, else the start) to B (now). Two files need no process.
-    pub(crate) fn of(
-        target: Option<&str>,
-        from: Option<&Word>,
-        to: Option<&Word>,
-    ) -> Result<Pair, Error> {
-        let (from, to) = match (from, to) {
+    pub(crate) fn of(compared: &Compared) -> Result<Pair, Error> {
+        let (from, to) = match (compared.from.as_ref(), compared.to.as_ref()) {
             // A ledger is an account from its start: alone, it is what there is to see.
             (Some(ledger @ Word::File(path)), None) if kept::is_ledger(path) => {
                 (Some(&Word::Start), Some(ledger))
@@ -54,33 +45,44 @@ impl Pair {
             _ => None,
         };
         let from = beside.as_ref().or(from);
-        if let (Some(from), Some(last @ (Word::File(to) | Word::PeakOf(to)))) = (from, to)
-            && let (Some(first), Some(last)) = (from.without_process(), last.without_process())
-            && let (first, Some(last)) = (first?, last?)
-        {
-            return Ok(Pair {
-                first,
-                last,
-                origin: Origin::of_file(to),
-            });
+        // Before a process is looked for: of a file that is no mark, that is what is wrong.
+        let read = |word: Option<&Word>| word.and_then(Word::without_process).transpose();
+        match (read(from)?, read(to)?, to) {
+            (Some(first), Some(Some(last)), Some(Word::File(file) | Word::PeakOf(file))) => {
+                let origin = Origin::of_file(file);
+                Ok(Pair {
+                    first,
+                    last,
+                    origin,
+                })
+            }
+            (first, last, _) => {
+                let catalog = Catalog::of(compared.target.target.as_deref())?;
+                let first = match (first, from) {
+                    (Some(read), _) => read,
+                    (None, Some(word)) => catalog.get(word)?,
+                    (None, None) => catalog.last_or_start()?,
+                };
+                let last = match last {
+                    Some(read) => read,
+                    None => catalog.get(to.unwrap_or(&Word::Now))?,
+                };
+                Pair::of_process(first, last, &catalog)
+            }
         }
-        Pair::in_catalog(&Catalog::of(target)?, from, to)
     }
 
-    fn in_catalog(
+    fn of_process(
+        first: Option<Mark>,
+        last: Option<Mark>,
         catalog: &Catalog,
-        from: Option<&Word>,
-        to: Option<&Word>,
     ) -> Result<Pair, Error> {
-        let first = match from {
-            Some(word) => catalog.get(word)?,
-            None => catalog.last_or_start()?,
-        };
-        let last = catalog.get(to.unwrap_or(&Word::Now))?;
         let last = last.ok_or_else(|| {
             let problem = "nothing comes before it: it cannot be the second mark";
-            Error::new(Kind::Usage, "start", problem)
-                .next("write it first: heapshim diff start now")
+            Error::new(Kind::Usage, "start", problem).next(format!(
+                "write it first: {} start now",
+                catalog.command("diff")
+            ))
         })?;
         let origin = catalog.origin();
         Ok(Pair {

@@ -53,7 +53,7 @@ pub(crate) fn peak(args: &Args) -> Result<(), Error> {
     report::check(&args.report)?;
     let mut trace = open(&args.trace)?;
     let highest = trace::peak(&mut trace)?;
-    print(args, None, highest)
+    print(args, None, highest, None)
 }
 
 /// What was freed by its thread's next operation, or one of the next.
@@ -61,7 +61,8 @@ pub(crate) fn temporary(args: &Temporary) -> Result<(), Error> {
     report::check(&args.question.report)?;
     let mut trace = open(&args.question.trace)?;
     let temporary = trace::temporary(&mut trace, args.within)?;
-    print(&args.question, Some(trace::nothing(&mut trace)?), temporary)
+    let nothing = trace::nothing(&mut trace)?;
+    print(&args.question, Some(nothing), temporary, Some(args.within))
 }
 
 /// How long blocks lived.
@@ -100,11 +101,17 @@ fn spread(
     report::print(&pair.subject().spreading(measure, &by_site), &report)
 }
 
-fn print(args: &Args, first: Option<Mark>, last: Mark) -> Result<(), Error> {
+/// `within`: where the growth is what was temporary.
+fn print(args: &Args, first: Option<Mark>, last: Mark, within: Option<u64>) -> Result<(), Error> {
     let pair = Pair {
         first,
         last,
         origin: Origin::of_file(&args.trace),
     };
-    report::print(&pair.subject(), &args.report)
+    let subject = pair.subject();
+    let subject = match within {
+        Some(operations) => subject.within(operations),
+        None => subject,
+    };
+    report::print(&subject, &args.report)
 }

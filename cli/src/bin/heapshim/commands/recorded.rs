@@ -2,7 +2,7 @@
 
 use super::output::say;
 use super::pair::Pair;
-use crate::args::Instants;
+use crate::args::{Compared, Instants};
 use crate::values::duration;
 use heapshim_cli::catalog::Word;
 use heapshim_cli::error::{Error, Kind};
@@ -26,15 +26,11 @@ pub(crate) struct Between {
 
 impl Between {
     /// Where A is a recording; words that only a recording understands are refused elsewhere.
-    pub(crate) fn of(
-        from: Option<&Word>,
-        to: Option<&Word>,
-        instants: &Instants,
-    ) -> Result<Option<Between>, Error> {
-        let Some(path) = recording(from) else {
+    pub(crate) fn of(compared: &Compared, instants: &Instants) -> Result<Option<Between>, Error> {
+        let Some(path) = recording(compared.from.as_ref()) else {
             return instants.refused().map(|()| None);
         };
-        if to.is_some() {
+        if compared.to.is_some() {
             let problem = "a recording has its own instants";
             let next = "say which by --from TIME and --to TIME";
             return Err(Error::new(Kind::Usage, path.display(), problem).next(next));
