@@ -6,7 +6,7 @@
 
 use super::command::{self, Settings};
 use super::executable::{self, Refusal};
-use super::gather::{Gather, Held};
+use super::gather::{Files, Gather, Held};
 use super::listener::Place;
 use super::peak;
 use super::signals::{Mask, Signals};
@@ -42,8 +42,8 @@ pub enum Happened {
 /// Who registers.
 #[derive(Debug)]
 pub enum Arrival {
-    /// An image of the command itself: its pid, ledger and control page.
-    Own(u32, [OwnedFd; 2]),
+    /// An image of the command itself: its pid, and what it has sent.
+    Own(u32, Files),
     /// Another process of its tree.
     Other(trace::Child),
 }

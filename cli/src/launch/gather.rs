@@ -53,6 +53,15 @@ pub struct Held {
     control: Option<OwnedFd>,
 }
 
+/// What a process has sent of its last image.
+#[derive(Debug)]
+pub struct Files {
+    /// Its ledger and its control page.
+    pub each: [OwnedFd; 2],
+    /// True where it had registered before, as another image: nobody may have seen that.
+    pub has_executed: bool,
+}
+
 /// The listening end.
 #[derive(Debug)]
 pub struct Gather {
@@ -62,8 +71,8 @@ pub struct Gather {
     untraced: BTreeSet<u32>,
     /// The command itself, once it has begun: it is looked after.
     command: Option<u32>,
-    /// The process whose files are kept, and the last that it has sent: ledger and control page.
-    kept: Option<(u32, Option<[OwnedFd; 2]>)>,
+    /// The process whose files are kept, and the last that it has sent.
+    kept: Option<(u32, Option<Files>)>,
     /// Where files are kept: the other processes that have registered since somebody asked.
     born: Vec<trace::Child>,
 }
@@ -193,7 +202,7 @@ impl Gather {
     }
 
     /// The files that the process has sent since this was asked last.
-    pub fn take_files(&mut self) -> Option<[OwnedFd; 2]> {
+    pub fn take_files(&mut self) -> Option<Files> {
         self.kept.as_mut()?.1.take()
     }
 
@@ -260,7 +269,8 @@ impl Gather {
             return;
         };
         // The image before an exec is gone, and its heap with it.
-        self.held.retain(|held| held.session.pid() != pid);
+        let images = self.held.extract_if(.., |held| held.session.pid() == pid);
+        let has_executed = images.count() > 0;
         self.untraced.remove(&pid);
         let born = self.kept.as_ref().and_then(|_| trace::Child::of(&session));
         let start_ticks = process::start_ticks(pid);
@@ -279,7 +289,10 @@ impl Gather {
             control: own,
         });
         match (&mut self.kept, control) {
-            (Some((of, files)), Some(control)) if *of == pid => *files = Some([ledger, control]),
+            (Some((of, files)), Some(control)) if *of == pid => {
+                let each = [ledger, control];
+                *files = Some(Files { each, has_executed });
+            }
             (Some((of, _)), _) if *of != pid => self.born.extend(born),
             _ => {}
         }

@@ -24,7 +24,7 @@ mod spoken;
 pub use child::{Arrival, Arrived, Child, Ended, Happened, run};
 pub use command::{Settings, command};
 pub use executable::{Refusal, check};
-pub use gather::{Gather, Held};
+pub use gather::{Files, Gather, Held};
 pub use limits::Limits;
 pub use listener::Place;
 pub use signals::{inherited_sigpipe, is_ignored};

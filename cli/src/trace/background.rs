@@ -51,10 +51,10 @@ impl Background {
         })
     }
 
-    /// The command has registered with these: its ledger and its control file.
-    pub fn begin(&mut self, pid: u32, [ledger, control]: [OwnedFd; 2]) {
+    /// The command has registered with these: its ledger and its control file; it `has_executed` where it was another image before, which need not have come here.
+    pub fn begin(&mut self, pid: u32, [ledger, control]: [OwnedFd; 2], has_executed: bool) {
         let before = self.running.take().map(Running::end);
-        let has_executed = before.is_some();
+        let has_executed = has_executed || before.is_some();
         drop(before);
         let (path, options) = (self.path.clone(), self.options.clone());
         let stop = Arc::new(AtomicBool::new(false));

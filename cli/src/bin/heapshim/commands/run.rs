@@ -113,7 +113,10 @@ fn recording(args: &Args, places: Places) -> Result<Option<Recording>, Error> {
 fn arrived(recording: &Recording) -> Arrived {
     let recording = recording.clone();
     let tell = move |arrival| match arrival {
-        Arrival::Own(pid, files) => recording.borrow_mut().begin(pid, files),
+        Arrival::Own(pid, files) => {
+            let has_executed = files.has_executed;
+            recording.borrow_mut().begin(pid, files.each, has_executed);
+        }
         Arrival::Other(child) => recording.borrow_mut().born(child),
     };
     Arrived(Box::new(tell))
