@@ -49,6 +49,14 @@ pub struct Written {
     pub shared: bool,
 }
 
+impl Written {
+    /// Their numbers.
+    pub(crate) fn slots(self) -> impl Iterator<Item = u32> {
+        let shared = self.shared.then_some(SHARED_SLOT);
+        (0..self.exclusive.min(SHARED_SLOT)).chain(shared)
+    }
+}
+
 /// The cells of one slot.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot<'a> {
@@ -110,16 +118,16 @@ impl<'a> Counters<'a> {
 
     /// As [`Counters::total`], of as many sites from `first` on as `totals` has room for. All that they freed is read before all that they allocated, slot by slot: for one who
     /// reads every site that is three times faster than site by site, and as right.
-    pub fn totals_from(&self, first: SiteId, totals: &mut [Total], slots: impl Fn() -> u32) {
+    pub fn totals_from(&self, first: SiteId, totals: &mut [Total], written: impl Fn() -> Written) {
         totals.fill(Total::default());
-        for cells in self.rows_from(first, totals.len(), slots()) {
+        for cells in self.rows_from(first, totals.len(), written()) {
             for (total, cell) in totals.iter_mut().zip(cells) {
                 let (bytes, blocks) = (cell.freed_bytes.observe(), cell.freed_blocks.observe());
                 total.freed_bytes = total.freed_bytes.wrapping_add(bytes);
                 total.freed_blocks = total.freed_blocks.wrapping_add(blocks);
             }
         }
-        for cells in self.rows_from(first, totals.len(), slots()) {
+        for cells in self.rows_from(first, totals.len(), written()) {
             for (total, cell) in totals.iter_mut().zip(cells) {
                 let (bytes, blocks) = (
                     cell.allocated_bytes.observe(),
@@ -131,16 +139,15 @@ impl<'a> Counters<'a> {
         }
     }
 
-    /// The cells of these sites, of each slot that is counted and of the shared one.
+    /// The cells of these sites, of each slot that may have been written.
     fn rows_from(
         &self,
         first: SiteId,
         sites: usize,
-        slots: u32,
+        written: Written,
     ) -> impl Iterator<Item = &'a [Cell]> + use<'a> {
         let counters = *self;
-        let slots = (0..slots.min(SHARED_SLOT)).chain([SHARED_SLOT]);
-        slots.map(move |slot| {
+        written.slots().map(move |slot| {
             let row = counters.row(slot).get(first.0 as usize..).unwrap_or(&[]);
             row.get(..sites).unwrap_or(row)
         })
@@ -394,9 +401,13 @@ mod tests {
                 freed_bytes: 9,
                 ..Total::default()
             }; 5];
-            counters.totals_from(SiteId(first), &mut totals, || slots);
+            let written = || Written {
+                exclusive: slots,
+                shared: slots != 3,
+            };
+            counters.totals_from(SiteId(first), &mut totals, written);
             for (site, total) in (first..).zip(totals) {
-                let expected = counters.total(SiteId(site), || slots);
+                let expected = counters.total_of(SiteId(site), written);
                 assert_eq!(
                     total,
                     if site < 5 { expected } else { Total::default() },

@@ -10,7 +10,7 @@ use crate::sync::{AtomicU32, AtomicU64};
 /// "HEAPSHIM" read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"HEAPSHIM");
 /// The layout's version: what this code writes and the only one that it reads.
-pub const VERSION: u32 = 9;
+pub const VERSION: u32 = 10;
 /// `Header::state`: everything in the header is written.
 pub const READY: u32 = 1;
 /// Slots of counters that one thread leases alone. 16: a few more than the cores of a usual server process that allocates
@@ -225,7 +225,8 @@ pub struct Lens {
     pub marks: AtomicU32,
     /// Python code objects.
     pub codes: AtomicU32,
-    reserved: [AtomicU32; 1],
+    /// 1 once the shared slot may have been written, 0 before: its first event comes after.
+    pub shared: AtomicU32,
 }
 
 /// How much was live at most, to within what threads have not passed on yet (`Thread::pending`).
@@ -552,7 +553,7 @@ offsets! {
         complaints: 92, cohort: 96, control_inode: 104, start_rss_bytes: 112, directory: 120, lens: 128,
         peak: 160, sampling: 192, sections: 256, reserved_end: 1280,
     }
-    Lens { frames: 0, sites: 4, modules: 8, strings: 12, threads: 16, marks: 20, codes: 24, reserved: 28, }
+    Lens { frames: 0, sites: 4, modules: 8, strings: 12, threads: 16, marks: 20, codes: 24, shared: 28, }
     PeakHead { live: 0, highest: 8, copied: 16, copies: 24, busy: 28, }
     Section { kind: 0, entry_bytes: 4, offset: 8, entries: 16, reserved: 24, }
     Module {

@@ -4,7 +4,7 @@
 //! charged there, in the same slot; so a slot has temporaries only of sites of which it freed something, and a reader asks it for no others: the page of a cell that nobody
 //! wrote would become resident by being read. Monotonic; what came and went between two moments is the difference of two sums.
 
-use crate::counters::Counters;
+use crate::counters::{Counters, Written};
 use crate::layout::{SHARED_SLOT, Temporary};
 use crate::sites::SiteId;
 use crate::sync::{AtomicU64, Word, add_owned};
@@ -52,15 +52,15 @@ impl<'a> Temporaries<'a> {
         }
     }
 
-    /// The reader's half: one site's sum over the first `slots` exclusive slots and the shared one, as far as these have freed anything of it.
-    pub(crate) fn total(&self, counters: &Counters<'_>, site: SiteId, slots: u32) -> Brief {
+    /// The reader's half: one site's sum over the slots that may have been written, as far as these have freed anything of it.
+    pub(crate) fn total(&self, counters: &Counters<'_>, site: SiteId, written: Written) -> Brief {
         let at = site.0 as usize;
         let freed = |slot: u32| {
             let cell = counters.row(slot).get(at);
             cell.is_some_and(|cell| cell.freed_blocks.observe() != 0)
         };
-        let slots = (0..slots.min(SHARED_SLOT)).chain([SHARED_SLOT]);
-        let cells = slots
+        let cells = written
+            .slots()
             .filter(|&slot| freed(slot))
             .filter_map(|slot| self.row(slot).get(at));
         cells.fold(Brief::default(), |sum, cell| Brief {
@@ -108,10 +108,21 @@ mod tests {
                 assert!(counters.slot(slot).freed(SiteId(1), bytes));
             }
         }
-        let total = |site, slots| temporaries.total(&counters, SiteId(site), slots);
+        let sum = |site, exclusive, shared| {
+            let written = Written { exclusive, shared };
+            temporaries.total(&counters, SiteId(site), written)
+        };
+        let total = |site, exclusive| sum(site, exclusive, true);
         let (bytes, blocks) = (8 + 32 + 64, 3);
         assert_eq!(total(1, 2), Brief { bytes, blocks });
         assert_eq!(total(1, u32::MAX).blocks, 4);
+        assert_eq!(
+            sum(1, 2, false),
+            Brief {
+                bytes: 8,
+                blocks: 1
+            }
+        );
         assert_eq!(total(0, SLOTS), Brief::default());
         temporaries.slot(0).add(SiteId(2), 1);
         assert_eq!(total(2, SLOTS), Brief::default(), "no site of slot 1");
@@ -143,7 +154,11 @@ mod models {
                         .add(SiteId(0), bytes);
                 })
             });
-            let total = || Temporaries::new(&cells, 1).total(&counters, SiteId(0), 0);
+            let written = Written {
+                exclusive: 0,
+                shared: true,
+            };
+            let total = || Temporaries::new(&cells, 1).total(&counters, SiteId(0), written);
             assert!(total().blocks <= 2);
             for thread in threads {
                 thread.join().expect("no panic");

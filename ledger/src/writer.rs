@@ -100,42 +100,40 @@ impl<'a> Tables<'a> {
     /// How many of one site's blocks their thread freed by its next operation.
     #[must_use]
     pub fn temporary(&self, site: SiteId) -> Brief {
-        let slots = self.threads.used();
-        self.temporaries.total(&self.counters, site, slots)
+        self.temporaries.total(&self.counters, site, self.written())
     }
 
     /// One site's account now: what was counted, and what sampled blocks stand for.
     #[must_use]
     pub fn total(&self, site: SiteId) -> Total {
-        self.totals_where(|| true)(site)
+        self.totals()(site)
     }
 
-    /// As [`Tables::total`], of many sites, in the target's own memory: a cell that nobody wrote is not even looked at, since that would make its page resident.
-    /// `shares` says whether the shared slot may have been written; it is asked twice, as in [`Counters::total`].
+    /// As [`Tables::total`], of many sites.
     #[inline(always)]
-    pub fn totals_where<'t>(
-        &'t self,
-        shares: impl Fn() -> bool + 't,
-    ) -> impl Fn(SiteId) -> Total + 't {
-        let (threads, counters) = (self.threads, self.counters);
+    pub fn totals(&self) -> impl Fn(SiteId) -> Total + '_ {
+        let counters = self.counters;
         let largest = &self.header.sampling.largest;
-        move |site| {
-            let written = || Written {
-                exclusive: threads.used().min(SHARED_SLOT),
-                shared: shares(),
-            };
-            match largest.peek() {
-                0 => counters.total_of(site, written),
-                _ => self.total_estimated(site, written),
-            }
+        move |site| match largest.peek() {
+            0 => counters.total_of(site, || self.written()),
+            _ => self.total_estimated(site),
+        }
+    }
+
+    /// The slots that may have been written. No other is even looked at: its pages would become resident, in the target's memory.
+    #[inline(always)]
+    fn written(&self) -> Written {
+        Written {
+            exclusive: self.threads.used().min(SHARED_SLOT),
+            shared: self.header.lens.shared.observe() != 0,
         }
     }
 
     /// As [`Tables::total`], of as many sites from `first` on as there is room for.
     pub(crate) fn totals_from(&self, first: SiteId, totals: &mut [Total]) {
         if self.header.sampling.largest.peek() == 0 {
-            let slots = || self.threads.used();
-            return self.counters.totals_from(first, totals, slots);
+            let written = || self.written();
+            return self.counters.totals_from(first, totals, written);
         }
         for (id, total) in (first.0..).zip(totals) {
             *total = self.total(SiteId(id));
@@ -143,9 +141,9 @@ impl<'a> Tables<'a> {
     }
 
     #[inline(never)]
-    fn total_estimated(&self, site: SiteId, written: impl Fn() -> Written) -> Total {
+    fn total_estimated(&self, site: SiteId) -> Total {
         let (gone, gone_blocks) = self.estimates.freed(site);
-        let counted = self.counters.total_of(site, written);
+        let counted = self.counters.total_of(site, || self.written());
         let (made, made_blocks) = self.estimates.allocated(site);
         Total {
             allocated_bytes: counted.allocated_bytes.wrapping_add(made),
@@ -346,6 +344,11 @@ impl<'a> Writer<'a> {
         self.header.exe.put(parent.header.exe.peek());
         self.header.cmdline.put(parent.header.cmdline.peek());
         self.header.directory.put(parent.header.directory.peek());
+        // The thread that forked may go on with the shared slot.
+        self.header
+            .lens
+            .shared
+            .put(parent.header.lens.shared.peek());
         self.strings.copy_all(&parent.strings)
     }
 
@@ -522,6 +525,7 @@ mod tests {
     fn forked() {
         let (memory, child_memory) = (Memory::of(&SMALL), Memory::of(&SMALL));
         let parent = filled(&memory);
+        parent.header.lens.shared.put(1);
         let who = Identity {
             forked_from: 1,
             ..identity(2)
@@ -530,6 +534,7 @@ mod tests {
         let child = child.expect("room");
         let (frame, node) = (native(FrameId(3), 11), native(FrameId(3), 12));
         assert_eq!(child.header.forked_from.peek(), 1);
+        assert_eq!(child.header.lens.shared.peek(), 1);
         assert_eq!(child.frames.get(FrameId(4)), Ok(frame));
         assert_eq!(child.sites.frame(SiteId(2)), Some(FrameId(4)));
         assert_eq!(child.sites.frame(SiteId(0)), None);

@@ -3,8 +3,8 @@
 //! It is made in the event with which the heap falls, by its thread, with signals blocked: the account is then as this event finds it. How many copies
 //! a program can cause is bounded by how its heap grows, and a copy by the sites and slots there are.
 
+use crate::sys;
 use crate::tracer::{self, Tracer};
-use crate::{sys, thread};
 use heapshim_ledger::layout::{MARK_NAME, Thread};
 use heapshim_ledger::marks::MarkInfo;
 use heapshim_ledger::peak::Height;
@@ -26,7 +26,7 @@ pub(crate) fn pass_on(thread: &Thread) {
 /// Other threads' events that began or ended meanwhile may be seen half.
 fn copy(tracer: &Tracer, height: Height) {
     let blocked = sys::block_signals();
-    let total = tracer.writer.totals_where(thread::shares_slots);
+    let total = tracer.writer.totals();
     let mut name = [0; MARK_NAME];
     name.iter_mut().zip(NAME).for_each(|(to, from)| *to = *from);
     let info = MarkInfo {

@@ -1,7 +1,7 @@
 //! The C interface (heapshim.h): marks that the target takes of itself.
 
 use crate::sys;
-use crate::{start, thread, tracer};
+use crate::{start, tracer};
 use core::ffi::{CStr, c_char, c_int};
 use heapshim_ledger::layout::MARK_NAME;
 use heapshim_ledger::marks::MarkInfo;
@@ -43,6 +43,6 @@ fn take(name: &[u8]) -> bool {
         in_flight: 0,
         name: padded,
     };
-    let total = tracer.writer.totals_where(thread::shares_slots);
+    let total = tracer.writer.totals();
     tracer.writer.marks.write(&info, total)
 }

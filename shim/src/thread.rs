@@ -23,7 +23,7 @@ use core::mem::offset_of;
 use core::num::NonZeroUsize;
 use heapshim_ledger::counters::Slot;
 use heapshim_ledger::layout::{EXCLUSIVE_SLOTS, SHARED_SLOT, Thread};
-use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word, add_owned};
+use heapshim_ledger::sync::{AtomicU64, Word, add_owned};
 use heapshim_ledger::temporaries::TemporarySlot;
 use once_cell::race::OnceNonZeroUsize;
 
@@ -191,18 +191,10 @@ fn shared(tracer: &'static Tracer) -> Option<Attached> {
     })
 }
 
-/// Published before the shared slot's first event, of any ledger of this process, and observed by `shares_slots`.
-static SHARES: AtomicU32 = AtomicU32::new(0);
-
-/// Whether the shared slot may have been written: else nobody looks at its cells, whose pages would become resident (1 MB of a Python program's).
-pub(crate) fn shares_slots() -> bool {
-    SHARES.observe() != 0
-}
-
 /// The slot of a thread's number.
 fn slot(tracer: &'static Tracer, index: u32) -> Slot<'static> {
     if index >= SHARED_SLOT {
-        SHARES.publish(1);
+        tracer.writer.header.lens.shared.publish(1);
     }
     tracer.writer.counters.slot(index)
 }

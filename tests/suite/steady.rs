@@ -54,6 +54,20 @@ fn rounds(running: &mut Running, rounds: usize) {
     }
 }
 
+/// Check that looking at an account leaves it as it was: what nobody has written does not become resident by being read.
+#[test]
+fn looked_at() {
+    let mut running = Target::c("sampled.c").arg("ready").spawn();
+    for command in [b"a", b"w", b"f", b"a"] {
+        running.step(command);
+    }
+    let before = size(running.pid());
+    running.mark("one");
+    running.diff(&["start", "one"]);
+    running.diff(&["one", "now"]);
+    assert_eq!(size(running.pid()).bytes, before.bytes);
+}
+
 /// Check that millions of events on thousands of threads that come and go, sixty-four at a time, leave the ledger as it was after the first ones, and our
 /// own tables nearly so. `cargo xtask bench-churn` looks for longer.
 #[test]
