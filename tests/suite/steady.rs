@@ -63,8 +63,8 @@ fn looked_at() {
     }
     let before = size(running.pid());
     running.mark("one");
-    running.diff(&["start", "one"]);
-    running.diff(&["one", "now"]);
+    running.diff(&["start", "one"]).assert_adds_up();
+    running.diff(&["one", "now"]).assert_adds_up();
     assert_eq!(size(running.pid()).bytes, before.bytes);
 }
 
