@@ -155,11 +155,12 @@ impl ControlPage {
     }
 }
 
-/// A control file as a target's library makes it, of this process: for tests of what is done with one.
+/// A control file as a target's library makes it, of this process, but for its name: for tests of what is done with one. Beside them others ask what this process has that
+/// is ours, which is told by names.
 #[cfg(test)]
 pub(crate) fn made(capacity: u32, identity: u64) -> OwnedFd {
     let flags = rustix::fs::MemfdFlags::CLOEXEC | rustix::fs::MemfdFlags::ALLOW_SEALING;
-    let file = rustix::fs::memfd_create("heapshim-control", flags).expect("memfd");
+    let file = rustix::fs::memfd_create("test", flags).expect("memfd");
     rustix::fs::ftruncate(&file, rings::file_bytes(capacity).max(PAGE)).expect("sized");
     rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW).expect("sealed");
     let words = [MAGIC, identity].map(u64::to_ne_bytes).concat();

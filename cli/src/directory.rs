@@ -374,8 +374,13 @@ mod tests {
     #[test]
     fn roots() {
         let base = scratch("roots");
+        let inside = base.join("inside");
+        fs::create_dir(&inside).expect("made");
+        for (directory, mode) in [(&base, 0o777), (&inside, 0o755)] {
+            fs::set_permissions(directory, fs::Permissions::from_mode(mode)).expect("chmod");
+        }
         assert!(is_roots(Path::new("/")) && !is_roots(Path::new("usr")));
-        assert!(!is_roots(&base) && !is_roots(&env::temp_dir()));
+        assert!(!is_roots(&base) && !is_roots(&inside));
         assert!(!is_roots(Path::new("/no/such")) && !is_roots(Path::new("/etc/passwd")));
         fs::remove_dir_all(&base).expect("removed");
     }

@@ -1,23 +1,15 @@
 //! A target's control file, read and written where it lies (docs/LEDGER.md, "The control file"): by whoever plays a reader, or wants to know what one has left.
 
-use std::fs::{self, File};
+use crate::descriptors::descriptors_of;
+use heapshim_ledger::layout::{Control, Cursor, RINGS, RingHead};
+use heapshim_ledger::rings::OWNER_DIED;
+use std::fs::File;
+use std::mem::offset_of;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::thread;
 
-/// What the link of its descriptor says.
-const LINK: &str = "/memfd:heapshim-control (deleted)";
-/// Where its words are.
-const RINGS: u64 = 20;
-const LEASE: u64 = 40;
-const CAPACITY: u64 = 52;
-const OWNER: u64 = 64;
-const CURSORS: u64 = 1024;
-const HEADS: u64 = 4096;
-/// Between two rings' cursors, or heads.
-const STEP: u64 = 64;
-const COUNT: u64 = 17;
-/// The kernel's bit of a robust futex whose owner has ended.
-const DIED: u32 = 1 << 30;
+/// Until when its reader answers for its request.
+const LEASE: usize = offset_of!(Control, lease);
 /// Ticks of a year and more.
 const LONG: u64 = 1 << 58;
 
@@ -34,11 +26,8 @@ impl ControlPage {
     /// Where the process is not traced.
     #[must_use]
     pub fn of(pid: u32) -> ControlPage {
-        let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors");
-        let mut paths = entries.map(|entry| entry.expect("an entry").path());
-        let path =
-            paths.find(|path| fs::read_link(path).is_ok_and(|link| link.as_os_str() == LINK));
-        let path = path.expect("a control file");
+        let paths = descriptors_of(pid, "heapshim-control");
+        let path = paths.first().expect("a control file");
         let file = File::options().read(true).write(true).open(path);
         ControlPage {
             file: file.expect("opened"),
@@ -48,21 +37,20 @@ impl ControlPage {
     /// True while events are asked for.
     #[must_use]
     pub fn is_asked(&self) -> bool {
-        self.half(RINGS) != 0
+        self.half(offset_of!(Control, rings)) != 0
     }
 
     /// True where the kernel has said that the reader is dead.
     #[must_use]
     pub fn has_died(&self) -> bool {
-        self.half(OWNER) & DIED != 0
+        self.half(offset_of!(Control, owner)) & OWNER_DIED != 0
     }
 
     /// Waits until a ring is full: whoever has the next event of its waits, or drops it.
     pub fn until_full(&self) {
-        let capacity = u64::from(self.half(CAPACITY));
-        let is_full =
-            |ring| self.word(HEADS + ring * STEP) == self.word(CURSORS + ring * STEP) + capacity;
-        while !(0..COUNT).any(is_full) {
+        let capacity = u64::from(self.half(offset_of!(Control, ring_capacity)));
+        let is_full = |ring| self.word(head(ring)) == self.word(cursor(ring)) + capacity;
+        while !(0..RINGS).any(is_full) {
             thread::yield_now();
         }
     }
@@ -94,21 +82,33 @@ impl ControlPage {
     }
 
     fn set_lease(&self, ticks: u64) {
-        let written = self.file.write_at(&ticks.to_ne_bytes(), LEASE);
+        let written = self.file.write_at(&ticks.to_ne_bytes(), LEASE as u64);
         assert_eq!(written.expect("written"), 8);
     }
 
-    fn word(&self, at: u64) -> u64 {
-        let mut bytes = [0; 8];
-        self.file.read_exact_at(&mut bytes, at).expect("a word");
-        u64::from_ne_bytes(bytes)
+    fn word(&self, at: usize) -> u64 {
+        u64::from_ne_bytes(self.bytes(at))
     }
 
-    fn half(&self, at: u64) -> u32 {
-        let mut bytes = [0; 4];
-        self.file
-            .read_exact_at(&mut bytes, at)
-            .expect("half a word");
-        u32::from_ne_bytes(bytes)
+    fn half(&self, at: usize) -> u32 {
+        u32::from_ne_bytes(self.bytes(at))
     }
+
+    fn bytes<const LEN: usize>(&self, at: usize) -> [u8; LEN] {
+        let mut bytes = [0; LEN];
+        self.file
+            .read_exact_at(&mut bytes, at as u64)
+            .expect("a word");
+        bytes
+    }
+}
+
+/// Where a ring's next event is written: the heads are the control file's second page.
+fn head(ring: usize) -> usize {
+    size_of::<Control>() + ring * size_of::<RingHead>() + offset_of!(RingHead, position)
+}
+
+/// Where its reader says how far it has come.
+fn cursor(ring: usize) -> usize {
+    offset_of!(Control, cursors) + ring * size_of::<Cursor>() + offset_of!(Cursor, next)
 }

@@ -6,7 +6,7 @@
 use crate::command::{command, library};
 use crate::compile::shared_library;
 use crate::diff::Diff;
-use crate::place::{fresh_directory, place};
+use crate::place::fresh_directory;
 use crate::run::{feed, fix_layout};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,6 +14,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// Leaves Python's objects to the interpreter: an oracle that is preloaded sees what malloc sees. (gdb runs Python, too.)
 pub const OBJECTS_LEFT_OUT: (&str, &str) = ("HEAPSHIM_PYTHON", "off");
@@ -87,6 +88,7 @@ pub fn total_of(account: &Diff) -> Counts {
 /// Runs a command under the counting preload; gives the account of each process.
 #[must_use]
 pub fn counted(words: &[OsString], input: &[u8]) -> Vec<Counts> {
+    static PRELOAD: OnceLock<PathBuf> = OnceLock::new();
     let directory = fresh_directory("count");
     // A program that drops root counts, too.
     let all = fs::Permissions::from_mode(0o1777);
@@ -94,13 +96,9 @@ pub fn counted(words: &[OsString], input: &[u8]) -> Vec<Counts> {
     let mut run = Command::new(&words[0]);
     run.args(&words[1..]).env_clear();
     for (name, value) in environment_under_run() {
-        let value = if name == "LD_PRELOAD" {
-            padded().into()
-        } else {
-            value
-        };
         run.env(name, value);
     }
+    run.env("LD_PRELOAD", PRELOAD.get_or_init(|| counting_preload(&[])));
     run.env("COUNT_DIR", &directory);
     run.env(OBJECTS_LEFT_OUT.0, OBJECTS_LEFT_OUT.1);
     fix_layout(&mut run);
@@ -120,16 +118,19 @@ fn environment_under_run() -> Vec<(OsString, OsString)> {
         .collect()
 }
 
-/// The counting preload under a path as long as the shim's: slashes repeat without meaning.
-fn padded() -> PathBuf {
-    let made = shared_library("count.c", &["-O2"]);
-    let short = place().join("c.so");
-    if !short.exists() {
-        fs::copy(made, &short).expect("a copy of the counting preload");
-    }
-    let (length, short) = (library().as_os_str().len(), short.into_os_string());
-    let missing = length.checked_sub(short.len()).expect("a short path");
-    let mut path = OsString::from("/".repeat(missing));
-    path.push(short);
-    path.into()
+/// The counting preload, built with these options, under a path that is as long as the shim's, also when slashes are no longer counted: threads look for their stack in
+/// `/proc/self/maps`, and how often libc makes room for a line of that depends on the longest.
+///
+/// # Panics
+/// Where the shim's path is shorter than that of a new directory.
+#[must_use]
+pub fn counting_preload(options: &[&str]) -> PathBuf {
+    let made = shared_library("count.c", &[&["-O2"], options].concat());
+    let directory = fresh_directory("counting");
+    let around = directory.as_os_str().len() + "/.so".len();
+    let missing = library().as_os_str().len().checked_sub(around);
+    let name = "c".repeat(missing.expect("a short directory"));
+    let path = directory.join(name).with_extension("so");
+    fs::copy(made, &path).expect("a copy of the counting preload");
+    path
 }

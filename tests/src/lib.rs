@@ -21,6 +21,7 @@ mod command;
 mod compile;
 mod control_page;
 mod count;
+mod descriptors;
 mod diff;
 mod expected;
 mod heaptrack_figures;
@@ -45,7 +46,8 @@ pub use browser::Browser;
 pub use command::{heapshim, library, talk};
 pub use compile::{Compiler, shared_library};
 pub use control_page::ControlPage;
-pub use count::{Counts, OBJECTS_LEFT_OUT, counted, counts_in, total_of};
+pub use count::{Counts, OBJECTS_LEFT_OUT, counted, counting_preload, counts_in, total_of};
+pub use descriptors::descriptors_of;
 pub use diff::{Amount, Diff, Row};
 pub use expected::{Expected, expected_in};
 pub use heaptrack_figures::HeaptrackFigures;
@@ -53,7 +55,10 @@ pub use heaptrack_lines::{HeaptrackLines, Held, Where};
 pub use needs::{as_nobody, as_root, for_all, found, go, needs, not_allowed, skip};
 pub use oracle::Usage;
 pub use package::Package;
-pub use place::{copy_program, environment, fresh_directory, line_of, programs, workspace};
+pub use place::{
+    copy_program, environment, fresh_directory, line_of, open_directory, programs, workspace,
+    write_program,
+};
 pub use pythons::{Python, builds, needs_debug_build, pythons};
 pub use recording::{Recorded, Recording};
 pub use run::{Finished, Run, bare};

@@ -3,7 +3,7 @@
 //! It says so and counts as skipped; the suite's last lines name what was skipped. With CI=true it fails: there, `tests/run` has
 //! installed everything, and a test that silently tests nothing is worse than a red one.
 
-use crate::place::copy_program;
+use crate::place::{copy_program, open_directory};
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -85,14 +85,13 @@ pub fn as_nobody() -> Command {
     command
 }
 
-/// A copy of a program that any user can execute, with this mode: the build's directory may be below one of root's alone. The caller removes it.
+/// A copy of a program that any user can execute, with this mode: the build's directory may be below one of root's alone.
 ///
 /// # Panics
 /// Where it cannot be copied.
 #[must_use]
 pub fn for_all(program: &Path, mode: u32) -> PathBuf {
-    let name = program.file_name().expect("a name").to_string_lossy();
-    let copy = std::env::temp_dir().join(format!("heapshim-{name}-{}", std::process::id()));
+    let copy = open_directory("for-all").join(program.file_name().expect("a name"));
     copy_program(program, &copy);
     fs::set_permissions(&copy, Permissions::from_mode(mode)).expect("set");
     copy

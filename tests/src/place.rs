@@ -1,16 +1,20 @@
 //! Where a run of the suite keeps its files, and the environment that every target gets.
 //!
-//! One directory per run, below the build's own, removed when the suite ends. The state and cache directories of the command lie in
+//! One directory per run, below the build's own, removed when the suite ends; one more in /tmp for what needs a short name, or another user's access. The state and cache directories of the command lie in
 //! it, so that a run sees neither the user's marks nor another run's.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static PLACE: OnceLock<PathBuf> = OnceLock::new();
+static SHORT: OnceLock<PathBuf> = OnceLock::new();
+/// What `place` is called in /tmp.
+const LINK: &str = "p";
 
 /// The workspace's root.
 #[must_use]
@@ -33,6 +37,9 @@ pub(crate) fn place() -> &'static Path {
         let suite = std::env::current_exe().expect("the suite's own path");
         let name = format!("suite-{}", std::process::id());
         let place = suite.with_file_name(name);
+        // Whatever it is for who began the tests: some of their programs are other users'.
+        // SAFETY: takes a number.
+        unsafe { libc::umask(0o022) };
         fs::create_dir_all(&place).expect("a directory for this run");
         // SAFETY: `clean` is a function of this program, which is never unloaded.
         unsafe { libc::atexit(clean) };
@@ -40,9 +47,22 @@ pub(crate) fn place() -> &'static Path {
     })
 }
 
+/// What of this run lies in /tmp: a directory, and in it a link to `place`.
+fn short_place() -> &'static Path {
+    SHORT.get_or_init(|| {
+        let short = PathBuf::from(format!("/tmp/heapshim-suite-{}", std::process::id()));
+        // Of a run that was killed, in another process of this number.
+        let _old = fs::remove_dir_all(&short);
+        let place = place();
+        fs::create_dir(&short).expect("a directory in /tmp");
+        symlink(place, short.join(LINK)).expect("a link");
+        short
+    })
+}
+
 extern "C" fn clean() {
-    if let Some(place) = PLACE.get() {
-        // What can't be removed is left: it lies in the build's directory.
+    for place in [PLACE.get(), SHORT.get()].into_iter().flatten() {
+        // What can't be removed is left.
         let _ = fs::remove_dir_all(place);
     }
 }
@@ -50,11 +70,30 @@ extern "C" fn clean() {
 /// A new, empty directory of this run; its name begins with `name` and has the same length each time.
 #[must_use]
 pub fn fresh_directory(name: &str) -> PathBuf {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let path = place().join(format!("{name}-{number:04}"));
+    let path = place().join(numbered(name));
     fs::create_dir_all(&path).expect("a fresh directory");
     path
+}
+
+fn numbered(name: &str) -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{name}-{number:04}")
+}
+
+/// The same in /tmp, whatever TMPDIR says: any user may enter it, who may be kept from the build's directory, and a socket in it has a name of less than 107 bytes.
+#[must_use]
+pub fn open_directory(name: &str) -> PathBuf {
+    let path = short_place().join(numbered(name));
+    fs::create_dir(&path).expect("a directory in /tmp");
+    path
+}
+
+/// Another name of a directory of this run, short enough for the sockets in it.
+#[must_use]
+pub(crate) fn short_name(directory: &Path) -> PathBuf {
+    let inside = directory.strip_prefix(place()).expect("of this run");
+    short_place().join(LINK).join(inside)
 }
 
 /// The whole environment of a target and of the command: nothing of it comes from the user but PATH.
@@ -102,4 +141,15 @@ pub fn line_of(source: &str, marker: &str) -> u64 {
 pub fn copy_program(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg(from).arg(to).status();
     assert!(copied.expect("cp").success(), "{}", from.display());
+}
+
+/// Writes a script that is to be run, for which the same holds.
+///
+/// # Panics
+/// Where it is not written.
+pub fn write_program(file: &Path, text: &str) {
+    let draft = fresh_directory("draft").join("draft");
+    fs::write(&draft, text).expect("a draft");
+    copy_program(&draft, file);
+    fs::set_permissions(file, Permissions::from_mode(0o755)).expect("its mode");
 }

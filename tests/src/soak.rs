@@ -13,7 +13,7 @@
 
 use crate::count::{Counts, OBJECTS_LEFT_OUT, counted};
 use crate::needs::found;
-use crate::place::{fresh_directory, workspace};
+use crate::place::{fresh_directory, short_name, workspace};
 use crate::run::{Run, bare};
 use heapshim_cli::model::{Losses, Snapshot};
 use heapshim_cli::store::read_file;
@@ -176,9 +176,9 @@ impl Soak {
         outcome
     }
 
-    /// A directory to work in, which programs that have dropped root may enter.
+    /// A directory to work in, by a name that leaves room for its sockets'.
     fn place(&self) -> PathBuf {
-        fresh_directory(&format!("soak-{}", self.name))
+        short_name(&fresh_directory(&format!("soak-{}", self.name)))
     }
 
     fn words(&self, place: &Path) -> Vec<OsString> {
@@ -265,7 +265,9 @@ fn share(part: i64, whole: i64) -> f64 {
 /// without the name of the directory that it works in, and without what the shell says of servers that its script has ended: when it looks at them depends on time.
 fn said(stderr: &[u8], place: &Path) -> Vec<String> {
     let text = String::from_utf8_lossy(stderr);
-    let text = text.replace(&place.display().to_string(), "PLACE");
+    let real = fs::canonicalize(place).expect("a directory");
+    let hidden = |text: String, name: &Path| text.replace(&*name.to_string_lossy(), "PLACE");
+    let text = hidden(hidden(text.into_owned(), place), &real);
     let parts = |line: &str| {
         let parts: Vec<&str> = line.split(|c: char| c.is_ascii_digit()).collect();
         parts.join("")
@@ -325,16 +327,20 @@ fn descriptor(pid: i32) -> Option<OwnedFd> {
 
 /// The processes that work in this directory or below, or were told of it: names and pids, by name.
 fn still_running(place: &Path) -> Vec<(String, i32)> {
+    let real = fs::canonicalize(place).expect("a directory");
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let paths = processes.map(|process| process.path());
     let told = |process: &PathBuf| {
         let words = fs::read(process.join("cmdline")).unwrap_or_default();
-        let place = place.as_os_str().as_encoded_bytes();
-        words.windows(place.len()).any(|part| part == place)
+        let says = |name: &[u8]| words.windows(name.len()).any(|part| part == name);
+        [place, &real]
+            .map(|name| name.as_os_str().as_encoded_bytes())
+            .into_iter()
+            .any(says)
     };
     let there = |process: &PathBuf| {
         let directory = fs::read_link(process.join("cwd"));
-        directory.is_ok_and(|directory| directory.starts_with(place))
+        directory.is_ok_and(|directory| directory.starts_with(&real))
     };
     let left = paths.filter(|process| told(process) || there(process));
     let named = |process: PathBuf| {

@@ -250,9 +250,9 @@ impl Running {
     /// Lets the program go on, and waits for nothing.
     pub fn go_on(&mut self, line: &[u8]) {
         let stdin = self.stdin.as_mut().expect("the program still listens");
-        stdin.write_all(line).expect("the program's stdin");
-        stdin.write_all(b"\n").expect("the program's stdin");
-        stdin.flush().expect("the program's stdin");
+        // In one write: whoever reads as much as is there must not get half a line, nor be gone before the other half.
+        let line = [line, b"\n"].concat();
+        stdin.write_all(&line).expect("the program's stdin");
     }
 
     /// The word that it said last.

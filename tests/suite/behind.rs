@@ -1,11 +1,6 @@
 //! No allocation on a hook's path: an allocator behind the shim sees just the events that it would see without it.
 
-use heapshim_tests::{Counts, Target, counts_in, fresh_directory, needs, shared_library};
-use std::path::PathBuf;
-
-fn counting(style: &str) -> PathBuf {
-    shared_library("count.c", &["-O2", style])
-}
+use heapshim_tests::{Counts, Target, counting_preload, counts_in, fresh_directory, needs};
 
 /// Runs a target to its end with the counting preload, behind the shim or without it.
 fn seen(target: &Target, bare: bool) -> Vec<Counts> {
@@ -16,7 +11,7 @@ fn seen(target: &Target, bare: bool) -> Vec<Counts> {
 fn seen_by(style: &str, target: &Target, bare: bool) -> Vec<Counts> {
     let directory = fresh_directory("behind");
     let target = target.clone().env("COUNT_DIR", &directory);
-    let target = target.behind(&counting(style));
+    let target = target.behind(&counting_preload(&[style]));
     let mut running = if bare { target.bare() } else { target }.spawn();
     while !running.step(b"go").is_empty() {}
     assert!(running.finish().0.success());

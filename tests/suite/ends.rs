@@ -1,8 +1,7 @@
 //! How a target ends: the report is there and exact, and `run` ends as the command did.
 
-use heapshim_tests::{Finished, Run, Target, fresh_directory, skip};
+use heapshim_tests::{Finished, Run, Target, fresh_directory, skip, write_program};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 fn ended(how: &str) -> Finished {
     let mut words = Target::c("ends.c").words();
@@ -156,8 +155,7 @@ fn other_word_size() {
 #[test]
 fn script() {
     let file = fresh_directory("script").join("script");
-    fs::write(&file, "#!/bin/sh\nexit 3\n").expect("a script");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("chmod");
+    write_program(&file, "#!/bin/sh\nexit 3\n");
     let finished = Run::new(&[file]).finish();
     assert_eq!(finished.status.code(), Some(3));
     assert!(finished.report().total().blocks > 0);

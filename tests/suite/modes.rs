@@ -1,17 +1,18 @@
 //! `heapshim mode`: a running program is switched between exact, samples and nothing, and its account is right across it.
 
 use crate::sampled::lines;
+use heapshim_ledger::layout::Control;
 use heapshim_tests::{
-    Amount, Diff, Recording, Running, Target, as_nobody, as_root, environment, for_all,
-    fresh_directory, heapshim, needs, talk,
+    Amount, Diff, Recording, Running, Target, as_nobody, as_root, descriptors_of, environment,
+    for_all, fresh_directory, heapshim, needs, talk,
 };
-use std::fs::{self, File};
+use std::fs::File;
+use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
 /// Where the control page has the word that asks for a mode.
-const REQUEST: u64 = 16;
+const REQUEST: u64 = offset_of!(Control, mode) as u64;
 const LATER: &str = "   from its next allocation on";
 
 /// What the command says to these words, of a process.
@@ -276,16 +277,6 @@ fn python() {
     assert!(off.abs() <= KEPT.blocks, "{off}");
 }
 
-fn control_page(running: &Running) -> PathBuf {
-    let files = fs::read_dir(format!("/proc/{}/fd", running.pid())).expect("descriptors");
-    let mut paths = files.flatten().map(|entry| entry.path());
-    let is_it = |path: &PathBuf| {
-        path.read_link()
-            .is_ok_and(|link| link.to_string_lossy().contains("heapshim-control"))
-    };
-    paths.find(is_it).expect("a control page")
-}
-
 fn says(words: &[&str]) -> Output {
     let mut command = Command::new(heapshim());
     command.args(words).env_clear().envs(environment());
@@ -315,7 +306,7 @@ fn no_mode() {
     let page = File::options()
         .read(true)
         .write(true)
-        .open(control_page(&running));
+        .open(&descriptors_of(running.pid(), "heapshim-control")[0]);
     let page = page.expect("our own user's");
     // No word, a size that is too large, and the eighth.
     for word in [u32::MAX - 2, (64 << 20) + 1, 8192] {
@@ -364,7 +355,6 @@ fn of_another_user() {
         assert_eq!(output.status.code(), Some(1), "{stderr}");
         assert!(stderr.contains(&pid), "{stderr}");
     }
-    fs::remove_file(&copy).expect("removed");
     running.step(b"a");
     assert_eq!(mode(&running, &[]), "exact");
 }

@@ -1,6 +1,6 @@
 //! The newcomer's hour: the script `newcomer/hour` goes through it, and says what was not to be read where it should have been.
 
-use heapshim_tests::{alone, environment, heapshim, needs, skip, workspace};
+use heapshim_tests::{alone, environment, heapshim, needs, not_allowed, workspace};
 use std::process::Command;
 
 /// Check the whole hour: installed, demo, an own server under load and redis, each leak found and, once fixed, gone.
@@ -11,7 +11,7 @@ fn hour() {
         return;
     }
     let Some(words) = alone() else {
-        return skip("a process namespace of one's own");
+        return not_allowed("a process namespace of one's own");
     };
     let mut hour = Command::new("unshare");
     hour.args(words).arg("bash");

@@ -1,7 +1,7 @@
 //! `run` is killed: its target goes on, traced, and so do the children that it makes from then on.
 
 use crate::forks::diff_of;
-use heapshim_tests::{Amount, Diff, Run, Running, Target};
+use heapshim_tests::{Amount, Diff, Run, Running, Target, open_directory};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -45,9 +45,7 @@ fn age(file: &Path) {
 /// dead; and that the next `run` removes what was left.
 #[test]
 fn of_a_killed_run() {
-    // Not the run's own place: a socket's name has room for 107 bytes.
-    let directory = std::env::temp_dir().join(format!("heapshim-orphans-{}", std::process::id()));
-    fs::create_dir(&directory).expect("a directory");
+    let directory = open_directory("orphans");
     let target = Target::c("orphans.c").env("TMPDIR", &directory);
     let mut running = target.spawn_under_run(&["--quiet"]);
     assert!(running.said().starts_with("parent "), "{}", running.said());
@@ -74,7 +72,6 @@ fn of_a_killed_run() {
     let next = Run::new(&["true"]).env("TMPDIR", &directory).quiet();
     assert!(next.finish().status.success());
     assert!(sockets(&directory).is_empty());
-    fs::remove_dir(&directory).expect("removed");
     running.go_on(b"go");
     assert!(running.finish().1.is_empty());
 }

@@ -1,6 +1,8 @@
 //! Who may see an account, and who may change it: its user reads it, nobody writes it, and no core dump carries it away.
 
-use heapshim_tests::{Running, Target, as_nobody, as_root, needs, not_allowed};
+use heapshim_tests::{
+    Running, Target, as_nobody, as_root, descriptors_of, needs, not_allowed, open_directory,
+};
 use std::fs::{self, File, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
@@ -13,14 +15,7 @@ fn running() -> Running {
 
 /// The target's descriptors of this name.
 fn descriptors(running: &Running, name: &str) -> Vec<PathBuf> {
-    let directory = format!("/proc/{}/fd", running.pid());
-    let entries = fs::read_dir(directory).expect("descriptors").flatten();
-    let paths = entries.map(|entry| entry.path());
-    let is_it = |path: &PathBuf| {
-        path.read_link()
-            .is_ok_and(|link| link.to_string_lossy().contains(name))
-    };
-    paths.filter(is_it).collect()
+    descriptors_of(running.pid(), name)
 }
 
 /// Check that the ledger can't be written, grown or cut by whoever opens it, its own user included, and that both files are their owner's alone.
@@ -70,8 +65,7 @@ fn no_line_that_its_user_may_not_read() {
     if !as_root("a process that gives up root") {
         return;
     }
-    // Not below the build's directory, which may be below one of root's alone.
-    let chosen = std::env::temp_dir().join(format!("heapshim-chosen-{}", std::process::id()));
+    let chosen = open_directory("privacy").join("chosen");
     fs::write(&chosen, "first\nthe secret\n").expect("written");
     let of = Target::c("drops_root.c").opt(&format!("-DCHOSEN=\"{}\"", chosen.display()));
     let running = of.spawn();
@@ -83,7 +77,6 @@ fn no_line_that_its_user_may_not_read() {
         assert!(table.contains(&format!("{name}:2")), "{table}");
         assert_eq!(table.contains("the secret"), is_shown, "{mode:o} {table}");
     }
-    fs::remove_file(&chosen).expect("removed");
 }
 
 /// Check that a core dump leaves the ledger out, by the flags of its mapping (proc_pid_smaps(5)).

@@ -237,7 +237,7 @@ fn dropped() {
     running.step(b"go");
     running.mark("a");
     let recording = Recording::of(running.pid(), &[]);
-    recording.signal(libc::SIGSTOP);
+    recording.stop();
     round(&mut running);
     recording.signal(libc::SIGCONT);
     running.mark("b");
@@ -263,7 +263,7 @@ fn lost_line() {
     running.step(b"go");
     let late = line_of("events.c", "// late");
     let recording = Recording::of(running.pid(), &[]);
-    recording.signal(libc::SIGSTOP);
+    recording.stop();
     round(&mut running);
     assert_eq!(running.step(b"l"), "done");
     recording.signal(libc::SIGCONT);
@@ -299,8 +299,10 @@ fn waited_for() {
     running.step(b"go");
     let recording = Recording::of(running.pid(), &["--lossless"]);
     recording.stop();
+    let page = ControlPage::of(running.pid());
+    page.prolong();
     running.go_on(b"m");
-    ControlPage::of(running.pid()).until_full();
+    page.until_full();
     recording.signal(libc::SIGCONT);
     assert_eq!(running.listen(), "done");
     let recorded = recording.end();

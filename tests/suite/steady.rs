@@ -1,15 +1,14 @@
 //! What is kept of a process does not grow with its events, nor with the threads that it has had.
 
-use heapshim_tests::{Running, Target};
-use std::fs::{self, File};
+use heapshim_ledger::layout::{Header, Lens};
+use heapshim_tests::{Running, Target, descriptors_of};
+use std::fs::File;
+use std::mem::offset_of;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
 
 /// Rounds of steady.c after which all its stacks have been met, and those after which nothing may have grown.
 const WARM: usize = 4;
 const MORE: usize = 12;
-/// The ledger's `lens`, by docs/LEDGER.md: frames, sites, and further on threads.
-const LENS: u64 = 128;
 /// What our own tables may take more, for addresses and caches that were not used before: less than a KiB for each thread that has come since, and
 /// an eighth of a byte an event.
 const OWN: i64 = 2 << 20;
@@ -25,26 +24,19 @@ struct Size {
     sites: u32,
 }
 
-/// The ledger among the target's descriptors.
-fn ledger(pid: u32) -> PathBuf {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
-    let mut paths = entries.map(|entry| entry.expect("a descriptor").path());
-    let is_ledger = |path: &PathBuf| {
-        let link = fs::read_link(path).unwrap_or_default();
-        link.to_string_lossy().contains("memfd:heapshim-ledger")
-    };
-    paths.find(is_ledger).expect("a ledger")
-}
-
 fn size(pid: u32) -> Size {
-    let file = File::open(ledger(pid)).expect("the ledger");
-    let mut lens = [0; 8];
-    file.read_exact_at(&mut lens, LENS).expect("its header");
-    let number = |at: usize| u32::from_ne_bytes(lens[at..at + 4].try_into().expect("4 bytes"));
+    let file = File::open(&descriptors_of(pid, "heapshim-ledger")[0]).expect("the ledger");
+    let number = |at: usize| {
+        let mut bytes = [0; 4];
+        let at = offset_of!(Header, lens) + at;
+        file.read_exact_at(&mut bytes, at as u64)
+            .expect("its header");
+        u32::from_ne_bytes(bytes)
+    };
     Size {
         bytes: file.metadata().expect("its size").blocks() * 512,
-        frames: number(0),
-        sites: number(4),
+        frames: number(offset_of!(Lens, frames)),
+        sites: number(offset_of!(Lens, sites)),
     }
 }
 

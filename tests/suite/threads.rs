@@ -1,6 +1,6 @@
 //! Threads: the account is exact when they have come to rest, and within the events in flight while they run.
 
-use heapshim_tests::{Amount, Diff, Row, Running, Target, expected_in, programs};
+use heapshim_tests::{Amount, Diff, Row, Running, Target, descriptors_of, expected_in, programs};
 
 /// Bytes of a block of each allocating line of threads.c, in the order of its lines.
 const SIZES: [i64; 3] = [37, 63, 101];
@@ -141,12 +141,6 @@ fn many_threads_on_many_stacks() {
 /// Bytes of a process's ledger that are in memory.
 fn ledger_bytes(pid: u32) -> u64 {
     use std::os::unix::fs::MetadataExt;
-    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
-    let mut paths = entries.flatten().map(|entry| entry.path());
-    let is_ledger = |path: &std::path::PathBuf| {
-        std::fs::read_link(path)
-            .is_ok_and(|link| link.to_string_lossy().contains("heapshim-ledger"))
-    };
-    let ledger = paths.find(is_ledger).expect("a ledger");
+    let ledger = &descriptors_of(pid, "heapshim-ledger")[0];
     ledger.metadata().expect("its size").blocks() * 512
 }

@@ -1,6 +1,6 @@
 //! The READMEs of the examples: every command runs as it stands there, and prints what stands there.
 
-use heapshim_tests::{Walkthrough, needs, skip, workspace};
+use heapshim_tests::{Walkthrough, needs, not_allowed, workspace};
 
 fn walk(example: &str, programs: &[&str]) {
     if !needs(programs) {
@@ -8,7 +8,7 @@ fn walk(example: &str, programs: &[&str]) {
     }
     let directory = workspace().join("examples").join(example);
     if Walkthrough::read(&directory).run().is_none() {
-        skip("a process namespace of one's own");
+        not_allowed("a process namespace of one's own");
     }
 }
 

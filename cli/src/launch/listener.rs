@@ -181,11 +181,20 @@ mod tests {
     use super::*;
     use std::time::SystemTime;
 
+    /// An empty directory. In /tmp, whatever TMPDIR says: the names of sockets in it must be short.
+    fn scratch(name: &str) -> PathBuf {
+        let path = PathBuf::from(format!(
+            "/tmp/heapshim-listener-{}-{name}",
+            std::process::id()
+        ));
+        let _old = fs::remove_dir_all(&path);
+        fs::create_dir(&path).expect("made");
+        path
+    }
+
     /// Makes a socket's file, some time ago, and says whether it is there after a sweep.
     fn is_kept(name: &str, minutes: u64, listening: bool) -> bool {
-        let name = format!("heapshim-listener-{}-{name}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        fs::create_dir_all(&directory).expect("made");
+        let directory = scratch(name);
         let file = directory.join("heapshim-0.socket");
         let socket = listen_at(&file).expect("listening");
         let ago = Duration::from_secs(60 * minutes);
@@ -227,10 +236,9 @@ mod tests {
     /// Check that a directory that is not there, or whose name is too long for a socket, leaves it to the next.
     #[test]
     fn elsewhere() {
-        let name = format!("heapshim-listener-{}-elsewhere", std::process::id());
-        let good = std::env::temp_dir().join(&name);
+        let good = scratch("elsewhere");
         let long = good.join("l".repeat(100));
-        fs::create_dir_all(&long).expect("made");
+        fs::create_dir(&long).expect("made");
         let tried = [good.join("absent"), long, good.clone()];
         let (file, _socket) = in_one_of(&tried, "heapshim-0.socket").expect("listening");
         assert_eq!(file, good.join("heapshim-0.socket"));

@@ -42,9 +42,11 @@ int main(void) {
 pub(crate) struct Place(PathBuf);
 
 impl Place {
-    /// An empty one; `name` is the test's own.
+    /// An empty one; `name` is the test's own. In /tmp, whatever TMPDIR says, and with these rights, whatever they are for who began the tests: some of its programs are other
+    /// users'.
     pub(crate) fn new(name: &str) -> Place {
-        let path = std::env::temp_dir().join(format!("heapshim-bin-{}-{name}", std::process::id()));
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        let path = PathBuf::from(format!("/tmp/heapshim-bin-{}-{name}", std::process::id()));
         let _old = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("a directory for the test");
         Place(path)
@@ -84,7 +86,7 @@ impl Place {
     pub(crate) fn as_nobody(&self, words: &[&str]) -> Output {
         let copy = self.word("heapshim");
         if !Path::new(&copy).exists() {
-            fs::copy(env!("CARGO_BIN_EXE_heapshim"), &copy).expect("copied");
+            install(env!("CARGO_BIN_EXE_heapshim"), &copy);
         }
         let as_user = ["--reuid=65534", "--regid=65534", "--clear-groups", &copy];
         let mut setpriv = Command::new("setpriv");
@@ -169,6 +171,14 @@ impl Place {
             .args(["-g", "-O0", "-o"])
             .args([self.path(name), file]);
         assert!(compiler.status().expect("cc").success(), "{source}");
+        self.word(name)
+    }
+
+    /// A script of this name that can be run.
+    pub(crate) fn script(&self, name: &str, text: &str) -> String {
+        let draft = self.word("draft");
+        fs::write(&draft, text).expect("a draft");
+        install(&draft, &self.word(name));
         self.word(name)
     }
 
@@ -276,6 +286,15 @@ impl Traced {
     }
 }
 
+/// Copies a program that is to be run. By another process: what another test starts may hold for a moment what we have open to write, and a file that is open to be
+/// written cannot be run.
+fn install(from: &str, to: &str) {
+    let installed = Command::new("install")
+        .args(["-m", "755", from, to])
+        .status();
+    assert!(installed.expect("install").success(), "{to}");
+}
+
 fn finish(child: Child, mut output: BufReader<ChildStdout>) -> Output {
     let mut rest = Vec::new();
     output.read_to_end(&mut rest).expect("the rest");
@@ -286,11 +305,16 @@ fn finish(child: Child, mut output: BufReader<ChildStdout>) -> Output {
     }
 }
 
-/// Says that the calling test cannot be made here, and why; with CI=true, where everything is installed, that is a failure.
+/// Says that the calling test cannot be made here, and what is not installed; with CI=true, where everything is installed, that is a failure.
 pub(crate) fn skip(needs: &str) {
     let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
     assert!(!in_ci, "{needs}: missing, and in CI nothing may be");
     eprintln!("skipped: {needs} is missing");
+}
+
+/// Says that this machine gives the calling test no right to do this: nothing that could be installed would help, also in CI.
+pub(crate) fn not_allowed(what: &str) {
+    eprintln!("skipped: {what}: not allowed here");
 }
 
 /// Bytes as text.

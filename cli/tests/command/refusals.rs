@@ -1,9 +1,8 @@
 //! What cannot be traced, looked at or read: one line that names it, says what failed and what to do, and the exit status of it.
 
-use crate::place::{Place, Traced, said, skip, text};
+use crate::place::{Place, Traced, not_allowed, said, skip, text};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// A user that is not root, and that every system has.
@@ -26,10 +25,6 @@ fn assert_refused(output: &Output, status: i32, line: &str) {
 /// `run`, refused.
 fn run_refused(place: &Place, program: &str, status: i32, line: &str) {
     assert_refused(&place.output(&["run", "--", program]), status, line);
-}
-
-fn executable(path: &Path) {
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("chmod");
 }
 
 /// Compiles a program that does nothing; None, and the test is skipped, where that needs what is not installed.
@@ -75,10 +70,7 @@ fn no_program() {
 fn scripts() {
     let place = Place::new("scripts");
     let script = place.word("script");
-    let write = |text: &str| {
-        fs::write(&script, text).expect("a script");
-        executable(Path::new(&script));
-    };
+    let write = |text: &str| drop(place.script("script", text));
     for first in [
         "#!/bin/sh\n",
         "#!/usr/bin/env sh\n",
@@ -112,9 +104,7 @@ fn statically_linked() {
     let what = "statically linked: no library can be preloaded";
     let next = format!("link it dynamically, {ANYWAY}");
     run_refused(&place, &program, 126, &format!("{program}: {what}; {next}"));
-    let script = place.word("script");
-    fs::write(&script, format!("#!{program}\n")).expect("a script");
-    executable(Path::new(&script));
+    let script = place.script("script", &format!("#!{program}\n"));
     let line = format!("{script}: its interpreter {program}: {what}; {next}");
     run_refused(&place, &script, 126, &line);
     let anyway = place.output(&["run", "--anyway", "--", &program]);
@@ -165,7 +155,7 @@ fn sanitizers() {
 #[test]
 fn other_rights() {
     if !is_root() {
-        return skip("root");
+        return not_allowed("other users' programs");
     }
     let place = Place::new("other-rights");
     let program = place.c("rights", NOTHING);
@@ -176,7 +166,7 @@ fn other_rights() {
         let line = format!("{program}: {what}; {COPY}, {ANYWAY}");
         run_refused(&place, &program, 126, &line);
     }
-    executable(Path::new(&program));
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("chmod");
     assert!(
         place
             .output(&["run", "--quiet", "--", &program])
@@ -193,8 +183,11 @@ fn file_capabilities() {
     let set = Command::new("setcap")
         .args(["cap_net_raw+ep", &program])
         .status();
-    if !is_root() || !set.is_ok_and(|status| status.success()) {
-        return skip("root, setcap and a file system that keeps capabilities");
+    let Ok(set) = set else {
+        return skip("setcap");
+    };
+    if !is_root() || !set.success() {
+        return not_allowed("capabilities of files");
     }
     let what = "it has file capabilities: the loader ignores LD_PRELOAD in it";
     let line = format!("{program}: {what}; {COPY}, {ANYWAY}");
@@ -221,7 +214,7 @@ fn not_traced() {
 #[test]
 fn closed_processes() {
     if !is_root() {
-        return skip("root");
+        return not_allowed("other users' programs");
     }
     let place = Place::new("closed-processes");
     let closing = |name: &str, call: &str| {
@@ -350,7 +343,7 @@ fn full_disk() {
     );
     let output = place.shell(&format!("exec unshare -m sh -c '{script}'"));
     if text(&output.stdout) != "mounted\n" {
-        return skip("the right to mount");
+        return not_allowed("mounting");
     }
     let said = text(&output.stderr);
     let begin = format!("heapshim: {state}/heapshim/{pid}-");

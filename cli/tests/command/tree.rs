@@ -1,6 +1,6 @@
 //! Trees of processes.
 
-use crate::place::{Place, said, skip, text};
+use crate::place::{Place, not_allowed, said, text};
 
 /// Check that of 500 short children each is counted, and none twice.
 #[test]
@@ -163,7 +163,7 @@ fn rights_dropped_and_forgotten() {
 /// Runs the script as root's; of the processes that it leaves accounts of, one is the keeper, with what that has kept.
 fn dropped(name: &str, script: &str) {
     if !rustix::process::geteuid().is_root() {
-        return skip("root");
+        return not_allowed("giving up root's rights");
     }
     let place = Place::new(name);
     let (marks, line) = (place.word("marks"), place.word("line"));

@@ -10,11 +10,14 @@ use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::{Frame, Terminal};
-use std::io::{self, Stdout};
+use std::io::{self, BufWriter, Stdout};
 use std::panic;
 
+/// Room for all of a drawing, which is then one write: what comes in parts is seen in parts.
+const DRAWING: usize = 256 << 10;
+
 /// The terminal, ours until it is dropped.
-pub(super) struct Screen(Terminal<CrosstermBackend<Stdout>>);
+pub(super) struct Screen(Terminal<CrosstermBackend<BufWriter<Stdout>>>);
 
 impl Screen {
     pub(super) fn enter() -> io::Result<Screen> {
@@ -26,7 +29,8 @@ impl Screen {
         enable_raw_mode()?;
         // From here on a failure has something to give back.
         let entered = execute!(io::stdout(), EnterAlternateScreen);
-        let terminal = entered.and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
+        let output = BufWriter::with_capacity(DRAWING, io::stdout());
+        let terminal = entered.and_then(|()| Terminal::new(CrosstermBackend::new(output)));
         terminal.map(Screen).inspect_err(|_| leave())
     }
 
