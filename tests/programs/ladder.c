@@ -4,11 +4,8 @@
 static void *volatile kept;
 
 static void deep(int depth) {
-  if (depth > 0) {
-    deep(depth - 1);
-    return;
-  }
-  kept = malloc(9000); // rung 0
+  if (depth > 0) deep(depth - 1);
+  else kept = malloc(9000); // rung 0
 }
 
 int main(void) {

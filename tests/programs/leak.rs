@@ -3,12 +3,12 @@ use std::collections::VecDeque;
 use std::io::{Read, Write};
 
 fn step(word: &str) {
-    // SAFETY, here and below: descriptors 0 and 1 are open as long as the process is, and `ManuallyDrop` does not close them.
+    // SAFETY: descriptor 1 is open as long as the process is, and `ManuallyDrop` does not close it.
     let mut out = std::mem::ManuallyDrop::new(unsafe { <std::fs::File as std::os::fd::FromRawFd>::from_raw_fd(1) });
     // No allocation here: a block that is freed after the word was said would be a race with whoever heard it.
     out.write_all(word.as_bytes()).unwrap();
-    out.write_all(b"
-").unwrap();
+    out.write_all(b"\n").unwrap();
+    // SAFETY: the same of descriptor 0.
     let mut stdin = std::mem::ManuallyDrop::new(unsafe { <std::fs::File as std::os::fd::FromRawFd>::from_raw_fd(0) });
     let mut byte = [0];
     while stdin.read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {}

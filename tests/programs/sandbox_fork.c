@@ -1,25 +1,11 @@
 //! A program that forbids itself memfd_create, on pain of death, and then forks: its child may not have an account, and lives.
 //! With an argument it only asks, as libseccomp does, what the kernel knows of filters: its child has an account.
+#include "forbid.h"
 #include "step.h"
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 static void *volatile kept;
-
-static void forbid(void) {
-  struct sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_memfd_create, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) abort();
-}
 
 /* Calls that fail, whatever the kernel knows: it would read a filter at NULL. */
 static void ask(void) {
@@ -33,7 +19,8 @@ int main(int count, char **words) {
   (void)words;
   int status = -1;
   kept = malloc(37); // row: growth=37/1 total=37/1 function=main
-  count > 1 ? ask() : forbid();
+  if (count > 1) ask();
+  else if (forbid(SYS_memfd_create, SECCOMP_RET_KILL_PROCESS)) abort();
   pid_t pid = fork();
   if (pid == 0) {
     free(kept);

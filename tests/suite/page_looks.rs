@@ -1,6 +1,6 @@
 //! The report's page as it is seen, as it is reached by keys alone, and as it is read aloud: colours and geometry are read back from the picture.
 
-use crate::pages::{open, rows, silent, text, written};
+use crate::pages::{leak_page, open, rows, silent, text, written};
 use heapshim_tests::{Browser, Target};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -126,11 +126,9 @@ fn light_and_dark() {
 /// Check the picture's geometry: rows are depths, widths are what changed or what is alive, and the root is at the top or, turned around, at the bottom.
 #[test]
 fn icicle_and_flame() {
-    let Some(browser) = Browser::open(1280, 900) else {
+    let Some((browser, _)) = leak_page() else {
         return;
     };
-    let (page, _) = written(Target::c("leak.c").opt("-O0"), &["report"]);
-    open(&browser, &page);
     let icicle = drawn(&browser, 1);
     let [whole, main, round_one, twice_deep] =
         ["all", "main", "round_one", "twice_deep"].map(|name| of(&icicle, name));
@@ -187,11 +185,9 @@ fn go_to(browser: &Browser, place: &str) {
 /// Check that Tab alone comes to all that can be used, in the order in which it stands there, each with an outline that can be seen.
 #[test]
 fn tab_reaches_everything() {
-    let Some(browser) = Browser::open(1280, 900) else {
+    let Some((browser, _)) = leak_page() else {
         return;
     };
-    let (page, _) = written(Target::c("leak.c").opt("-O0"), &["report"]);
-    open(&browser, &page);
     let usable = "return Array.from(document.querySelectorAll('a[href], button, input, [tabindex]')) \
         .filter(one => !one.disabled && one.checkVisibility() && (one.type !== 'radio' || one.checked)).length;";
     let usable = browser.run(usable).as_u64().expect("a number");
@@ -224,11 +220,9 @@ fn tab_reaches_everything() {
 /// Check that keys alone search, clear, sort, open and close a line, choose colours and width, turn the picture, go closer and back.
 #[test]
 fn by_keys_alone() {
-    let Some(browser) = Browser::open(1280, 900) else {
+    let Some((browser, _)) = leak_page() else {
         return;
     };
-    let (page, _) = written(Target::c("leak.c").opt("-O0"), &["report"]);
-    open(&browser, &page);
     let all = rows(&browser);
     browser.press("Tab");
     browser.press("/");
@@ -298,11 +292,9 @@ fn by_keys_alone() {
 /// Check what a screen reader is told: each part by its role and name, nothing that can be used without a name.
 #[test]
 fn read_aloud() {
-    let Some(browser) = Browser::open(1280, 900) else {
+    let Some((browser, _)) = leak_page() else {
         return;
     };
-    let (page, _) = written(Target::c("leak.c").opt("-O0"), &["report"]);
-    open(&browser, &page);
     let spoken = browser.spoken();
     let wanted = [
         ("heading", "Lines"),

@@ -28,6 +28,14 @@ pub(crate) fn written(target: Target, words: &[&str]) -> (PathBuf, Diff) {
     (page, diff)
 }
 
+/// A browser with the report's page of leak.c in it, and what `diff` says of the same; None where there is no browser.
+pub(crate) fn leak_page() -> Option<(Browser, Diff)> {
+    let browser = Browser::open(1280, 900)?;
+    let (page, diff) = written(Target::c("leak.c").opt("-O0"), &["report"]);
+    open(&browser, &page);
+    Some((browser, diff))
+}
+
 pub(crate) fn open(browser: &Browser, page: &Path) {
     browser.load(page);
     browser.wait_until_ready();
@@ -71,11 +79,9 @@ pub(crate) fn silent(browser: &Browser) {
 /// opens to its stacks with source; and that the console stays silent.
 #[test]
 fn report_page() {
-    let Some(browser) = Browser::open(1280, 900) else {
+    let Some((browser, diff)) = leak_page() else {
         return;
     };
-    let (page, diff) = written(Target::c("leak.c").opt("-O0"), &["report"]);
-    open(&browser, &page);
     let shown = rows(&browser);
     let mut expected: Vec<i64> = diff.rows().iter().map(|row| row.growth().bytes).collect();
     expected.sort_by_key(|bytes| std::cmp::Reverse(*bytes));
@@ -122,11 +128,9 @@ fn report_page() {
 /// Check the flamegraph of the page: keys go from box to box and closer, a click too, and Escape goes back; the words under it are exact.
 #[test]
 fn flamegraph_of_the_page() {
-    let Some(browser) = Browser::open(1280, 900) else {
+    let Some((browser, diff)) = leak_page() else {
         return;
     };
-    let (page, diff) = written(Target::c("leak.c").opt("-O0"), &["report"]);
-    open(&browser, &page);
     let growth = diff.growth().bytes;
     let said = |browser: &Browser| text(browser, "#flame-status");
     let root = said(&browser);

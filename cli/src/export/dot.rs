@@ -5,7 +5,7 @@
 //! Functions through which little went are left out, and counted in the title.
 
 use super::stacks::{self, base, name};
-use crate::render::{Render, View, escape, lost, signed_size};
+use crate::render::{Render, View, after, escape, lost, signed_size};
 use crate::report::Report;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -109,7 +109,7 @@ fn title(report: &Report, graph: &Graph, shown: usize) -> String {
     let (name, growth) = (&report.target.name, signed_size(report.growth.bytes));
     let all = graph.functions.len();
     let (name, from, to) = (escape(name), escape(from), escape(to));
-    let lost = lost(report.lost_events()).map_or(String::new(), |lost| format!("; {lost}"));
+    let lost = after("; ", lost(report.lost_events()));
     format!("{name}: {from} → {to}, heap {growth}{lost}\n{shown} of {all} functions")
 }
 

@@ -9,7 +9,7 @@
 use super::stacks::{self, has_before, label};
 use super::tree::Node;
 use super::xml;
-use crate::render::{Render, View, escape, grouped, lost, size};
+use crate::render::{Render, View, after, escape, grouped, lost, size};
 use crate::report::Report;
 use std::io::{self, Write};
 
@@ -56,7 +56,7 @@ impl Render for Flamegraph {
 fn head(report: &Report, height: usize, out: &mut dyn Write) -> io::Result<()> {
     let (from, to) = (&report.from.moment.name, &report.to.moment.name);
     let (name, pid) = (&report.target.name, report.target.pid);
-    let lost = lost(report.lost_events()).map_or(String::new(), |lost| format!("; {lost}"));
+    let lost = after("; ", lost(report.lost_events()));
     let title = format!("{name} (pid {pid}): heap alive at {to}, growth since {from}{lost}");
     let title = xml::text(&escape(&title));
     writeln!(

@@ -1,6 +1,6 @@
 //! Markdown for a comment on a pull request: a sentence, a table of the rows that grew most, and what is not in it.
 
-use crate::render::{Labels, Render, View, blocks, escape, grouped, lost, signed_size};
+use crate::render::{Labels, Render, View, after, blocks, escape, grouped, lost, signed_size};
 use crate::report::{Report, Row};
 use std::io::{self, Write};
 
@@ -19,7 +19,8 @@ impl Render for Markdown {
             blocks(report.growth.blocks),
         );
         let (name, moments) = (code(&report.target.name), code(&format!("{from} → {to}")));
-        let lost = lost(report.lost_events()).map_or(String::new(), |lost| format!(", **{lost}**"));
+        let lost = lost(report.lost_events()).map(|lost| format!("**{lost}**"));
+        let lost = after(", ", lost);
         writeln!(out, "**heap {bytes}**, {blocks}: {name}, {moments}{lost}\n")?;
         let top = match view.top {
             None => TOP,

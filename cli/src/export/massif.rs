@@ -6,7 +6,7 @@
 
 use super::stacks::{self, Weighed, has_before, label};
 use super::tree::Node;
-use crate::render::{Render, View, escape, lost};
+use crate::render::{Render, View, after, escape, lost};
 use crate::report::Report;
 use std::io::{self, Write};
 
@@ -26,7 +26,7 @@ impl Render for Massif {
             "desc: heapshim {} -> {}{}",
             escape(&from.name),
             escape(&to.name),
-            lost(report.lost_events()).map_or(String::new(), |lost| format!(", {lost}"))
+            after(", ", lost(report.lost_events()))
         )?;
         writeln!(out, "cmd: {}", command.join(" "))?;
         writeln!(out, "time_unit: ms")?;

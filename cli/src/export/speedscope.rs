@@ -3,7 +3,7 @@
 //! Its schema has no negative weights: what shrank is a profile of its own, with its size.
 
 use super::stacks::{self, Weighed, name};
-use crate::render::{Render, View, lost};
+use crate::render::{Render, View, after, lost};
 use crate::report::Report;
 use crate::symbolize::SymbolFrame;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ impl Render for Speedscope {
         let mut frames = Frames::default();
         let indices: Vec<Vec<usize>> = stacks.iter().map(|one| frames.of(one)).collect();
         let (from, to) = (&report.from.moment.name, &report.to.moment.name);
-        let lost = lost(report.lost_events()).map_or(String::new(), |lost| format!(", {lost}"));
+        let lost = after(", ", lost(report.lost_events()));
         let profile = |name: String, weight: fn(&Weighed) -> i64| {
             let weighed = stacks.iter().map(weight).zip(&indices);
             profile(&name, weighed.filter(|(weight, _)| *weight > 0))

@@ -57,27 +57,28 @@ pub(crate) struct Entries {
 impl Entries {
     /// One that has room for as much as so many frames usually take.
     pub(crate) fn of_frames<'f>(frames: impl IntoIterator<Item = &'f Frame>) -> Entries {
-        let frames = frames.into_iter();
-        let mut entries = Entries::default();
-        entries.expect_frames(frames.size_hint().0);
-        frames.for_each(|frame| entries.frame(frame));
-        entries
+        Entries::of(frames, USUAL_FRAME, Entries::frame)
     }
 
     pub(crate) fn of_sites<'s>(sites: impl IntoIterator<Item = &'s Site>) -> Entries {
-        let sites = sites.into_iter();
-        let mut entries = Entries::default();
-        entries.expect_sites(sites.size_hint().0);
-        sites.for_each(|site| entries.site(site));
-        entries
+        Entries::of(sites, USUAL_SITE, Entries::site)
     }
 
     /// The counters of sites by id, as a peak has them.
     pub(crate) fn of_counters<'c>(counters: impl IntoIterator<Item = &'c Counters>) -> Entries {
-        let counters = counters.into_iter();
+        Entries::of(counters, USUAL_SITE, Entries::counters)
+    }
+
+    /// Each written by `write`, in room for as many as there are, of `usual` bytes.
+    fn of<'t, T: 't>(
+        all: impl IntoIterator<Item = &'t T>,
+        usual: usize,
+        write: impl Fn(&mut Entries, &T),
+    ) -> Entries {
+        let all = all.into_iter();
         let mut entries = Entries::default();
-        entries.expect_sites(counters.size_hint().0);
-        counters.for_each(|one| entries.counters(one));
+        entries.bytes.room(all.size_hint().0 * usual);
+        all.for_each(|one| write(&mut entries, one));
         entries
     }
 
@@ -103,25 +104,16 @@ impl Entries {
 
     #[inline]
     pub(crate) fn site(&mut self, site: &Site) {
-        let of = &site.counters;
-        self.bytes.numbers([
-            site.frame.into(),
-            of.allocated_bytes,
-            of.allocated_blocks,
-            of.freed_bytes,
-            of.freed_blocks,
-        ]);
+        let [allocated, blocks, freed, freed_blocks] = numbers_of(&site.counters);
+        let frame = site.frame.into();
+        self.bytes
+            .numbers([frame, allocated, blocks, freed, freed_blocks]);
         self.count += 1;
     }
 
     #[inline]
     pub(crate) fn counters(&mut self, of: &Counters) {
-        self.bytes.numbers([
-            of.allocated_bytes,
-            of.allocated_blocks,
-            of.freed_bytes,
-            of.freed_blocks,
-        ]);
+        self.bytes.numbers(numbers_of(of));
         self.count += 1;
     }
 
@@ -142,6 +134,17 @@ pub(crate) struct Section {
     pub(crate) kind: u32,
     pub(crate) head: Vec<u8>,
     pub(crate) entries: Vec<u8>,
+}
+
+/// Counters as they are written.
+#[inline]
+fn numbers_of(of: &Counters) -> [u64; 4] {
+    [
+        of.allocated_bytes,
+        of.allocated_blocks,
+        of.freed_bytes,
+        of.freed_blocks,
+    ]
 }
 
 /// The number of a kind: its place among `KINDS`.

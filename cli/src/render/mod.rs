@@ -19,7 +19,7 @@ pub use stream::{Color, Stream};
 pub use table::Table;
 pub(crate) use table::heading;
 pub(crate) use text::source_line;
-pub use text::{blocks, duration, escape, grouped, lost, signed_size, size};
+pub use text::{after, blocks, duration, escape, grouped, lost, signed_size, size};
 pub use tracemalloc::Tracemalloc;
 
 use crate::report::Report;

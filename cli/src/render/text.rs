@@ -62,6 +62,12 @@ pub fn lost(events: u64) -> Option<String> {
     }
 }
 
+/// What is said behind something else, with what separates the two; nothing where nothing is.
+#[must_use]
+pub fn after(separator: &str, said: Option<String>) -> String {
+    said.map_or(String::new(), |said| format!("{separator}{said}"))
+}
+
 /// A count with its sign and its thousands apart: `+300,004`.
 #[must_use]
 pub fn grouped(count: i64) -> String {
