@@ -6,7 +6,7 @@
 use crate::command::{command, library};
 use crate::compile::shared_library;
 use crate::diff::Diff;
-use crate::place::fresh_directory;
+use crate::place::{copy_program, fresh_directory};
 use crate::run::{feed, fix_layout};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -118,19 +118,23 @@ fn environment_under_run() -> Vec<(OsString, OsString)> {
         .collect()
 }
 
-/// The counting preload, built with these options, under a path that is as long as the shim's, also when slashes are no longer counted: threads look for their stack in
-/// `/proc/self/maps`, and how often libc makes room for a line of that depends on the longest.
+/// The counting preload, built with these options, under a path that is as long as the shim's.
+#[must_use]
+pub fn counting_preload(options: &[&str]) -> PathBuf {
+    as_long_as_ours(&shared_library("count.c", &[&["-O2"], options].concat()))
+}
+
+/// A copy of a library or program that is loaded beside ours or in its place, under a path that is as long as the shim's. Threads look for their stack in `/proc/self/maps`
+/// (Rust's main thread does), and how often libc makes more room for a line of that depends on the longest: a count of allocations must not.
 ///
 /// # Panics
 /// Where the shim's path is shorter than that of a new directory.
 #[must_use]
-pub fn counting_preload(options: &[&str]) -> PathBuf {
-    let made = shared_library("count.c", &[&["-O2"], options].concat());
-    let directory = fresh_directory("counting");
-    let around = directory.as_os_str().len() + "/.so".len();
+pub fn as_long_as_ours(file: &Path) -> PathBuf {
+    let directory = fresh_directory("long");
+    let around = directory.as_os_str().len() + "/".len();
     let missing = library().as_os_str().len().checked_sub(around);
-    let name = "c".repeat(missing.expect("a short directory"));
-    let path = directory.join(name).with_extension("so");
-    fs::copy(made, &path).expect("a copy of the counting preload");
+    let path = directory.join("x".repeat(missing.expect("a short directory")));
+    copy_program(file, &path);
     path
 }

@@ -46,7 +46,9 @@ pub use browser::Browser;
 pub use command::{heapshim, library, talk};
 pub use compile::{Compiler, shared_library};
 pub use control_page::ControlPage;
-pub use count::{Counts, OBJECTS_LEFT_OUT, counted, counting_preload, counts_in, total_of};
+pub use count::{
+    Counts, OBJECTS_LEFT_OUT, as_long_as_ours, counted, counting_preload, counts_in, total_of,
+};
 pub use descriptors::descriptors_of;
 pub use diff::{Amount, Diff, Row};
 pub use expected::{Expected, expected_in};

@@ -143,8 +143,8 @@ pub(super) fn jit_frame(name: &str, address: u64, directory: Option<&str>) -> Sy
 mod tests {
     use super::*;
     use crate::fixture::{Scratch, snapshot};
+    use rustix::fs::FileType;
     use std::os::unix::fs::symlink;
-    use std::os::unix::net::UnixListener;
 
     /// The names that a map of these bytes gives these addresses.
     fn named(test: &str, bytes: &[u8], addresses: &[u64]) -> Vec<(u64, String)> {
@@ -267,18 +267,14 @@ mod tests {
             ),
             0
         );
-        let pipe = |path: &Path| {
-            let made = rustix::fs::mknodat(
-                rustix::fs::CWD,
-                path,
-                rustix::fs::FileType::Fifo,
-                Mode::RUSR | Mode::WUSR,
-                0,
-            );
-            made.unwrap();
+        // A socket that is bound would have to have a short name.
+        let node = |kind, path: &Path| {
+            let mode = Mode::RUSR | Mode::WUSR;
+            rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
         };
+        let pipe = |path: &Path| node(FileType::Fifo, path);
         assert_eq!(from_map("jit-pipe", |_| (), pipe), 0);
-        let socket = |path: &Path| drop(UnixListener::bind(path).unwrap());
+        let socket = |path: &Path| node(FileType::Socket, path);
         assert_eq!(from_map("jit-socket", |_| (), socket), 0);
     }
 
