@@ -138,7 +138,6 @@ pub fn diff_detailed<'a>(
         bytes: to_end.live.bytes.wrapping_sub(from_end.live.bytes),
         blocks: to_end.live.blocks.wrapping_sub(from_end.live.blocks),
     };
-    let to_live = to_end.live;
     let (rows, unattributed) = rows.finish(symbolizer);
     let two_processes = matches!(from, From::Mark(from) if !same_process(from, to));
     // Allocations are only ever counted up, whatever was done to the clock.
@@ -154,7 +153,7 @@ pub fn diff_detailed<'a>(
         growth,
         sample_bytes: units.map(|units| units.largest()),
         partly: partly(from, to),
-        errors: units.map(|units| units.errors(&variances, growth, to_live, total)),
+        errors: units.map(|units| units.errors(&variances)),
         survivors: details.survivors.map(all_surviving),
         temporary: details.temporaries.map(|all| all.values().copied().sum()),
         temporary_within: None,

@@ -116,8 +116,8 @@ mod tests {
         blocks.iter().for_each(|one| estimates.add(SiteId(1), one));
         estimates.add(SiteId(3), &blocks[0]);
         let (bytes, count) = estimates.allocated(SiteId(1));
-        // 2 × 256.50 + 1.58 + 4096.50 + 1 + 1
-        assert_eq!(count, 4613);
+        // 2 × 256.50 + 1.58 + 1024.50 + 1 + 1
+        assert_eq!(count, 1541);
         assert_eq!(bytes, 2 * 4104 + 6480 + 3_000_000 + (9 << 40));
         assert_eq!(estimates.freed(SiteId(1)), (0, 0));
         blocks

@@ -4,6 +4,10 @@
 //! block is recorded if one of its bytes is. A block of `s` bytes is recorded with p = 1 − e^(−s/mean); it stands for s/p bytes and 1/p blocks, which makes the sums
 //! right on average, of bytes and of blocks alike (Horvitz and Thompson, "A generalization of sampling without replacement from a finite universe", JASA 1952).
 //!
+//! A block of less than a [`MOST_BLOCKS`]th of the mean is taken by so many bytes. By its own, one of 16 bytes would stand for 32,768 blocks at 512 KiB: a line that
+//! makes blocks of many sizes has hardly any samples of those that are most of them, and nothing that it has says how many it has not. So none stands for more than [`MOST_BLOCKS`],
+//! which bounds what a line hides, for one sample more in so many small blocks.
+//!
 //! A weight depends on size and mean alone: a free computes what the malloc has computed. Integers only: a target may have the processor trap what is
 //! not exact, or round the other way at the free, and then live would not come back to zero.
 
@@ -11,6 +15,8 @@
 pub const LARGEST_MEAN: u32 = 64 << 20;
 /// Intervals that one account can tell apart: the shadow of Python's objects has three bits for them.
 pub const INTERVALS: usize = 7;
+/// Blocks that one stands for at most, whatever its size and the mean.
+pub const MOST_BLOCKS: u32 = 1024;
 /// Bits behind the point of [`Weight::bytes`]: a block of 16 bytes sampled at 64 stands for 72.33.
 pub const BYTES_POINT: u32 = 8;
 /// Bits behind the point of [`Weight::blocks`]: a block of one mean stands for 1.58.
@@ -20,11 +26,13 @@ pub const BLOCKS_SPREAD_POINT: u32 = 8;
 
 /// Bits behind the point of the chances below.
 const POINT: u32 = 62;
-const ONE: u128 = 1 << POINT;
+const ONE: u64 = 1 << POINT;
+/// Bits behind the point of 1/p.
+const INVERSE_POINT: u32 = 44;
 /// Blocks of so many means are always recorded: e^−44 is less than 2^−62.
 const SURE: u64 = 44;
-/// ln 2 with 32 bits behind the point.
-const LN_2: u128 = 2_977_044_472;
+/// ln 2.
+const LN_2: u64 = 3_196_577_161_300_663_914;
 
 /// What is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,18 +104,25 @@ pub struct Weight {
     pub blocks_spread: u64,
 }
 
-/// The bytes by which a block is sampled: one that has none is no less there.
+/// The bytes by which a block is sampled at least: one that has none is no less there.
+#[must_use]
+pub fn least(mean: u32) -> u64 {
+    u64::from(mean.div_ceil(MOST_BLOCKS)).max(1)
+}
+
+/// The bytes by which a block is sampled; `least` is the mean's.
 #[inline(always)]
 #[must_use]
-pub fn length(size: u64) -> u64 {
-    size.max(1)
+pub fn length(size: u64, least: u64) -> u64 {
+    size.max(least)
 }
 
 /// The weight of a recorded block.
 #[must_use]
 pub fn weight(size: u64, mean: u32) -> Weight {
-    let (length, mean) = (length(size), u64::from(mean.max(1)));
-    if length >= SURE * mean {
+    let mean = mean.max(1);
+    let length = length(size, least(mean));
+    if length >= SURE * u64::from(mean) {
         return Weight {
             bytes: size << BYTES_POINT,
             blocks: 1 << BLOCKS_POINT,
@@ -115,54 +130,57 @@ pub fn weight(size: u64, mean: u32) -> Weight {
             blocks_spread: 0,
         };
     }
-    let share = share(length, mean);
-    let bytes = rounded(u128::from(mean) << (POINT + BYTES_POINT), share);
-    let blocks = rounded(
-        u128::from(mean) << (POINT + BLOCKS_POINT),
-        u128::from(length) * share,
-    );
+    let p = chance(length, mean);
+    let inverse = rounded(1 << (POINT + INVERSE_POINT), p.into());
+    let bytes = shifted(u128::from(size) * inverse, INVERSE_POINT - BYTES_POINT);
+    let blocks = shifted(inverse, INVERSE_POINT - BLOCKS_POINT);
     // 1 − p, with 40 bits behind the point.
-    let missed = ONE.saturating_sub(share * u128::from(length) / u128::from(mean)) >> (POINT - 40);
-    let beyond = blocks.saturating_sub(1 << BLOCKS_POINT);
+    let missed = u128::from((ONE - p) >> (POINT - 40));
+    let beyond = blocks - (1 << BLOCKS_POINT);
     Weight {
-        bytes: if size == 0 { 0 } else { word(bytes) },
+        bytes: word(bytes),
         blocks: word(blocks),
-        bytes_spread: if size == 0 {
-            0
-        } else {
-            word(rounded(bytes * bytes * missed, 1 << (2 * BYTES_POINT + 40)))
-        },
+        bytes_spread: word(shifted(bytes * bytes * missed, 2 * BYTES_POINT + 40)),
         blocks_spread: word((blocks * beyond) >> (2 * BLOCKS_POINT - BLOCKS_SPREAD_POINT)),
     }
 }
 
-/// (1 − e^−x) / x with x = length / mean.
-fn share(length: u64, mean: u64) -> u128 {
+/// 1 − e^−x with x = length / mean, from above nothing to 1.
+fn chance(length: u64, mean: u32) -> u64 {
     let x = (u128::from(length) << POINT) / u128::from(mean);
-    if x < ONE / 2 {
-        return series(x);
+    // 1 − e^−2y = q (2 − q): from a part of x that is less than one half.
+    let halvings = (u128::BITS - x.leading_zeros()).saturating_sub(POINT - 1);
+    let y = low(x >> halvings);
+    let mut q = times(y, series(y));
+    for _ in 0..halvings {
+        q = low((u128::from(q) * u128::from(2 * ONE - q)) >> POINT);
     }
-    // 1 − e^−2y = q (2 − q): from the 128th part of x upwards.
-    let y = x >> 7;
-    let mut q = (series(y) * y) >> POINT;
-    for _ in 0..7 {
-        q = (q * (2 * ONE - q)) >> POINT;
-    }
-    q * u128::from(mean) / u128::from(length)
+    q.clamp(1, ONE)
 }
 
-/// 1 − x/2 + x²/6 − x³/24 …, for x below one half.
-fn series(x: u128) -> u128 {
-    let (mut sum, mut term) = (ONE, ONE);
-    for divisor in 2..20 {
-        term = ((term * x) >> POINT) / divisor;
-        sum = if divisor % 2 == 0 {
-            sum - term
-        } else {
-            sum + term
-        };
+/// (1 − e^−y) / y = 1 − y/2 + y²/6 − y³/24 …, for y below one half. Divisions would be most of what a sample costs.
+fn series(y: u64) -> u64 {
+    let terms = TERMS.iter().rev();
+    terms.fold(0, |sum, term| term - times(y, sum))
+}
+
+/// 1, 1/2, 1/6, 1/24 …: as far as such y reach.
+const TERMS: [u64; 17] = {
+    let mut terms = [ONE; 17];
+    let mut at = 1;
+    while at < terms.len() {
+        terms[at] = terms[at - 1] / (at as u64 + 1);
+        at += 1;
     }
-    sum
+    terms
+};
+
+fn times(one: u64, other: u64) -> u64 {
+    low((u128::from(one) * u128::from(other)) >> POINT)
+}
+
+fn shifted(value: u128, by: u32) -> u128 {
+    (value + (1 << (by - 1))) >> by
 }
 
 fn rounded(value: u128, divisor: u128) -> u128 {
@@ -173,25 +191,44 @@ fn word(value: u128) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX)
 }
 
+/// What is known to fit.
+#[expect(clippy::cast_possible_truncation, reason = "the caller's values fit")]
+fn low(value: u128) -> u64 {
+    debug_assert!(value <= u128::from(u64::MAX));
+    value as u64
+}
+
 /// Bytes up to and with the next one that is sampled, at least 1: −mean · ln u, rounded up, which makes each byte as likely as any other.
 #[must_use]
 pub fn distance(random: u64, mean: u32) -> u64 {
     let u = random.max(1);
     let zeros = u.leading_zeros();
-    // u = 2^(63 − zeros) · m with 1 ≤ m < 2; log2 m bit by bit.
-    let (mut m, mut fraction) = (u128::from(u << zeros), 0u64);
-    for _ in 0..32 {
-        m = (m * m) >> 63;
-        fraction <<= 1;
-        if m >= 1 << 64 {
-            m >>= 1;
-            fraction |= 1;
-        }
-    }
-    let bits = ((u64::from(zeros) + 1) << 32) - fraction;
-    let far = u128::from(bits) * LN_2 * u128::from(mean.max(1));
-    word(far.div_ceil(1 << 64)).max(1)
+    // u = 2^(64 − zeros) · m with ½ ≤ m < 1.
+    let m = (u << zeros) >> (u64::BITS - POINT);
+    let nats = u128::from(zeros) * u128::from(LN_2) + u128::from(minus_logarithm(m));
+    let far = nats * u128::from(mean.max(1));
+    word(far.div_ceil(1 << POINT)).max(1)
 }
+
+/// −ln m for ½ ≤ m ≤ 1: 2 (t + t³/3 + t⁵/5 …) with t = (1 − m) / (1 + m), which is a third at most.
+fn minus_logarithm(m: u64) -> u64 {
+    let t = low((u128::from(ONE - m) << POINT) / u128::from(ONE + m));
+    let square = times(t, t);
+    let sum = ODD_TERMS.iter().rev();
+    let sum = sum.fold(0, |sum, term| term + times(square, sum));
+    2 * times(t, sum)
+}
+
+/// 1, 1/3, 1/5 …: 3^−38 is less than 2^−60.
+const ODD_TERMS: [u64; 18] = {
+    let mut terms = [ONE; 18];
+    let mut at = 1;
+    while at < terms.len() {
+        terms[at] = ONE / (2 * at as u64 + 1);
+        at += 1;
+    }
+    terms
+};
 
 /// The next number of a generator of 64 bits of state (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
 #[must_use]
@@ -229,7 +266,7 @@ mod tests {
             .into_iter()
             .flat_map(|mean| sizes.clone().map(move |s| (mean, s)))
         {
-            let x = size as f64 / f64::from(mean);
+            let x = size.max(u64::from(mean).div_ceil(1024)) as f64 / f64::from(mean);
             let p = -(-x).exp_m1();
             let is = weight(size, mean);
             let bytes = size as f64 / p;
@@ -261,7 +298,11 @@ mod tests {
         }
         let none = weight(0, 4096);
         assert_eq!((none.bytes, none.bytes_spread), (0, 0));
-        assert_eq!(none.blocks, weight(1, 4096).blocks);
+        assert_eq!(none.blocks, weight(4, 4096).blocks);
+        assert_eq!(
+            none.blocks,
+            (1024 << BLOCKS_POINT) + (1 << BLOCKS_POINT) / 2 + 5
+        );
     }
 
     /// Check that the distance is that of a byte in `mean`: its mean, and the share of those that reach each size, within four standard deviations.

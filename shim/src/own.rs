@@ -95,7 +95,7 @@ pub(crate) fn release(entry: &Entry, block: Block, next: usize) -> usize {
 /// The same for an object of Python's. One that their shadow does not know is nobody's, or malloc's.
 #[inline(always)]
 pub(crate) fn release_object(entry: &Entry, object: Block, next: usize) -> usize {
-    let Some(state) = idle(entry).filter(|_| is_exact()) else {
+    let Some(state) = idle(entry) else {
         return 0;
     };
     let small = match objects::Small::at(object.addr()) {

@@ -17,7 +17,7 @@ use crate::tracer;
 use crate::{loader, rings, shadow, start, sys};
 use heapshim_ledger::layout::{Header, Was};
 use heapshim_ledger::sampling::{
-    INTERVALS, Mode, Weight, distance, length, mixed, next_random, weight,
+    INTERVALS, Mode, Weight, distance, least, length, mixed, next_random, weight,
 };
 use heapshim_ledger::sites::SiteId;
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word, add_owned};
@@ -73,6 +73,8 @@ pub(crate) struct Countdown {
     /// Bytes left, in two's complement.
     left: AtomicU64,
     random: AtomicU64,
+    /// Bytes that an event counts down at least.
+    least: AtomicU64,
     /// The block that malloc gave last, in any mode but exact: `python::objects` asks for it.
     last: AtomicU64,
 }
@@ -83,6 +85,7 @@ impl Countdown {
             drawn_under: AtomicU64::new(0),
             left: AtomicU64::new(0),
             random: AtomicU64::new(0),
+            least: AtomicU64::new(0),
             last: AtomicU64::new(0),
         }
     }
@@ -93,7 +96,8 @@ impl Countdown {
         if self.drawn_under.peek() != word {
             self.begin(word, index);
         }
-        add_owned(&self.left, length(size as u64).wrapping_neg());
+        let length = length(size as u64, self.least.peek());
+        add_owned(&self.left, length.wrapping_neg());
         let picked = self.left.peek().cast_signed() <= 0;
         if picked {
             self.draw(word);
@@ -104,7 +108,7 @@ impl Countdown {
     /// Counts one of so many bytes down, unless it is the next sample, or the first event under this word: those go through `picks`, from the beginning.
     #[inline(always)]
     pub(crate) fn passes(&self, word: u64, size: usize) -> bool {
-        let length = length(size as u64);
+        let length = length(size as u64, self.least.peek());
         let stays = self.left.peek().wrapping_sub(length).cast_signed() > 0;
         if self.drawn_under.peek() != word || !stays {
             return false;
@@ -119,11 +123,24 @@ impl Countdown {
         self.last.put(block.addr() as u64);
     }
 
+    /// Forgets it, so that whatever is noted next is seen, also the same.
+    #[inline(always)]
+    pub(crate) fn forget(&self) {
+        self.last.put(0);
+    }
+
+    /// True where malloc has given nothing since.
+    #[inline(always)]
+    pub(crate) fn has_noted_nothing(&self) -> bool {
+        self.last.peek() == 0
+    }
+
     #[cold]
     #[inline(never)]
     fn begin(&self, word: u64, index: u32) {
         let own = u64::from(index) << 40 ^ word >> ERA_SHIFT;
         self.random.put(mixed(SEED.peek() ^ mixed(own)));
+        self.least.put(least(mean_of(class_of(word))));
         self.draw(word);
         self.drawn_under.put(word);
     }

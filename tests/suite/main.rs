@@ -20,6 +20,7 @@ mod damage;
 mod deploy;
 mod descriptors;
 mod ends;
+mod estimates;
 mod examples;
 mod exports;
 mod forbidden;

@@ -331,7 +331,9 @@ fn python() {
                 is_within(found, right, 2 * error),
                 "{kind}: {found} for {right} ± {error}"
             );
-            assert!(error * 4 < right, "{kind}: {right} ± {error}");
+            // Any line may have made some thousand small blocks of which no sample was taken.
+            let hidden = if kind == "blocks" { 4096 } else { 0 };
+            assert!(error * 4 < right + 4 * hidden, "{kind}: {right} ± {error}");
         }
     }
     running.step(b"f");

@@ -305,9 +305,7 @@ impl<'a> Rows<'a> {
     fn finished(&mut self, row: Gathered<'_>, symbolizer: &mut Symbolizer) -> Option<Row> {
         let by = self.options.by;
         let (growth, live, total) = (row.growth, row.live, row.total);
-        let errors = self
-            .units
-            .map(|units| units.errors(&row.variances, growth, live, total));
+        let errors = self.units.map(|units| units.errors(&row.variances));
         let (survivors, distribution) = (row.survivors, row.distribution.clone());
         let temporary = row.temporary;
         let freed = row.group.zip(self.details.freed);

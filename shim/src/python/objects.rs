@@ -8,6 +8,7 @@
 //! An object that was made before we came is freed without a word: nobody knows whose it was.
 
 use super::allocators::Domain;
+use super::passing::{self, Passing};
 use super::watched::OFFSETS;
 use crate::entry::{Entry, enter, enter_object_free};
 use crate::real::Block;
@@ -51,17 +52,26 @@ unsafe extern "C" fn object_free(domain: &Domain, block: Block) {
 }
 
 extern "C" fn on_malloc(domain: &Domain, size: usize, entry: &Entry) -> Block {
+    if !own::is_exact() {
+        return make(entry, size, || domain.malloc(size));
+    }
     let before = record::walks();
     note(entry, domain.malloc(size), size, before)
 }
 
 extern "C" fn on_calloc(domain: &Domain, count: usize, size: usize, entry: &Entry) -> Block {
+    let whole = count.wrapping_mul(size);
+    if !own::is_exact() {
+        return make(entry, whole, || domain.calloc(count, size));
+    }
     let before = record::walks();
-    let block = domain.calloc(count, size);
-    note(entry, block, count.wrapping_mul(size), before)
+    note(entry, domain.calloc(count, size), whole, before)
 }
 
 extern "C" fn on_realloc(domain: &Domain, block: Block, size: usize, entry: &Entry) -> Block {
+    if passing::ends_unseen(entry, block) {
+        return make(entry, size, || domain.realloc(block, size));
+    }
     let taken = take(entry, block);
     let before = record::walks();
     let moved = domain.realloc(block, size);
@@ -73,9 +83,27 @@ extern "C" fn on_realloc(domain: &Domain, block: Block, size: usize, entry: &Ent
     note(entry, moved, size, before)
 }
 
+/// Makes an object where not every event is recorded.
+#[inline(always)]
+fn make(entry: &Entry, size: usize, make: impl FnOnce() -> Block) -> Block {
+    let passing = Passing::begin(entry);
+    let block = make();
+    if !passing.is_some_and(|passing| passing.passes(block, size)) {
+        note_otherwise(entry, block, size);
+    }
+    block
+}
+
 /// What is done before an object is given back, if that is a usual event: the function that takes it back. Else nothing has happened, and 0.
 extern "C" fn on_usual_free(domain: &Domain, block: Block, entry: &Entry) -> usize {
-    own::release_object(entry, block, domain.original(FREE))
+    let next = domain.original(FREE);
+    if own::is_exact() {
+        return own::release_object(entry, block, next);
+    }
+    match passing::ends_unseen(entry, block) {
+        true => next,
+        false => 0,
+    }
 }
 
 extern "C" fn on_free(domain: &Domain, block: Block, entry: &Entry) {
@@ -97,7 +125,7 @@ fn ended<G: Guard>(hook: &Event<'_, G>, block: Block) {
 #[cold]
 #[inline(never)]
 fn ended_otherwise(entry: &Entry, block: Block) {
-    if light::is_nothing(entry.return_address, || super::shadow::holds(block.addr())) {
+    if passing::ends_unseen(entry, block) {
         return;
     }
     if let Some(hook) = record::enter(entry) {
@@ -153,7 +181,7 @@ fn take(entry: &Entry, block: Block) -> Option<Live> {
 #[cold]
 #[inline(never)]
 fn take_otherwise(entry: &Entry, block: Block) -> Option<Live> {
-    if light::is_nothing(entry.return_address, || super::shadow::holds(block.addr())) {
+    if passing::ends_unseen(entry, block) {
         return None;
     }
     record::enter(entry)?.take_object(block)
