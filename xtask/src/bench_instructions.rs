@@ -1,7 +1,7 @@
 //! `cargo xtask bench-instructions [keep]`: how many instructions a pair of malloc and free takes, bare and traced, and whether that got worse.
 //!
 //! Times on shared machines are good to a quarter; instructions under callgrind are the same to a few in a thousand. Each figure is the difference
-//! of a long and a short run, so that start-up is not in it; start-up is a row of its own, judged less strictly. Python's row is of a round, not of a pair.
+//! of a long and a short run, so that start-up is not in it; start-up is a row of its own, judged less strictly. Python's rows are of a round, not of a pair.
 //! What is judged is how many times the bare pair's instructions a traced one takes, and only on a system with the same compilers, libc and valgrind as the
 //! kept figures (`keep` writes them), where the bare pair takes what it took: other code is not a regression. A lane of `cargo xtask ci`.
 
@@ -25,9 +25,17 @@ const NEEDED: [&str; 2] = ["gcc", "valgrind"];
 /// The start of a program, of which so many percent more fail: it depends on limits and namespaces, too.
 const START: &str = "start-of-true";
 const START_WORSE_PERCENT: f64 = 10.0;
-/// The row of Python's objects, and its rounds. Debian's python3: with another, the bare run is another, and nothing is compared.
-const PYTHON: &str = "python-objects";
+/// What a mark takes of a process with so many stacks.
+const MARK: &str = "mark";
+/// The rows of Python's objects, with HEAPSHIM_SAMPLE of each, and their rounds. Debian's python3: with another, the bare run is another, and nothing is compared.
+const PYTHON: [(&str, &str); 3] = [
+    ("python-objects", ""),
+    ("python-off", "off"),
+    ("python-sampled", "512K"),
+];
 const PYTHON_ROUNDS: [u32; 2] = [1, 3];
+/// What was not compared, in `directory`.
+const NOT_COMPARED: &str = "not-compared";
 /// The kept figures.
 const KEPT: &str = "xtask/workloads/instructions.txt";
 
@@ -88,6 +96,11 @@ const ROWS: &[Row] = &[
         sample: "512K",
         ..row("sampled-512K", &[])
     },
+    // Blocks of up to 320 kB: one of four is recorded.
+    Row {
+        sample: "512K",
+        ..row("sampled-large", &["--sizes", "20000"])
+    },
 ];
 
 /// Instructions of one row: bare, traced.
@@ -115,7 +128,9 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
         }
     };
     if let Some(program) = NEEDED.into_iter().find(|program| !is_there(program)) {
-        println!("not measured: there is no {program}");
+        let remark = format!("not measured: there is no {program}");
+        println!("{remark}");
+        remember(root, &[remark]);
         // In CI everything is installed: what measures nothing must not pass there.
         return ExitCode::from(u8::from(std::env::var_os("CI").is_some()));
     }
@@ -135,10 +150,32 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
     for remark in &remarks {
         println!("{remark}");
     }
+    remember(root, &remarks);
     for complaint in &complaints {
         eprintln!("{complaint}");
     }
     ExitCode::from(u8::from(!complaints.is_empty()))
+}
+
+/// Keeps what was not compared, for `ci`: a lane that passes because it had nothing to compare with is to be told from one that has compared.
+fn remember(root: &Path, remarks: &[String]) {
+    let _unwritten = std::fs::create_dir_all(directory(root));
+    let _unwritten = std::fs::write(directory(root).join(NOT_COMPARED), remarks.join("\n"));
+}
+
+/// What the last run has not compared, and forgets it.
+pub(crate) fn not_compared(root: &Path) -> Vec<String> {
+    let file = directory(root).join(NOT_COMPARED);
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    let _gone = std::fs::remove_file(file);
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Where its programs are.
+fn directory(root: &Path) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR");
+    let target = target.map_or_else(|| root.join("target"), PathBuf::from);
+    target.join("bench-instructions")
 }
 
 fn is_there(program: &str) -> bool {
@@ -161,9 +198,7 @@ fn system() -> Option<String> {
 
 fn measure_all(root: &Path) -> Option<Vec<Figure>> {
     let library = crate::bench::library(root)?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let directory = target.join("bench-instructions");
+    let directory = directory(root);
     std::fs::create_dir_all(&directory).ok()?;
     // Instructions are the same however many run at once.
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -180,7 +215,15 @@ fn measure_all(root: &Path) -> Option<Vec<Figure>> {
     for from_outside in FromOutside::ALL {
         figures.push(measure_watched(root, &directory, &library, from_outside)?);
     }
-    figures.extend(measure_python(root, &library));
+    let heapshim = crate::bench_symbols::heapshim(root)?;
+    let (bare, traced) = crate::bench_mark::of_a_mark(root, &library, heapshim.as_ref())?;
+    figures.push(Figure {
+        name: MARK.to_owned(),
+        bare,
+        traced,
+    });
+    let python = PYTHON.iter();
+    figures.extend(python.filter_map(|row| measure_python(root, &library, *row)));
     let start = |preload: Option<&str>| instructions(Path::new("/bin/true"), &[], preload, "");
     figures.push(figure(START, &library, start)?);
     Some(figures)
@@ -219,16 +262,16 @@ fn measure_watched(
 }
 
 /// Instructions of a round of objects.py; None where there is no such Python.
-fn measure_python(root: &Path, library: &str) -> Option<Figure> {
+fn measure_python(root: &Path, library: &str, (name, sample): (&str, &str)) -> Option<Figure> {
     let script = root.join("xtask/workloads/objects.py");
     let cost = |preload: Option<&str>| {
         let [short, long] = PYTHON_ROUNDS.map(|rounds| {
             let words = [&*script.to_string_lossy(), &rounds.to_string()];
-            instructions(Path::new("/usr/bin/python3"), &words, preload, "")
+            instructions(Path::new("/usr/bin/python3"), &words, preload, sample)
         });
         Some((long? - short?) / f64::from(PYTHON_ROUNDS[1] - PYTHON_ROUNDS[0]))
     };
-    figure(PYTHON, library, cost)
+    figure(name, library, cost)
 }
 
 fn figure(name: &str, library: &str, cost: impl Fn(Option<&str>) -> Option<f64>) -> Option<Figure> {
@@ -256,6 +299,7 @@ fn instructions(
     if let Some(library) = preload {
         command.env("LD_PRELOAD", library);
         command.env("HEAPSHIM_SAMPLE", sample);
+        command.env("HEAPSHIM_SAMPLE_SEED", "1");
     }
     counted(&command.output().ok()?)
 }
@@ -282,7 +326,7 @@ pub(crate) fn counted(run: &Output) -> Option<f64> {
 
 fn to_text(system: &str, figures: &[Figure]) -> String {
     let mut text = format!(
-        "# {system}\n# instructions a pair (python-objects: a round; start-of-true: of the whole run): bare traced\n"
+        "# {system}\n# instructions a pair (python: a round; mark: of so many stacks; start-of-true: of the whole run): bare traced\n"
     );
     for Figure { name, bare, traced } in figures {
         let _ = writeln!(text, "{name} {bare:.0} {traced:.0}");

@@ -7,12 +7,13 @@ use crate::bench::sorted;
 use crate::bench_instructions::{callgrind, counted};
 use crate::took::Took;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
 /// Runs, unless told otherwise.
 const RUNS: usize = 9;
 /// 2^15 paths to four leaves, each come to a dozen times; as many blocks live as there are stacks.
+const STACKS: f64 = 131_072.0;
 const WORDS: &str = "--pairs 1500000 --depth 16 --sites 15 --live 131072 --hold 1";
 
 /// Runs it.
@@ -38,8 +39,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
 fn measure(root: &Path, runs: usize) -> Option<()> {
     let library = crate::bench::library(root)?;
     let heapshim = crate::bench_symbols::heapshim(root)?;
-    let place = std::env::temp_dir().join(format!("heapshim-bench-mark-{}", std::process::id()));
-    std::fs::create_dir_all(&place).ok()?;
+    let place = place()?;
     let mut target = held(root, &place, &library)?;
     let pid = target.id().to_string();
     let ask = |words: &[&str]| {
@@ -68,6 +68,24 @@ fn measure(root: &Path, runs: usize) -> Option<()> {
         );
     }
     Some(())
+}
+
+/// A directory of this run's own.
+fn place() -> Option<PathBuf> {
+    let place = std::env::temp_dir().join(format!("heapshim-bench-mark-{}", std::process::id()));
+    std::fs::create_dir_all(&place).ok()?;
+    Some(place)
+}
+
+/// The stacks of that process, and the instructions of a mark of it: a row of `bench-instructions`.
+pub(crate) fn of_a_mark(root: &Path, library: &str, heapshim: &Path) -> Option<(f64, f64)> {
+    let place = place()?;
+    let mut target = held(root, &place, library)?;
+    let counted = instructions(heapshim, &place, &target.id().to_string());
+    drop(target.stdin.take());
+    target.wait().ok()?;
+    std::fs::remove_dir_all(&place).ok()?;
+    Some((STACKS, counted?))
 }
 
 /// Of one mark; None without valgrind.

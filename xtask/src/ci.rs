@@ -1,5 +1,6 @@
-//! The lanes of `cargo xtask ci`, in the order in which they fail cheapest.
+//! The lanes of `cargo xtask ci`, in the order in which they fail cheapest. What a lane that passed has not compared, the last line says.
 
+use crate::bench_instructions;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -18,6 +19,9 @@ const fn lane(name: &'static str, words: &'static [&'static str]) -> Lane {
         variables: &[],
     }
 }
+
+/// The lane that compares with kept figures, where those are of this system.
+const INSTRUCTIONS: &str = "instructions";
 
 /// The suite runs once, in release: it compiles and starts real programs, and the library under test is a release build either way.
 const LANES: &[Lane] = &[
@@ -50,7 +54,7 @@ const LANES: &[Lane] = &[
         &["test", "--workspace", "--locked", "--release"],
     ),
     // Behind the release build, whose library it measures; half a minute.
-    lane("instructions", &["xtask", "bench-instructions"]),
+    lane(INSTRUCTIONS, &["xtask", "bench-instructions"]),
     Lane {
         name: "doc",
         words: &["doc", "--workspace", "--no-deps", "--locked"],
@@ -75,6 +79,8 @@ const LANES: &[Lane] = &[
 /// Runs every lane; ends at the first that fails.
 pub(crate) fn run(root: &Path) -> ExitCode {
     let mut times = Vec::new();
+    // Of a run before this one.
+    bench_instructions::not_compared(root);
     for lane in LANES {
         println!("== {}: cargo {}", lane.name, lane.words.join(" "));
         let begun = Instant::now();
@@ -94,6 +100,39 @@ pub(crate) fn run(root: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    println!("passed: {}", times.join(" · "));
+    println!(
+        "{}",
+        verdict(&times, &bench_instructions::not_compared(root))
+    );
     ExitCode::SUCCESS
+}
+
+/// The last line: lanes that passed and what they took, first the one that passed because it had nothing to compare with.
+fn verdict(times: &[String], not_compared: &[String]) -> String {
+    let times = times.join(" · ");
+    match not_compared {
+        [] => format!("passed: {times}"),
+        remarks => format!(
+            "passed, but the lane {INSTRUCTIONS} is not whole ({}): {times}",
+            remarks.join("; ")
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that a lane which did not compare is named in the last line, with why, and that nothing is said of one that did.
+    #[test]
+    fn last_line() {
+        let times = ["fmt 1 s".to_owned(), "instructions 30 s".to_owned()];
+        assert_eq!(verdict(&times, &[]), "passed: fmt 1 s · instructions 30 s");
+        let remark = "not compared: the kept figures are of gcc 1, this is gcc 2";
+        let said = verdict(&times, &[remark.to_owned()]);
+        assert!(
+            said.contains(INSTRUCTIONS) && said.contains(remark),
+            "{said}"
+        );
+    }
 }
