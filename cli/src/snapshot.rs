@@ -495,9 +495,9 @@ pub(crate) mod tests {
             .append(writer.frames.append(node).expect("room"))
             .expect("room");
         for bytes in [33, 44] {
-            writer.counters.slot(16).allocated(site, bytes);
+            writer.slot(16).allocated(site, bytes);
         }
-        assert!(writer.counters.slot(16).freed(site, 44));
+        assert!(writer.slot(16).freed(site, 44));
         let mut name = [0; MARK_NAME];
         name[..4].copy_from_slice(b"warm");
         let info = MarkInfo {

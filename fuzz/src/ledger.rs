@@ -127,9 +127,9 @@ fn fill(writer: &Writer<'_>) {
     let native = add(python, FrameKind::Native, module.0, 0x123);
     let site = writer.sites.append(native).expect("room");
     for bytes in [33, 44] {
-        writer.counters.slot(16).allocated(site, bytes);
+        writer.slot(16).allocated(site, bytes);
     }
-    assert!(writer.counters.slot(16).freed(site, 44));
+    assert!(writer.slot(16).freed(site, 44));
     let mut name = [0; MARK_NAME];
     name[..4].copy_from_slice(b"warm");
     let info = MarkInfo {

@@ -187,16 +187,8 @@ fn shared(tracer: &'static Tracer) -> Option<Attached> {
     Some(Attached {
         state: None,
         entry,
-        slot: slot(tracer, SHARED_SLOT),
+        slot: tracer.writer.slot(SHARED_SLOT),
     })
-}
-
-/// The slot of a thread's number.
-fn slot(tracer: &'static Tracer, index: u32) -> Slot<'static> {
-    if index >= SHARED_SLOT {
-        tracer.writer.header.lens.shared.publish(1);
-    }
-    tracer.writer.counters.slot(index)
 }
 
 /// Leases a state for this thread. None inside itself (a signal handler), and where there was none left a short while ago.
@@ -301,7 +293,7 @@ fn new_state(tracer: &'static Tracer, place: &AtomicU64, index: u32) -> Option<u
         own.write(Own {
             index,
             entry,
-            slot: slot(tracer, index),
+            slot: tracer.writer.slot(index),
             temporaries: tracer.writer.temporaries.slot(index),
         })
     };
