@@ -6,7 +6,7 @@ use crate::recordings::events;
 use heapshim_tests::{
     Browser, Recorded, Recording, Target, copy_program, fresh_directory, line_of, talk,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Opens the page of a recording.
 fn open_page(browser: &Browser, recorded: &Recorded, options: &[&str]) {
@@ -75,7 +75,7 @@ fn bytes_in_kib(bytes: i64) -> f64 {
 }
 
 /// Check that a line which no longer frees what another allocates stands under that, and all lines that free its blocks where it is opened, with the
-/// figures of `diff --freed-by`; and that one whose blocks nobody freed says so.
+/// figures of `diff --freed-by`; and that one whose blocks nobody freed says so, one of which nobody knows nothing.
 #[test]
 fn who_stopped_freeing() {
     let Some(browser) = Browser::open(1280, 900) else {
@@ -157,7 +157,19 @@ fn who_stopped_freeing() {
         "{spoken:#?}"
     );
     assert!(spoken.iter().any(|(_, name)| *name == read), "{spoken:#?}");
+    assert_known(&browser);
     silent(&browser);
+}
+
+/// Asserts what the page says of a line of which nobody knows who freed its blocks, of one whose blocks nobody freed, and of one that has no room.
+fn assert_known(browser: &Browser) {
+    let told = browser.run(
+        "const line = { number: 0, growth: 1, blocks: 1 }; \
+         return [null, { by: [] }, 0].map(known => { const freed = freedOf({ lines: { freed: [known] } }, line); return freed && freedList(freed).textContent; });",
+    );
+    let no_room = "Freed byheapshim diff --freed-by has it: too many lines for this page";
+    let expected = json!([null, "Freed bynone of its blocks was freed", no_room]);
+    assert_eq!(told, expected);
 }
 
 /// What happened: what, which, and a child's pid.

@@ -1,13 +1,13 @@
 // Who freed a line's blocks, of a recording with the stacks of frees: as `diff --freed-by` has it. The lines that no longer do stand under the line itself, all of them
 // where it is opened.
 
-/** What is known of a line: null where nobody asked, or where it has not grown; `by` is empty where nothing was freed. */
+/** What is known of a line: null where that is nothing (nobody asked, it has not grown, or it is what is left over of several); `by` is empty where nothing was freed. */
 function freedOf(model, line) {
   const grew = line.growth > 0 || line.growth === 0 && line.blocks > 0;
   if (!model.lines.freed || !grew) return null;
   const freed = model.lines.freed[line.number];
   if (freed === 0) return { by: [], has_no_room: true };
-  if (!freed) return { by: [] };
+  if (!freed) return null;
   const by = freed.by.map(function ([place, name, blocks, last, since, stopped]) {
     return { place: model.text(place), name: model.text(name), blocks: blocks, last: last, since: since, stopped: stopped };
   });

@@ -31,7 +31,7 @@ impl Lines {
         }
     }
 
-    /// One value a line: null where nothing was freed, 0 where the page has no room for it; null for all where nobody asked. `number` is that of a text.
+    /// One value a line: null where nobody knows (what is not attributed, what is left over), 0 where the page has no room for it; null for all where nobody asked. `number` is that of a text.
     pub(super) fn json(&self, mut number: impl FnMut(&Place, Option<&str>) -> [u32; 2]) -> Value {
         if self.0.is_empty() {
             return Value::Null;
@@ -39,8 +39,11 @@ impl Lines {
         let mut room = MOST_LINES;
         let each = self.0.iter().map(|of_line| {
             let all = Told::of(of_line);
-            if all == Told::default() {
+            if of_line.is_empty() {
                 return Value::Null;
+            }
+            if all == Told::default() {
+                return json!({"by": []});
             }
             room = room.saturating_sub(1);
             match room {
@@ -140,7 +143,8 @@ mod tests {
         })
     }
 
-    /// Check that what has no room is counted, that a line's account is there once however many stacks it has, and that a line of two has both in one order.
+    /// Check that what has no room is counted, that a line's account is there once however many stacks it has, that a line of two has both in one order, and that one
+    /// of which nothing is known is none whose blocks nobody freed.
     #[test]
     fn bounded() {
         let mut lines = Lines::default();
@@ -153,7 +157,7 @@ mod tests {
         lines.add(3, Some(&Rc::default()));
         lines.add(3, None);
         let all = json(&lines);
-        assert_eq!((&all[0], &all[3]), (&Value::Null, &Value::Null));
+        assert_eq!((&all[0], &all[3]), (&Value::Null, &json!({"by": []})));
         assert_eq!(all[1]["by"].as_array().map(Vec::len), Some(MOST));
         let rest: u64 = (10..13).map(|n| 1000 - n).sum();
         assert_eq!(all[1]["more"], json!([3, rest]));
