@@ -48,6 +48,7 @@ pub mod rings;
 pub mod sampling;
 pub mod sites;
 pub mod sync;
+pub mod tables;
 pub mod temporaries;
 #[cfg(test)]
 mod testing;

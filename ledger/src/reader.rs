@@ -8,7 +8,7 @@ use crate::extent::Region;
 use crate::header::check;
 use crate::layout::Header;
 use crate::sites::SiteId;
-use crate::writer::Tables;
+use crate::tables::Tables;
 
 /// Times that a snapshot is read again before it is called inexact. Five: on a busy target none succeeds, so it stays small.
 const PASSES: u32 = 5;

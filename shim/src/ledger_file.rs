@@ -12,7 +12,8 @@ use crate::sys::{self, Descriptor};
 use core::ptr::NonNull;
 use heapshim_ledger::header::Geometry;
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
-use heapshim_ledger::writer::{Identity, Tables};
+use heapshim_ledger::tables::Tables;
+use heapshim_ledger::writer::Identity;
 use heapshim_ledger::{Region, Writer};
 
 /// Descriptor numbers are taken from here on, or past what the target can have.
