@@ -2,7 +2,7 @@
 
 use crate::codes::Codes;
 use crate::cohorts::Cohorts;
-use crate::counters::{Counters, Slot, Total, Written};
+use crate::counters::{Counters, Total, Written};
 use crate::error::Error;
 use crate::estimates::Estimates;
 use crate::extent::Region;
@@ -95,15 +95,6 @@ impl<'a> Tables<'a> {
             ),
             estimates: Estimates::new(section(region, header, SectionKind::Estimates)?),
         })
-    }
-
-    /// The writer's half of the account: one slot, any number past the exclusive ones is the shared one. That it may be written is said before it can be.
-    #[must_use]
-    pub fn slot(&self, slot: u32) -> Slot<'a> {
-        if slot >= SHARED_SLOT {
-            self.header.lens.shared.publish(1);
-        }
-        self.counters.slot(slot)
     }
 
     /// How many of one site's blocks their thread freed by its next operation.

@@ -1,11 +1,12 @@
 //! The writer's half: makes a ledger in zeroed memory, or a forked child's from its parent's, and hands out its tables. Used by the shim.
 
 use crate::codes::CodeId;
+use crate::counters::Slot;
 use crate::error::Error;
 use crate::extent::Region;
 use crate::frames::{Frame, FrameId};
 use crate::header::Geometry;
-use crate::layout::Header;
+use crate::layout::{Header, SHARED_SLOT};
 use crate::modules::ModuleId;
 use crate::sites::SiteId;
 use crate::sync::Word;
@@ -178,6 +179,15 @@ impl<'a> Writer<'a> {
             .shared
             .put(parent.header.lens.shared.peek());
         self.strings.copy_all(&parent.strings)
+    }
+
+    /// One slot of the account; any number past the exclusive ones is the shared one. That it may be written is said before it can be.
+    #[must_use]
+    pub fn slot(&self, slot: u32) -> Slot<'a> {
+        if slot >= SHARED_SLOT {
+            self.tables.header.lens.shared.publish(1);
+        }
+        self.tables.counters.slot(slot)
     }
 
     /// Publishes the header: readers may come.

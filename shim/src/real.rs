@@ -149,8 +149,9 @@ pub(crate) fn can_pass() -> bool {
     PASSED.all().iter().all(|(place, _)| place.peek() != 0)
 }
 
-/// What one allocator exports each: jemalloc, gperftools' tcmalloc, mimalloc. Their malloc, calloc, realloc and free call no function of their family through us (jemalloc's
-/// operators do, and tcmalloc at its start): looked at in the code of jemalloc 5.3, gperftools 2.10 and mimalloc 2.0.
+/// What one allocator exports each: jemalloc, gperftools' tcmalloc, mimalloc. Their malloc, calloc, realloc and free call no function of their family through us for the same
+/// block (jemalloc's operators do): looked at in the code of jemalloc 5.3, gperftools 2.10 and mimalloc 2.0. What else they make now and then (tcmalloc at its start, jemalloc's
+/// threads in the background, hooks of the user's) is an event of its own.
 const KNOWN: [&CStr; 3] = [c"mallctl", c"tc_malloc", c"mi_malloc"];
 
 /// True where no function of the allocator behind us that the short ways call (malloc, calloc, realloc, free) comes back to us.

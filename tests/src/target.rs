@@ -268,6 +268,14 @@ impl Running {
         words.filter_map(|word| word.parse().ok()).collect()
     }
 
+    /// True once it has ended.
+    ///
+    /// # Panics
+    /// Where the system does not say.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_some()
+    }
+
     /// Its process id: of `heapshim run` where it was started under that.
     #[must_use]
     pub fn pid(&self) -> u32 {

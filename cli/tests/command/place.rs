@@ -312,8 +312,12 @@ pub(crate) fn skip(needs: &str) {
     eprintln!("skipped: {needs} is missing");
 }
 
-/// Says that this machine gives the calling test no right to do this: nothing that could be installed would help, also in CI.
+/// Says that this machine gives the calling test no right to do this: nothing that could be installed would help. CI is root, and may.
 pub(crate) fn not_allowed(what: &str) {
+    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+    // SAFETY: takes nothing, and cannot fail.
+    let root = unsafe { libc::geteuid() } == 0;
+    assert!(!(in_ci && root), "{what}: not allowed, and root in CI is");
     eprintln!("skipped: {what}: not allowed here");
 }
 
