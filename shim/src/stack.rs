@@ -36,8 +36,9 @@ const CACHE_SETS: usize = 1024;
 const NO_GENERATION: u32 = u32::MAX;
 const OVERFLOW: SiteId = SiteId(OVERFLOW_SITE);
 
-/// A thread's scratch memory. Zeros are a valid, empty one.
+/// A thread's scratch memory. Zeros are a valid, empty one. Aligned, so that the sets of its cache lie in one line each, whatever stands before it.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Scratch {
     bounds: Bounds,
     /// Generation of the loader that `memo`, `nodes` and `cache` belong to.
