@@ -105,17 +105,34 @@ macro_rules! restore_registers {
 }
 pub(crate) use restore_registers;
 
+/// Stores the entry, calls `$hook` with it in register `$last`, and returns what that returns.
+macro_rules! call_with_entry {
+    ($hook:literal, $last:literal) => {
+        concat!(
+            crate::entry::push_entry!(),
+            "\nmov ",
+            $last,
+            ", rsp
+            call ",
+            $hook,
+            "
+            add rsp, 56
+            .cfi_adjust_cfa_offset -56
+            ",
+            crate::entry::restore_registers!(),
+            "
+            ret"
+        )
+    };
+}
+pub(crate) use call_with_entry;
+
 /// The body of an exported function: calls `$hook` with the same arguments and, in register `$last`, the entry.
 macro_rules! enter {
     ($hook:path, $last:literal) => {
         core::arch::naked_asm!(
-            crate::entry::store_entry!(),
-            concat!("mov ", $last, ", rsp"),
-            "call {hook}",
-            "add rsp, 56",
-            ".cfi_adjust_cfa_offset -56",
-            crate::entry::restore_registers!(),
-            "ret",
+            ".cfi_startproc",
+            crate::entry::call_with_entry!("{hook}", $last),
             ".cfi_endproc",
             hook = sym $hook,
         )
@@ -143,13 +160,7 @@ macro_rules! enter_reallocate {
         core::arch::naked_asm!(
             ".cfi_startproc",
             crate::entry::pass_on!(),
-            crate::entry::push_entry!(),
-            concat!("mov ", $last, ", rsp"),
-            "call {hook}",
-            "add rsp, 56",
-            ".cfi_adjust_cfa_offset -56",
-            crate::entry::restore_registers!(),
-            "ret",
+            crate::entry::call_with_entry!("{hook}", $last),
             ".cfi_endproc",
             armed = sym crate::tracer::ARMED,
             never_on = const crate::sampling::NEVER_ON,
@@ -171,13 +182,7 @@ macro_rules! enter_allocate {
             ".cfi_startproc",
             "cmp qword ptr [rip + {armed}], {exact}",
             "jne 2f",
-            crate::entry::push_entry!(),
-            concat!("mov ", $last, ", rsp"),
-            "call {usual}",
-            "add rsp, 56",
-            ".cfi_adjust_cfa_offset -56",
-            crate::entry::restore_registers!(),
-            "ret",
+            crate::entry::call_with_entry!("{usual}", $last),
             "2:",
             crate::entry::pass_on!(),
             "sub rsp, 56
@@ -194,13 +199,7 @@ macro_rules! enter_allocate {
             je 3f
             ret
             3:",
-            crate::entry::push_entry!(),
-            concat!("mov ", $last, ", rsp"),
-            "call {otherwise}",
-            "add rsp, 56",
-            ".cfi_adjust_cfa_offset -56",
-            crate::entry::restore_registers!(),
-            "ret",
+            crate::entry::call_with_entry!("{otherwise}", $last),
             ".cfi_endproc",
             armed = sym crate::tracer::ARMED,
             exact = const crate::sampling::EXACT,
