@@ -1,4 +1,4 @@
-//! A mark as bytes: the format of `*.heapmark` files.
+//! A mark as bytes: the format of `*.heapmark` files, which docs/MARK.md describes section by section.
 //!
 //! Written by `mark` and `run --save`, read by `diff` and `marks`, perhaps on another machine and by a later version. All numbers are
 //! little-endian. Every byte lies under a checksum, and every length is checked before anything is allocated for it: what is

@@ -171,11 +171,15 @@ fn gone_on() {
     assert_eq!(recorded.happened().last(), Some(&expected));
 }
 
-/// Check that the program's own marks are among what happened.
+/// Check that the program's own marks are among what happened, each once, though it is looked for at every chunk; and not those of before.
 #[test]
 fn marks() {
     let mut running = crate::recordings::events();
     let recording = Recording::of(running.pid(), &["--lossless"]);
     running.step(b"go");
+    running.step(b"m");
     assert_eq!(words(&recording.end(), &["mark"]), ["mark middle"]);
+    let recording = Recording::of(running.pid(), &["--lossless"]);
+    running.step(b"m");
+    assert_eq!(words(&recording.end(), &["mark"]), [""; 0]);
 }

@@ -301,13 +301,11 @@ impl Recorder {
         let snapshot = snapshot::meanings(&reader, self.process.clone())?;
         let tables = tables::encode(&snapshot, &self.written);
         self.written = tables::Lens::of(&snapshot);
-        let marks = snapshot::inside_marks(&reader);
+        let marks = self.witness.marks(&reader, self.start.moment.unix_ns);
         let labels = self.witness.labels(&snapshot, self.clock.now_ns());
         self.append(Kind::Tables, &Of::default(), [&tables, &[]])?;
-        let seen = self.lens[4];
-        for (_, moment) in marks.into_iter().filter(|(number, _)| *number >= seen) {
-            let ns = moment.unix_ns.saturating_sub(self.start.moment.unix_ns);
-            self.append_at(ns, Kind::Note, moment.name.as_bytes())?;
+        for (ns, name) in marks {
+            self.append_at(ns, Kind::Note, name.as_bytes())?;
         }
         self.lens = lens;
         self.tell(&modules)?;

@@ -31,6 +31,8 @@ pub(super) struct Witness {
     /// When others had their first event.
     first: Map<u64>,
     children: Looked,
+    /// Numbers of those marks of the target's own that its ledger still keeps.
+    marks: BTreeSet<u32>,
 }
 
 impl Witness {
@@ -97,6 +99,21 @@ impl Witness {
                     pid: None,
                     text: label.to_owned(),
                 });
+            }
+        }
+        told
+    }
+
+    /// Marks that the target took since the last look, of those since the recording's beginning: when, in nanoseconds from there, and their names. One that was
+    /// being written comes the next time, perhaps behind a later one; none comes twice.
+    pub(super) fn marks(&mut self, reader: &Reader<'_>, begin_unix_ns: u64) -> Vec<(u64, String)> {
+        // Before the marks are read: one that is dropped here is not read there.
+        self.marks = self.marks.split_off(&reader.marks.kept().start);
+        let mut told = Vec::new();
+        for (number, moment) in snapshot::inside_marks(reader) {
+            let since = moment.unix_ns.checked_sub(begin_unix_ns);
+            if self.marks.insert(number) {
+                told.extend(since.map(|ns| (ns, moment.name)));
             }
         }
         told
