@@ -1,12 +1,12 @@
 //! A target's control file, read and written where it lies (docs/LEDGER.md, "The control file"): by whoever plays a reader, or wants to know what one has left.
 
 use crate::descriptors::descriptors_of;
+use crate::until::until;
 use heapshim_ledger::layout::{Control, Cursor, RINGS, RingHead};
 use heapshim_ledger::rings::OWNER_DIED;
 use std::fs::File;
 use std::mem::offset_of;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::thread;
 
 /// Until when its reader answers for its request.
 const LEASE: usize = offset_of!(Control, lease);
@@ -16,6 +16,7 @@ const LONG: u64 = 1 << 58;
 /// The control file of one process.
 #[derive(Debug)]
 pub struct ControlPage {
+    pid: u32,
     file: File,
 }
 
@@ -30,6 +31,7 @@ impl ControlPage {
         let path = paths.first().expect("a control file");
         let file = File::options().read(true).write(true).open(path);
         ControlPage {
+            pid,
             file: file.expect("opened"),
         }
     }
@@ -50,16 +52,12 @@ impl ControlPage {
     pub fn until_full(&self) {
         let capacity = u64::from(self.half(offset_of!(Control, ring_capacity)));
         let is_full = |ring| self.word(head(ring)) == self.word(cursor(ring)) + capacity;
-        while !(0..RINGS).any(is_full) {
-            thread::yield_now();
-        }
+        until(self.pid, "a full ring", || (0..RINGS).any(is_full));
     }
 
-    /// Waits until events are asked for.
-    pub fn until_asked(&self) {
-        while !self.is_asked() {
-            thread::yield_now();
-        }
+    /// Waits until events are asked for, by this process.
+    pub fn until_asked(&self, reader: u32) {
+        until(reader, "events are asked for", || self.is_asked());
     }
 
     /// The lease of a reader that is stopped runs for a year.

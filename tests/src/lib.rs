@@ -13,7 +13,8 @@
 //! for a target program it mostly stands in its source, as a comment on the line that it is about (`expected`). Not for: anything
 //! that only one test needs.
 //!
-//! Rules that keep tests true: a target and its test take turns through pipes, nothing sleeps and nothing has a time limit; the
+//! Rules that keep tests true: a target and its test take turns through pipes, nothing sleeps and nothing has a time limit,
+//! but no wait outlives whom it waits for (`until`, `Tmux::wait`); the
 //! command and the library are those that a user gets; a program that is missing skips a test by name, and fails it in CI.
 
 mod browser;
@@ -24,6 +25,7 @@ mod count;
 mod descriptors;
 mod diff;
 mod expected;
+mod hangup;
 mod heaptrack_figures;
 mod heaptrack_lines;
 mod needs;
@@ -39,6 +41,7 @@ mod stress;
 mod suites;
 mod target;
 mod tmux;
+mod until;
 mod walks;
 mod walkthrough;
 
@@ -52,6 +55,7 @@ pub use count::{
 pub use descriptors::descriptors_of;
 pub use diff::{Amount, Diff, Row};
 pub use expected::{Expected, expected_in};
+pub use hangup::hears_hangups;
 pub use heaptrack_figures::HeaptrackFigures;
 pub use heaptrack_lines::{HeaptrackLines, Held, Where};
 pub use needs::{as_nobody, as_root, for_all, found, go, needs, not_allowed, skip};
@@ -70,5 +74,6 @@ pub use stress::{stress, stress_by};
 pub use suites::{OthersTest, Verdict, tests_of, tests_of_python};
 pub use target::{Running, Target};
 pub use tmux::Tmux;
+pub use until::until;
 pub use walks::{Stack, Stacks, assert_same_stacks, walks_in};
 pub use walkthrough::{Walkthrough, alone};

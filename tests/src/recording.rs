@@ -49,6 +49,12 @@ impl Recording {
         }
     }
 
+    /// The process id of its command.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: i32) {
         // SAFETY: kill takes two numbers; the child was not waited for, so the pid is its own.

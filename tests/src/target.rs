@@ -7,6 +7,7 @@ use crate::command::{command, library, talk};
 use crate::compile::Compiler;
 use crate::diff::Diff;
 use crate::expected::{Expected, expected_in};
+use crate::hangup::hears_hangups;
 use crate::needs::found;
 use crate::place::{environment, programs, workspace};
 use std::ffi::{OsStr, OsString};
@@ -25,6 +26,7 @@ pub struct Target {
     behind: Vec<PathBuf>,
     interpreter: Option<PathBuf>,
     bare: bool,
+    hears_hangups: bool,
     built: Option<PathBuf>,
 }
 
@@ -79,6 +81,7 @@ impl Target {
             behind: Vec::new(),
             interpreter: None,
             bare: false,
+            hears_hangups: false,
             built: None,
         }
     }
@@ -132,6 +135,13 @@ impl Target {
         self
     }
 
+    /// Whoever began the tests: a hangup is heard of by the program, and by what it is started under.
+    #[must_use]
+    pub fn hears_hangups(mut self) -> Target {
+        self.hears_hangups = true;
+        self
+    }
+
     /// The program, built.
     #[must_use]
     pub fn build(&self) -> PathBuf {
@@ -181,7 +191,7 @@ impl Target {
         if !preload.is_empty() {
             command.env("LD_PRELOAD", join(&preload));
         }
-        Running::start(command, self.source)
+        self.start(command)
     }
 
     /// Starts it under `heapshim run OPTIONS`, and waits for its first word.
@@ -193,7 +203,14 @@ impl Target {
         words.extend(self.words());
         let mut run = command(&words);
         run.envs(self.environment.iter().cloned());
-        Running::start(run, self.source)
+        self.start(run)
+    }
+
+    fn start(self, mut command: Command) -> Running {
+        if self.hears_hangups {
+            hears_hangups(&mut command);
+        }
+        Running::start(command, self.source)
     }
 }
 

@@ -90,6 +90,7 @@ fn forwards_signals() {
     for sent in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1] {
         let running = Target::c("ends.c")
             .arg("wait")
+            .hears_hangups()
             .spawn_under_run(&["--quiet"]);
         assert_eq!(running.said(), "waiting");
         let pid = i32::try_from(running.pid()).expect("a pid");

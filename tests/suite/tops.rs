@@ -344,13 +344,8 @@ fn another_process() {
     let mut at = tmux.reversed();
     while !at.contains(&wanted) {
         tmux.keys(&[if later { "Down" } else { "Up" }]);
-        let before = at;
-        at = loop {
-            let now = tmux.reversed();
-            if now != before && !now.is_empty() {
-                break now;
-            }
-        };
+        tmux.wait(|_| ![at.as_str(), ""].contains(&tmux.reversed().as_str()));
+        at = tmux.reversed();
     }
     tmux.keys(&["Enter"]);
     let name = format!("(pid {})", other.pid());

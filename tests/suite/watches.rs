@@ -1,6 +1,6 @@
 //! `heapshim watch`: a program whose lines grow, fill up and rise and fall, step by step as the test says, and what is said of each.
 
-use heapshim_tests::{Running, Target, environment, heapshim, needs};
+use heapshim_tests::{Running, Target, environment, heapshim, hears_hangups, needs};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
@@ -24,11 +24,9 @@ struct Watching {
 
 impl Watching {
     fn begin(words: &[&str]) -> Watching {
-        Watching::of(
-            Target::c("watch.c").spawn(),
-            words,
-            Command::new(heapshim()),
-        )
+        let mut command = Command::new(heapshim());
+        hears_hangups(&mut command);
+        Watching::of(Target::c("watch.c").spawn(), words, command)
     }
 
     /// The same by a launcher of the command.
