@@ -14,7 +14,6 @@ use heapshim_ledger::rings;
 use heapshim_ledger::sampling::{INTERVALS, Mode};
 use heapshim_ledger::sync::Word;
 use rustix::fs::{Mode as Permissions, OFlags, SealFlags};
-use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -50,13 +49,11 @@ pub(crate) fn find(pid: u32, inode: u64) -> Result<Option<OwnedFd>, Error> {
 }
 
 /// The same file, opened anew. One that its process has handed over is open once, for it and for us: a lock on that would be the process's as well, and stay as long as it lives.
-///
-/// # Errors
-/// What the system said.
-pub(crate) fn reopened(file: &OwnedFd) -> Result<OwnedFd, Errno> {
+/// None where the system does not open it: it asks for its owner's rights, who may be another user than ours, and a root that was left without CAP_DAC_OVERRIDE has them not.
+pub(crate) fn reopened(file: &OwnedFd) -> Option<OwnedFd> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    rustix::fs::open(path, flags, Permissions::empty())
+    rustix::fs::open(path, flags, Permissions::empty()).ok()
 }
 
 /// A control file, mapped to be written: all of it, or its first page.

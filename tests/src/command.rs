@@ -72,7 +72,12 @@ pub fn talk<S: AsRef<OsStr> + std::fmt::Debug>(words: &[S]) -> Output {
 
 /// The command with these words, in the environment of this run.
 pub(crate) fn command<S: AsRef<OsStr>>(words: &[S]) -> Command {
-    let mut command = Command::new(heapshim());
+    program(heapshim().as_os_str(), words)
+}
+
+/// A program with these words, in the environment of this run.
+pub(crate) fn program<S: AsRef<OsStr>>(program: &OsStr, words: &[S]) -> Command {
+    let mut command = Command::new(program);
     command.args(words).env_clear().envs(environment());
     command.stdin(Stdio::null());
     command

@@ -1,6 +1,6 @@
 //! `heapshim run -- CMD`, and what is left when it has ended.
 
-use crate::command::{command, talk};
+use crate::command::{command, heapshim, program, talk};
 use crate::diff::Diff;
 use crate::place::{environment, fresh_directory};
 use std::ffi::OsString;
@@ -14,6 +14,7 @@ use std::process::{Command, ExitStatus, Stdio};
 #[derive(Debug)]
 pub struct Run {
     words: Vec<OsString>,
+    launcher: Vec<OsString>,
     options: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     stdin: Vec<u8>,
@@ -43,6 +44,7 @@ impl Run {
     pub fn new<S: Into<OsString> + Clone>(words: &[S]) -> Run {
         Run {
             words: words.iter().cloned().map(Into::into).collect(),
+            launcher: Vec::new(),
             options: Vec::new(),
             environment: Vec::new(),
             stdin: Vec::new(),
@@ -56,6 +58,13 @@ impl Run {
     #[must_use]
     pub fn option(mut self, option: impl Into<OsString>) -> Run {
         self.options.push(option.into());
+        self
+    }
+
+    /// Has another program start `heapshim run`: these words, which ours are added to.
+    #[must_use]
+    pub fn started_by(mut self, launcher: &[&str]) -> Run {
+        self.launcher = launcher.iter().map(OsString::from).collect();
         self
     }
 
@@ -104,7 +113,13 @@ impl Run {
         }
         words.extend(["--save".into(), marks.clone().into(), "--".into()]);
         words.extend(self.words.iter().cloned());
-        let mut run = command(&words);
+        let mut run = match self.launcher.split_first() {
+            Some((launcher, first)) => {
+                let first = first.iter().cloned().chain([heapshim().into()]);
+                program(launcher, &first.chain(words).collect::<Vec<_>>())
+            }
+            None => command(&words),
+        };
         run.envs(self.environment);
         if self.fixed_layout {
             fix_layout(&mut run);

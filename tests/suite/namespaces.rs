@@ -1,6 +1,9 @@
 //! Namespaces and other roots: a program that is started in them does what it does without us, and is traced where its account can be handed over.
 
-use heapshim_tests::{Finished, Run, Target, bare, copy_program, fresh_directory, not_allowed};
+use heapshim_tests::{
+    Diff, Finished, Recorded, Row, Run, Target, as_root, bare, copy_program, for_all,
+    fresh_directory, needs, not_allowed,
+};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,6 +52,61 @@ fn of_each_kind() {
             assert_eq!(grown(&finished, "sites"), [37 << 4], "unshare {kind}");
         }
     }
+}
+
+/// Records a run of events.c: each of its events is in it.
+fn assert_recorded(run: Run) {
+    let file = fresh_directory("recording").join("run.heaptrace");
+    let run = run.stdin(b"go\n");
+    let run = run.option("--lossless").option("--record").option(&file);
+    let finished = run.finish();
+    let said = String::from_utf8_lossy(&finished.stderr).into_owned();
+    assert!(said.contains("none lost"), "{said}");
+    let recorded = Recorded { file, said }.ask("diff", &[]).0;
+    let account = finished.report();
+    let amounts = |diff: &Diff| {
+        let rows = diff.rows_in("events.c");
+        let amount = |row: Row| (row.json["line"].as_u64(), row.growth(), row.total());
+        rows.into_iter().map(amount).collect::<Vec<_>>()
+    };
+    assert_eq!(amounts(&recorded), amounts(account));
+    assert!(amounts(account).len() > 1);
+}
+
+/// Check that a program in a user namespace, whose ids are other numbers there, is recorded from its first event on.
+#[test]
+fn recorded() {
+    let program = Target::c("events.c").opt("-O0").build();
+    for kind in ["-U", "-r", "-rnm"] {
+        let words = ["unshare", kind];
+        if bare(&all(&words, Path::new("true"), &[]), b"").0.success() {
+            assert_recorded(Run::new(&all(&words, &program, &[])));
+        } else {
+            not_allowed(&format!("{words:?}"));
+        }
+    }
+}
+
+/// Check the same of another user's program, where `run` is root's that was left without the right to pass over permissions, as in a container: the files that it was given it
+/// cannot open anew.
+#[test]
+fn recorded_without_rights() {
+    if !as_root("another user's program") || !needs(&["setpriv"]) {
+        return;
+    }
+    let program = for_all(&Target::c("events.c").opt("-O0").build(), 0o755);
+    let words = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+    ];
+    let left = [
+        "setpriv",
+        "--bounding-set=-dac_override,-dac_read_search",
+        "--",
+    ];
+    assert_recorded(Run::new(&all(&words, &program, &[])).started_by(&left));
 }
 
 /// Check a program that has another root, with what it needs there: the library comes with it.

@@ -4,7 +4,7 @@
 //! we end; a lease, which the target looks at where it would wait for us; and the kernel's word that we have ended (`pledge`). When we go, the request is ended and the
 //! rings' memory given back; where we are killed, by whoever looks next (`leavings`).
 
-use super::clock::Look;
+use super::clock::{self, Look};
 use super::heartbeat::{self, Heartbeat};
 use super::leavings;
 use crate::control::{self, Mapped};
@@ -49,6 +49,28 @@ impl ControlFile {
     /// # Errors
     /// `Missing` where it has no rings, or somebody else reads them; `Damaged` where it is none.
     pub(super) fn open(file: OwnedFd, identity: u64, object: &str) -> Result<ControlFile, Error> {
+        lock(&file, object)?;
+        ControlFile::unread(file, identity, object)
+    }
+
+    /// The same of one that the process has handed over. Where it cannot be opened anew there is no lock: whoever comes then finds the request of a reader that lives.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub(super) fn handed(
+        file: &OwnedFd,
+        identity: u64,
+        object: &str,
+    ) -> Result<ControlFile, Error> {
+        if let Some(own) = control::reopened(file) {
+            return ControlFile::open(own, identity, object);
+        }
+        let failed = |error| Error::io(object, "its control page was not kept", error);
+        ControlFile::unread(file.try_clone().map_err(failed)?, identity, object)
+    }
+
+    /// Maps the file, of which nobody else takes events.
+    fn unread(file: OwnedFd, identity: u64, object: &str) -> Result<ControlFile, Error> {
         let failed = |errno: Errno| Error::io(object, "its control page was not mapped", errno);
         let size = rustix::fs::fstat(&file).map_err(failed)?.st_size;
         let bytes = u64::try_from(size).unwrap_or(0);
@@ -56,9 +78,12 @@ impl ControlFile {
             let problem = "its control page has a size that none has";
             return Err(Error::new(Kind::Damaged, object, problem));
         }
-        lock(&file, object)?;
+        let mapped = Mapped::of(&file, bytes, identity, object)?;
+        if has_reader(mapped.control()) {
+            return Err(is_recorded(object));
+        }
         let opened = ControlFile {
-            mapped: Mapped::of(&file, bytes, identity, object)?,
+            mapped,
             file,
             first: settled(),
             generation: 0,
@@ -68,20 +93,6 @@ impl ControlFile {
         };
         opened.check_rings(object)?;
         Ok(opened)
-    }
-
-    /// The same of one that the process has handed over.
-    ///
-    /// # Errors
-    /// As `open`.
-    pub(super) fn handed(
-        file: &OwnedFd,
-        identity: u64,
-        object: &str,
-    ) -> Result<ControlFile, Error> {
-        let failed = |errno| Error::io(object, "its control page was not opened", errno);
-        let own = control::reopened(file).map_err(failed)?;
-        ControlFile::open(own, identity, object)
     }
 
     fn check_rings(&self, object: &str) -> Result<(), Error> {
@@ -196,17 +207,64 @@ fn lock(file: &OwnedFd, object: &str) -> Result<(), Error> {
     }
     match locked {
         Ok(()) => Ok(()),
-        Err(Errno::WOULDBLOCK) => {
-            let problem = "somebody is recording it already";
-            Err(Error::new(Kind::Missing, object, problem).next("one recording at a time"))
-        }
+        Err(Errno::WOULDBLOCK) => Err(is_recorded(object)),
         Err(errno) => Err(Error::io(object, "its control page was not locked", errno)),
     }
+}
+
+/// True where a reader that lives stands behind the request, and not only the process, which keeps its events for the `run` that has started it.
+fn has_reader(control: &Control) -> bool {
+    control.wants_events() && !control.is_over(clock::ticks()) && control.owner.peek() != 0
+}
+
+fn is_recorded(object: &str) -> Error {
+    let problem = "somebody is recording it already";
+    Error::new(Kind::Missing, object, problem).next("one recording at a time")
 }
 
 impl Drop for ControlFile {
     fn drop(&mut self) {
         self.end();
         leavings::give_back(&self.file, self.mapped.bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::made;
+
+    const CAPACITY: u32 = 256;
+
+    /// What is resident of it.
+    fn resident(file: &OwnedFd) -> i64 {
+        rustix::fs::fstat(file).expect("a file").st_blocks
+    }
+
+    /// Check that a reader that could not lock the file is left alone by whoever could, with its events, and followed when it has gone; and that a process which keeps its events
+    /// for its `run` has no reader yet.
+    #[test]
+    fn without_a_lock() {
+        let file = made(CAPACITY, 7);
+        let own = || control::reopened(&file).expect("opened");
+        let page = Mapped::of(&file, PAGE, 7, "test").expect("mapped");
+        page.control()
+            .lease
+            .put(clock::ticks().wrapping_add(1 << 60));
+        page.control().ask(0);
+        let same = file.try_clone().expect("a descriptor");
+        let mut unlocked = ControlFile::unread(same, 7, "test").expect("no reader");
+        unlocked.ask(0, false).expect("asked");
+        rustix::io::pwrite(&file, &[1], rings::first_event()).expect("an event");
+        let before = resident(&file);
+        let refused = ControlFile::open(own(), 7, "test").expect_err("a reader lives");
+        assert_eq!(refused.kind(), Kind::Missing);
+        assert_eq!(
+            (resident(&file), page.control().wants_events()),
+            (before, true)
+        );
+        drop(unlocked);
+        assert!(resident(&file) < before && !page.control().wants_events());
+        ControlFile::open(own(), 7, "test").expect("it has gone");
     }
 }

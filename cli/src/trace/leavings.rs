@@ -36,7 +36,7 @@ pub(crate) fn clear_handed(session: &Session, file: &OwnedFd) {
     else {
         return;
     };
-    if let Ok(own) = control::reopened(file) {
+    if let Some(own) = control::reopened(file) {
         let _cleared = clear_file(&own, identity);
     }
 }

@@ -114,8 +114,9 @@ impl Recorder {
     /// `Missing` where it has no rings or is recorded already, `Denied` where it may not be asked; what the system said of the file.
     pub fn attach(session: Session, path: &Path, options: Options) -> Result<Recorder, Error> {
         let inode = session.reader()?.header.control_inode.peek();
-        let control = control::find(session.pid(), inode)?;
-        Recorder::of(session, control, path, options)
+        let file = control::find(session.pid(), inode)?;
+        let control = ControlFile::open(file, identity(&session)?, &session.object())?;
+        Recorder::with(session, control, path, options)
     }
 
     /// The same with its control file, which it has handed over itself; from its first event on, where it keeps them for us.
@@ -128,12 +129,18 @@ impl Recorder {
         path: &Path,
         options: Options,
     ) -> Result<Recorder, Error> {
+        let control = ControlFile::handed(&control, identity(&session)?, &session.object())?;
+        Recorder::with(session, control, path, options)
+    }
+
+    fn with(
+        session: Session,
+        mut control: ControlFile,
+        path: &Path,
+        options: Options,
+    ) -> Result<Recorder, Error> {
         let reader = session.reader()?;
-        let (identity, began) = (
-            reader.header.identity.peek(),
-            reader.header.start_boot_ns.peek(),
-        );
-        let mut control = ControlFile::handed(&control, identity, &session.object())?;
+        let began = reader.header.start_boot_ns.peek();
         let since_start = control.since_start(began);
         if let Err(refused) = refuse_samples(&reader, &session) {
             // One that keeps its events for us from its start on is not to wait: asked, it is told so when `control` goes.
@@ -496,6 +503,11 @@ fn exec(ns: u64, text: String) -> Instant {
         pid: None,
         text,
     }
+}
+
+/// Which account its control page must belong to.
+fn identity(session: &Session) -> Result<u64, Error> {
+    Ok(session.reader()?.header.identity.peek())
 }
 
 /// A recording has each event as it was: of a sample it would say that it was all.
