@@ -97,7 +97,7 @@ impl<'a> Codes<'a> {
         take_index(self.len, 1, self.capacity()).map(CodeId)
     }
 
-    /// Reads a published code object.
+    /// Reads a published code object; None where it is not published, or there is none.
     #[must_use]
     pub fn get(&self, id: CodeId) -> Option<CodeInfo> {
         let code = self.codes.get(id.0 as usize)?;

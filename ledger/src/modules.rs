@@ -189,14 +189,14 @@ impl<'a> Modules<'a> {
         take_index(self.len, 1, self.capacity()).map(ModuleId)
     }
 
-    /// Notes that a module is gone.
+    /// Notes that a module is gone: that another was found in its place at this time, in nanoseconds of CLOCK_BOOTTIME.
     pub fn retire(&self, id: ModuleId, now_ns: u64) {
         if let Some(module) = self.modules.get(id.0 as usize) {
             module.until_ns.put(now_ns);
         }
     }
 
-    /// Reads a published module.
+    /// Reads a published module; None where it is not published, or there is none.
     #[must_use]
     pub fn get(&self, id: ModuleId) -> Option<ModuleInfo> {
         let module = self.modules.get(id.0 as usize)?;

@@ -54,7 +54,7 @@ impl<'a> Sites<'a> {
         Some(SiteId(id))
     }
 
-    /// The innermost frame of a published site.
+    /// The innermost frame of a published site; None where it is not published, or there is none.
     #[must_use]
     pub fn frame(&self, id: SiteId) -> Option<FrameId> {
         let frame = self.sites.get(id.0 as usize)?.frame.observe();

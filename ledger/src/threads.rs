@@ -55,7 +55,7 @@ impl<'a> Threads<'a> {
         self.len.observe().min(self.capacity().saturating_sub(1))
     }
 
-    /// One entry.
+    /// One entry; None where there is no room for so many.
     #[must_use]
     pub fn entry(&self, index: u32) -> Option<&'a Thread> {
         self.threads.get(index as usize)
@@ -79,7 +79,7 @@ impl<'a> Threads<'a> {
         }
     }
 
-    /// The sum over all entries.
+    /// The sum over the entries that were ever leased, and the shared one. Others are not looked at: their pages would become resident.
     #[must_use]
     pub fn losses(&self) -> Losses {
         let leased = self.threads.iter().take(self.used() as usize);

@@ -7,6 +7,28 @@
 //! **Your part**: to know which modules there are and where, to keep the rules (a [`Rule`] is two words, [`Rule::to_words`]),
 //! to say what memory may be read ([`Memory`]), and to forget memo and rules when a module goes ([`Memo::clear`]).
 //!
+//! ```
+//! use heapshim_unwind::{Frame, Registers, Rule, RuleError, Rules, Section, walk};
+//!
+//! /// The rules of one module; with several, the one that holds the pc is asked.
+//! struct Module<'a>(Section<'a>);
+//! impl Rules for Module<'_> {
+//!     fn rule(&mut self, pc: u64, _exact: bool) -> Result<Rule, RuleError> {
+//!         self.0.rule(pc)
+//!     }
+//! }
+//!
+//! /// Return addresses from a function's caller outwards; `read` gives the word at an address of the stack, or None where nothing is known to be there.
+//! fn callers(mut module: Module<'_>, registers: Registers, mut read: impl FnMut(u64) -> Option<u64>) -> Vec<u64> {
+//!     let mut frames = [Frame::default(); 64];
+//!     let walked = walk(registers, &mut module, &mut read, &mut frames);
+//!     frames[..walked.len].iter().map(|frame| frame.address).collect()
+//! }
+//! ```
+//!
+//! **Sources**: DWARF 5, 6.4 (rows, rules, expressions); the System V ABI for AMD64, 3.6.2 (numbers of registers); the Linux Standard Base 5.0,
+//! Core, 10.6 (`.eh_frame`, `.eh_frame_hdr`). gimli reads the tables. Addresses are the process's own, sizes are bytes.
+//!
 //! **Not for**: exceptions (no landing pads are run), other processes' stacks without care (a rule trusts the values that it
 //! reads), symbols, or code without unwind tables.
 //!

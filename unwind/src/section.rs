@@ -91,7 +91,10 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The rule for the code at `pc`: of a return address, pass one less.
+    /// The rule for the code at `pc`, a run-time address: of a return address, pass one less.
+    ///
+    /// # Errors
+    /// `NoRule` where no entry speaks of it, `Malformed` where the tables contradict themselves or their bounds, `Unsupported` where they use what is not covered.
     pub fn rule(&self, pc: u64) -> Result<Rule, RuleError> {
         let bases = self.bases();
         let frame = self.eh_frame()?;

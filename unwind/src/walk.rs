@@ -48,6 +48,9 @@ impl<F: FnMut(u64) -> Option<u64>> Memory for F {
 pub trait Rules {
     /// The rule for the code at `pc`, the address to look up as it is: of a return address, one less (`exact` is false); the
     /// instruction itself where a signal interrupted it (`exact` is true).
+    ///
+    /// # Errors
+    /// Why there is none: the walk ends there, and its [`End`] says so.
     fn rule(&mut self, pc: u64, exact: bool) -> Result<Rule, RuleError>;
 }
 
@@ -140,7 +143,8 @@ impl From<RuleError> for End {
 
 /// Walks from `registers` (a hook's caller: `ip` is the hook's return address and becomes the first frame) outwards.
 ///
-/// Reads nothing of a frame before the frame inside it was stepped out of, and the slot of a saved register only when a rule asks for it.
+/// Reads nothing of a frame before the frame inside it was stepped out of, and the slot of a saved register only when a rule asks for it. At most as many
+/// frames are written as `out` has places: a stack that has more ends as [`End::TooDeep`].
 pub fn walk(
     registers: Registers,
     rules: &mut impl Rules,
