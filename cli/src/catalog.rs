@@ -6,6 +6,7 @@
 use crate::births::Births;
 use crate::control::ControlPage;
 use crate::error::{Error, Kind};
+use crate::kept;
 use crate::mark::{Mark, Packed};
 use crate::model::{Moment, Process, Snapshot};
 use crate::nearest::nearest;
@@ -38,6 +39,8 @@ pub enum Word {
     File(PathBuf),
     /// The highest moment before such a file's.
     PeakOf(PathBuf),
+    /// A mark that the target took itself, in a ledger that HEAPSHIM_DIR kept.
+    NamedIn(PathBuf, String),
 }
 
 impl FromStr for Word {
@@ -50,9 +53,12 @@ impl FromStr for Word {
             NAME => Word::Peak,
             // A file of another kind, which reading it then says. (A program may give its own marks any name.)
             _ if is_file(text) || is_path(text) => Word::File(text.into()),
-            _ => match text.strip_suffix(":peak").filter(|path| is_file(path)) {
-                Some(path) => Word::PeakOf(path.into()),
-                None => Word::Named(text.to_owned()),
+            _ => match text.rsplit_once(':').filter(|(path, _)| is_file(path)) {
+                Some((path, NAME)) => Word::PeakOf(path.into()),
+                Some((path, name)) if kept::is_ledger(path.as_ref()) => {
+                    Word::NamedIn(path.into(), name.to_owned())
+                }
+                _ => Word::Named(text.to_owned()),
             },
         })
     }
@@ -78,6 +84,7 @@ impl Word {
             Word::Start => return Some(Ok(None)),
             Word::File(path) => store::read_file(path),
             Word::PeakOf(path) => store::read_file(path).map(at_peak),
+            Word::NamedIn(path, name) => kept::read_inside(path, name),
             _ => return None,
         };
         Some(read.map(Some))
@@ -310,7 +317,9 @@ impl Catalog {
             Word::Start => Ok(None),
             Word::Now => self.take("now").map(Some),
             Word::Peak => self.peak().map(Some),
-            Word::File(_) | Word::PeakOf(_) => word.without_process().unwrap_or(Ok(None)),
+            Word::File(_) | Word::PeakOf(_) | Word::NamedIn(..) => {
+                word.without_process().unwrap_or(Ok(None))
+            }
             Word::Last => match self.list().pop() {
                 Some(last) => self.fetch(&last).map(Some),
                 None => Err(self.missing("last")),
@@ -485,6 +494,18 @@ mod tests {
             Word::PeakOf("dir/a.heapmark".into())
         );
         assert_eq!(word("a.heapledger"), Word::File("a.heapledger".into()));
+        assert_eq!(
+            word("dir/a.heapledger:warm"),
+            Word::NamedIn("dir/a.heapledger".into(), "warm".into())
+        );
+        assert_eq!(
+            word("a.heapledger:peak"),
+            Word::PeakOf("a.heapledger".into())
+        );
+        assert_eq!(
+            word("a.heapmark:warm"),
+            Word::Named("a.heapmark:warm".into())
+        );
         assert_eq!(word("warm"), Word::Named("warm".into()));
     }
 

@@ -1,12 +1,13 @@
 //! A ledger that HEAPSHIM_DIR kept in a file: the account up to the last event, however its process ended, on any machine.
 //!
-//! Read by `store` for paths that end in `.heapledger`. The file is copied, not mapped: it may be truncated meanwhile, by whoever owns it. It
+//! Read by `store` for paths that end in `.heapledger`, and by `catalog` for marks that the program took itself, which lie in it. The file is copied, not mapped: it may be truncated meanwhile, by whoever owns it. It
 //! may still be written, so the copy is repeated until two are alike: then it is one instant. Not here: a live process, which is
 //! found and mapped by `session`.
 
 use crate::error::{Error, Kind};
 use crate::mapping::{MAX_BYTES, Mapping};
 use crate::mark::Mark;
+use crate::model::Snapshot;
 use crate::process::Memory;
 use crate::session;
 use crate::snapshot;
@@ -37,6 +38,60 @@ pub fn is_ledger(path: &Path) -> bool {
 /// # Errors
 /// What the system said; `Damaged` where it holds no ledger.
 pub fn read(path: &Path) -> Result<Mark, Error> {
+    let copied = copied(path)?;
+    let reader = copied.mapping.reader(path.display())?;
+    let process = session::recorded_process(&reader);
+    let mut snapshot = snapshot::take_with_births(&reader, process, NAME, Memory::default())?;
+    snapshot.moment.exact &= copied.settled;
+    snapshot.moment.unix_ns = copied.changed_unix_ns.unwrap_or(snapshot.moment.unix_ns);
+    Ok(mark(snapshot))
+}
+
+/// The account at the newest mark of this name that the program took itself.
+///
+/// # Errors
+/// As `read`; `Missing` where there is no such mark.
+pub fn read_inside(path: &Path, name: &str) -> Result<Mark, Error> {
+    let copied = copied(path)?;
+    let reader = copied.mapping.reader(path.display())?;
+    let marks = snapshot::inside_marks(&reader);
+    let found = marks.iter().rfind(|(_, moment)| moment.name == name);
+    let process = session::recorded_process(&reader);
+    let inside = found.map(|(number, _)| snapshot::inside(&reader, process, *number));
+    if let Some(mut snapshot) = inside.transpose()?.flatten() {
+        snapshot.moment.exact &= copied.settled;
+        return Ok(mark(snapshot));
+    }
+    let names: Vec<&str> = marks.iter().map(|(_, moment)| &*moment.name).collect();
+    let next = match names.is_empty() {
+        true => "its program took none itself (heapshim_mark)".to_owned(),
+        false => format!("there are: {}", names.join(", ")),
+    };
+    let problem = format!("no mark '{name}'");
+    Err(Error::new(Kind::Missing, path.display(), problem).next(next))
+}
+
+fn mark(snapshot: Snapshot) -> Mark {
+    let memory = Memory {
+        rss_bytes: snapshot.moment.rss_bytes,
+        ..Memory::default()
+    };
+    Mark {
+        snapshot,
+        memory,
+        bundle: None,
+    }
+}
+
+/// A file's bytes, and what is known of them.
+struct Copied {
+    mapping: Mapping,
+    /// False where it was written all the while.
+    settled: bool,
+    changed_unix_ns: Option<u64>,
+}
+
+fn copied(path: &Path) -> Result<Copied, Error> {
     let failed = |error| {
         let next = "a process that runs with HEAPSHIM_DIR=/DIRECTORY makes one";
         Error::io(path.display(), "not read", error).next(next)
@@ -54,21 +109,14 @@ pub fn read(path: &Path) -> Result<Mark, Error> {
     let object = path.display().to_string();
     let mut copy = Copy::new(metadata.len(), &object)?;
     let settled = copy.settle(&file).map_err(failed)?;
-    let mapping = copy.mapping;
-    let reader = mapping.reader(&object)?;
-    let process = session::recorded_process(&reader);
-    let mut snapshot = snapshot::take_with_births(&reader, process, NAME, Memory::default())?;
-    snapshot.moment.exact &= settled;
     let changed = file.metadata().and_then(|metadata| metadata.modified());
     let since = changed
         .ok()
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let nanoseconds = since.and_then(|since| u64::try_from(since.as_nanos()).ok());
-    snapshot.moment.unix_ns = nanoseconds.unwrap_or(snapshot.moment.unix_ns);
-    Ok(Mark {
-        snapshot,
-        memory: Memory::default(),
-        bundle: None,
+    Ok(Copied {
+        mapping: copy.mapping,
+        settled,
+        changed_unix_ns: since.and_then(|since| u64::try_from(since.as_nanos()).ok()),
     })
 }
 

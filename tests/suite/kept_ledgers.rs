@@ -1,6 +1,6 @@
 //! HEAPSHIM_DIR: the account is in a file while the process runs and after any end of it, and is read where it lies or on another machine.
 
-use heapshim_tests::{Diff, Running, Target, fresh_directory, needs, skip, talk};
+use heapshim_tests::{Diff, Running, Target, fresh_directory, heapshim, needs, skip, talk};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -105,6 +105,39 @@ fn ledger_beside(directory: &Path, mark: &Path) -> PathBuf {
     all.retain(|path| path != mark);
     assert_eq!(all.len(), 1, "{all:?}");
     all.remove(0)
+}
+
+/// Check that what a killed program has marked itself is compared with its end, and with each other; and that of a name which no mark has those are said that there are.
+#[test]
+fn marked_inside() {
+    let directory = fresh_directory("dir");
+    let running = Target::c("inside.c")
+        .env("HEAPSHIM_DIR", &directory)
+        .spawn();
+    assert_eq!(running.said(), "active");
+    let expected = running.expected();
+    kill(running);
+    let file = ledger(&directory);
+    let of = |name: &str| format!("{}:{name}", file.display());
+    let growth = |words: &[&str]| {
+        let words = [&["diff"], words, &["--format", "json"]].concat();
+        let diff = Diff::read(&String::from_utf8(talk(&words).stdout).expect("UTF-8"));
+        diff.assert_adds_up();
+        diff
+    };
+    growth(&[&of("one"), &of("two")]).assert_rows(&expected);
+    assert_eq!(growth(&[&of("one")]).growth().bytes, 41 + 43);
+    assert_eq!(growth(&["start", &of("two")]).growth().bytes, 37 + 41);
+    let refused = Command::new(heapshim())
+        .args(["diff", &of("three")])
+        .output();
+    let refused = refused.expect("the command starts");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        said.contains("no mark 'three'; there are: one, two"),
+        "{said}"
+    );
 }
 
 /// Check that a forked child has a file of its own, which says what its account says.

@@ -232,8 +232,8 @@ pub(crate) struct Compared {
     /// Which process.
     #[command(flatten)]
     pub(crate) target: Target,
-    /// The first mark: start, last, peak, a name, or a file *.heapmark, *.heapledger, *.heaptrace [default: last,
-    /// else start]
+    /// The first mark: start, last, peak, a name, or a file *.heapmark, *.heapledger, *.heaptrace; in such a file
+    /// FILE:peak, FILE.heapledger:NAME [default: last, else start]
     #[arg(value_name = "A")]
     pub(crate) from: Option<Word>,
     /// The second mark [default: now]

@@ -32,10 +32,15 @@ impl Pair {
 
     /// From A (where it is not said: the newest mark, else the start) to B (now). Two files need no process.
     pub(crate) fn of(compared: &Compared) -> Result<Pair, Error> {
+        let whole;
         let (from, to) = match (compared.from.as_ref(), compared.to.as_ref()) {
-            // A ledger is an account from its start: alone, it is what there is to see.
+            // A ledger is an account from its start: alone, it is what there is to see. So is what came after a mark in it.
             (Some(ledger @ Word::File(path)), None) if kept::is_ledger(path) => {
                 (Some(&Word::Start), Some(ledger))
+            }
+            (Some(Word::NamedIn(path, _)), None) => {
+                whole = Word::File(path.clone());
+                (compared.from.as_ref(), Some(&whole))
             }
             both => both,
         };
@@ -48,7 +53,11 @@ impl Pair {
         // Before a process is looked for: of a file that is no mark, that is what is wrong.
         let read = |word: Option<&Word>| word.and_then(Word::without_process).transpose();
         match (read(from)?, read(to)?, to) {
-            (Some(first), Some(Some(last)), Some(Word::File(file) | Word::PeakOf(file))) => {
+            (
+                Some(first),
+                Some(Some(last)),
+                Some(Word::File(file) | Word::PeakOf(file) | Word::NamedIn(file, _)),
+            ) => {
                 let origin = Origin::of_file(file);
                 Ok(Pair {
                     first,
