@@ -299,26 +299,20 @@ fn next_step(error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Scratch;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
-
-    fn scratch(name: &str) -> PathBuf {
-        let path =
-            env::temp_dir().join(format!("heapshim-directory-{name}-{}", std::process::id()));
-        let _old = fs::remove_dir_all(&path);
-        fs::create_dir(&path).expect("scratch directory");
-        path
-    }
 
     /// Check that a directory that others can write to, a link and a file are refused, each with the next step.
     #[test]
     fn refused() {
-        let base = scratch("refused");
+        let scratch = Scratch::new("directory-refused");
+        let base = scratch.path();
         let wide = base.join("wide");
         fs::create_dir(&wide).expect("made");
         fs::set_permissions(&wide, fs::Permissions::from_mode(0o777)).expect("chmod");
         let link = base.join("link");
-        symlink(&base, &link).expect("link");
+        symlink(base, &link).expect("link");
         fs::write(base.join("file"), b"").expect("file");
         for path in [wide, link] {
             let error = Private::open_or_make(&path, Reach::Owner).expect_err("refused");
@@ -326,13 +320,13 @@ mod tests {
             assert!(error.to_string().contains("mode 0700"), "{error}");
         }
         assert!(Private::open_or_make(&base.join("file"), Reach::Owner).is_err());
-        fs::remove_dir_all(&base).expect("removed");
     }
 
     /// Check that a file is written whole, owner-only, replaces an older one, and leaves no temporary behind.
     #[test]
     fn whole_files() {
-        let base = scratch("whole");
+        let scratch = Scratch::new("directory-whole");
+        let base = scratch.path();
         let private = Private::open_or_make(&base.join("a/b"), Reach::Owner).expect("made");
         for bytes in [&b"one"[..], b"two"] {
             private.write("name", bytes, Reach::Owner).expect("written");
@@ -346,13 +340,13 @@ mod tests {
         let mode = fs::metadata(&path).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(base.join("a/b")).expect("listed").count(), 1);
-        fs::remove_dir_all(&base).expect("removed");
     }
 
     /// Check that what everyone is to reach gets exactly the modes for it, also where it was there with others.
     #[test]
     fn reach() {
-        let base = scratch("reach");
+        let scratch = Scratch::new("directory-reach");
+        let base = scratch.path();
         let path = base.join("shared");
         let mode = |name: &str| {
             let metadata = fs::metadata(path.join(name)).expect("there");
@@ -367,22 +361,21 @@ mod tests {
         assert_eq!(mode("name"), 0o644);
         private.renew("other", Reach::Everyone);
         assert!(!path.join("other").exists());
-        fs::remove_dir_all(&base).expect("removed");
     }
 
     /// Check that a directory is root's alone only where every one above it is, too.
     #[test]
     fn roots() {
-        let base = scratch("roots");
+        let scratch = Scratch::new("directory-roots");
+        let base = scratch.path();
         let inside = base.join("inside");
         fs::create_dir(&inside).expect("made");
-        for (directory, mode) in [(&base, 0o777), (&inside, 0o755)] {
+        for (directory, mode) in [(base, 0o777), (&inside, 0o755)] {
             fs::set_permissions(directory, fs::Permissions::from_mode(mode)).expect("chmod");
         }
         assert!(is_roots(Path::new("/")) && !is_roots(Path::new("usr")));
-        assert!(!is_roots(&base) && !is_roots(&inside));
+        assert!(!is_roots(base) && !is_roots(&inside));
         assert!(!is_roots(Path::new("/no/such")) && !is_roots(Path::new("/etc/passwd")));
-        fs::remove_dir_all(&base).expect("removed");
     }
 
     /// Check that a full disk gives an error with the next step.

@@ -2,6 +2,10 @@
 //!
 //! Tests only. The report is the contract's own example, so that a renderer's test reads like the manual.
 
+#[path = "../../tests/src/own_directory.rs"]
+mod own_directory;
+
+use self::own_directory::OwnDirectory;
 use crate::blame::Mode;
 use crate::model::{
     Code, Counters, Frame, FrameKind, Losses, Module, Moment, Process, Site, Snapshot,
@@ -30,31 +34,29 @@ impl Random {
 }
 
 /// A directory that goes when it is dropped.
-pub(crate) struct Scratch(PathBuf);
+#[derive(Debug)]
+pub(crate) struct Scratch(OwnDirectory);
 
 impl Scratch {
     /// An empty directory; `name` must be the test's own.
     pub(crate) fn new(name: &str) -> Scratch {
-        let path = std::env::temp_dir().join(format!("heapshim-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Scratch(path.canonicalize().unwrap())
+        let base = std::env::temp_dir().canonicalize().unwrap();
+        Scratch(OwnDirectory::new(&base, name).unwrap())
+    }
+
+    /// The same in /tmp, whatever TMPDIR says: names of sockets in it must be short.
+    pub(crate) fn short(name: &str) -> Scratch {
+        Scratch(OwnDirectory::new(Path::new("/tmp"), name).unwrap())
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
 
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
+        let path = self.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -113,42 +113,40 @@ fn unpack(directory: &Path, reach: Reach) -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Scratch;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::time::{Duration, SystemTime};
 
-    fn scratch(name: &str) -> PathBuf {
-        env::temp_dir().join(format!("heapshim-library-{name}-{}", std::process::id()))
-    }
-
     /// Check that the file is what was embedded, an ELF object, and is made whole again after it was damaged.
     #[test]
     fn unpacked_and_repaired() {
-        let directory = scratch("unpacked");
+        let scratch = Scratch::new("library-unpacked");
+        let directory = scratch.path().join("cache");
         let path = unpack(&directory, Reach::Owner).expect("unpacked");
         assert_eq!(fs::read(&path).expect("read"), BYTES);
         assert!(BYTES.starts_with(b"\x7fELF"));
         fs::write(&path, b"damaged").expect("damaged");
         assert_eq!(unpack(&directory, Reach::Owner).expect("repaired"), path);
         assert_eq!(fs::read(&path).expect("read"), BYTES);
-        fs::remove_dir_all(&directory).expect("removed");
     }
 
     /// Check that a cache directory that others can write to is refused.
     #[test]
     fn shared_directory() {
-        let directory = scratch("shared");
+        let scratch = Scratch::new("library-shared");
+        let directory = scratch.path().join("cache");
         fs::create_dir_all(&directory).expect("made");
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o770)).expect("chmod");
         let refused = unpack(&directory, Reach::Owner);
         assert_eq!(refused.map_err(|e| e.kind()), Err(Kind::Denied));
-        fs::remove_dir_all(&directory).expect("removed");
     }
 
     /// Check that a new library drives out an old one that nobody has, and that handing one out makes it young again.
     #[test]
     fn replaces_the_old() {
-        let directory = scratch("old");
+        let scratch = Scratch::new("library-old");
+        let directory = scratch.path().join("cache");
         let path = unpack(&directory, Reach::Everyone).expect("unpacked");
         let age = |path: &Path| {
             let eight_days = SystemTime::now() - Duration::from_secs(8 * 24 * 60 * 60);
@@ -167,7 +165,6 @@ mod tests {
         fs::remove_file(&path).expect("removed");
         unpack(&directory, Reach::Everyone).expect("unpacked");
         assert!(!other.exists() && path.exists());
-        fs::remove_dir_all(&directory).expect("removed");
     }
 
     /// Check that a path that LD_PRELOAD would cut or expand is passed over.

@@ -269,6 +269,7 @@ fn changed(path: &Path) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Scratch;
     use crate::model::{Frame, Losses, Moment, Snapshot};
     use crate::process::Memory;
 
@@ -316,16 +317,17 @@ mod tests {
         }
     }
 
-    fn scratch(name: &str) -> Store {
-        let name = format!("heapshim-store-{name}-{}", std::process::id());
-        let directory = std::env::temp_dir().join(name).join("1-1");
-        Store { directory }
+    /// A store in a directory that goes with the test.
+    fn scratch(name: &str) -> (Scratch, Store) {
+        let scratch = Scratch::new(name);
+        let directory = scratch.path().join("1-1");
+        (scratch, Store { directory })
     }
 
     /// Check that a mark is kept and found, that a second of its name needs `force`, and that one of an earlier image does not.
     #[test]
     fn same_name() {
-        let store = scratch("same");
+        let (_scratch, store) = scratch("same");
         assert!(!store.exists() && store.load("a").is_err());
         let path = store.save(&mark("a", 1), false).expect("saved");
         assert_eq!(store.load("a").expect("loaded"), mark("a", 1));
@@ -335,13 +337,12 @@ mod tests {
         store.save(&mark("a", 1), true).expect("forced");
         store.save(&mark("a", 2), false).expect("another image");
         assert_eq!(store.names(), ["a"]);
-        fs::remove_dir_all(store.directory.parent().expect("the root")).expect("removed");
     }
 
     /// Check that marks are kept while their process runs and for a week after, and that nothing else is removed.
     #[test]
     fn pruned_after_a_week() {
-        let root = scratch("prune").directory;
+        let (_scratch, Store { directory: root }) = scratch("prune");
         for name in ["1-1", "2-2", "other"] {
             fs::create_dir_all(root.join(name)).expect("made");
         }
@@ -352,7 +353,6 @@ mod tests {
         assert_eq!(prune_in(&root, days(14), |_, _| false), 0);
         assert_eq!(prune_in(&root, days(16), |_, _| false), 1);
         assert!(root.join("other").is_dir());
-        fs::remove_dir_all(&root).expect("removed");
     }
 
     /// Check that reserved words, paths and file names are no names of marks.

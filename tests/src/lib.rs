@@ -30,6 +30,7 @@ mod heaptrack_figures;
 mod heaptrack_lines;
 mod needs;
 mod oracle;
+mod own_directory;
 mod package;
 mod place;
 mod pythons;

@@ -1,8 +1,10 @@
 //! Where a run of the suite keeps its files, and the environment that every target gets.
 //!
-//! One directory per run, below the build's own, removed when the suite ends; one more in /tmp for what needs a short name, or another user's access. The state and cache directories of the command lie in
+//! One directory per run, below the build's own, removed when the suite ends, or where it was killed when the next one begins; one more in /tmp for what needs a short name, or another
+//! user's access. The state and cache directories of the command lie in
 //! it, so that a run sees neither the user's marks nor another run's.
 
+use crate::own_directory::OwnDirectory;
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -11,8 +13,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-static PLACE: OnceLock<PathBuf> = OnceLock::new();
-static SHORT: OnceLock<PathBuf> = OnceLock::new();
+static PLACE: OnceLock<OwnDirectory> = OnceLock::new();
+static SHORT: OnceLock<OwnDirectory> = OnceLock::new();
 /// What `place` is called in /tmp.
 const LINK: &str = "p";
 
@@ -33,37 +35,36 @@ pub fn programs() -> PathBuf {
 
 /// The directory of this run.
 pub(crate) fn place() -> &'static Path {
-    PLACE.get_or_init(|| {
+    let make = || {
         let suite = std::env::current_exe().expect("the suite's own path");
-        let name = format!("suite-{}", std::process::id());
-        let place = suite.with_file_name(name);
+        let base = suite.parent().expect("the build's directory");
         // Whatever it is for who began the tests: some of their programs are other users'.
         // SAFETY: takes a number.
         unsafe { libc::umask(0o022) };
-        fs::create_dir_all(&place).expect("a directory for this run");
+        let place = OwnDirectory::new(base, "suite").expect("a directory for this run");
         // SAFETY: `clean` is a function of this program, which is never unloaded.
         unsafe { libc::atexit(clean) };
         place
-    })
+    };
+    PLACE.get_or_init(make).path()
 }
 
 /// What of this run lies in /tmp: a directory, and in it a link to `place`.
 fn short_place() -> &'static Path {
-    SHORT.get_or_init(|| {
-        let short = PathBuf::from(format!("/tmp/heapshim-suite-{}", std::process::id()));
-        // Of a run that was killed, in another process of this number.
-        let _old = fs::remove_dir_all(&short);
+    let make = || {
         let place = place();
-        fs::create_dir(&short).expect("a directory in /tmp");
-        symlink(place, short.join(LINK)).expect("a link");
+        let short = OwnDirectory::new(Path::new("/tmp"), "suite").expect("a directory in /tmp");
+        symlink(place, short.path().join(LINK)).expect("a link");
         short
-    })
+    };
+    SHORT.get_or_init(make).path()
 }
 
 extern "C" fn clean() {
+    // What is static is never dropped.
     for place in [PLACE.get(), SHORT.get()].into_iter().flatten() {
         // What can't be removed is left.
-        let _ = fs::remove_dir_all(place);
+        let _ = fs::remove_dir_all(place.path());
     }
 }
 

@@ -11,6 +11,7 @@ use crate::hangup::hears_hangups;
 use crate::needs::found;
 use crate::place::{environment, programs, workspace};
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -297,6 +298,18 @@ impl Running {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The process id of the command, where it was started under `heapshim run`.
+    ///
+    /// # Panics
+    /// Where that has no child, or more than one.
+    #[must_use]
+    pub fn command(&self) -> u32 {
+        let run = self.pid();
+        let children = fs::read_to_string(format!("/proc/{run}/task/{run}/children"));
+        let one = children.expect("its children").trim().parse();
+        one.expect("one child")
     }
 
     /// What its source says the report must say.

@@ -4,6 +4,8 @@ use heapshim_tests::{
     Amount, Diff, Row, Running, Target, found, fresh_directory, needs, programs, talk,
 };
 use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
 
 /// The rows whose frame is code that was made.
 fn made(diff: &Diff) -> Vec<Row> {
@@ -50,28 +52,44 @@ fn assert_named(diff: &Diff) {
     diff.assert_adds_up();
 }
 
+/// The map that a process writes, which goes when this is dropped, also where a test fails.
+struct Map(PathBuf);
+
+impl Map {
+    fn of(pid: u32) -> Map {
+        Map(format!("/tmp/perf-{pid}.map").into())
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        // The program itself may have removed it.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
 /// The program with its map, marked, and one step further.
-fn leaking() -> Running {
+fn leaking() -> (Map, Running) {
     let mut running = Target::c("made.c").spawn();
+    let map = Map::of(running.pid());
     running.mark("before");
     running.step(b"go");
-    running
+    (map, running)
 }
 
 /// Check that each piece of code has its name, the latest that it was given, with file and line where the name has them, to the byte; and
 /// that what no map names is a row without a name.
 #[test]
 fn named() {
-    let mut running = leaking();
+    let (_map, running) = leaking();
     assert_named(&running.diff(&["before", "now"]));
-    running.step(b"unlink");
 }
 
 /// Check that a mark keeps the names that it was taken with: read when the map is gone, when the process is, and beside a mark that knows
 /// none.
 #[test]
 fn kept_in_marks() {
-    let mut running = leaking();
+    let (_map, mut running) = leaking();
     let marks = fresh_directory("marks");
     let paths = ["before", "named", "nameless"].map(|name| marks.join(format!("{name}.heapmark")));
     let paths = paths.each_ref().map(|path| path.to_str().expect("UTF-8"));
@@ -114,11 +132,11 @@ fn named_after_the_end() {
     let file = fresh_directory("report").join("report");
     let file = file.to_str().expect("UTF-8");
     let mut running = Target::c("made.c").spawn_under_run(&["--format", "json", "-o", file]);
+    let map = Map::of(running.command());
     running.step(b"go");
     assert!(running.finish().0.success());
-    let diff = Diff::read(&std::fs::read_to_string(file).expect("a report"));
-    let map = format!("/tmp/perf-{}.map", diff.json()["target"]["pid"]);
-    std::fs::remove_file(map).expect("its map");
+    assert!(map.0.exists(), "it was there until the end");
+    let diff = Diff::read(&fs::read_to_string(file).expect("a report"));
     assert_eq!(row_of(&diff, "leak").2, amount(3003, 3));
     assert_eq!(row_of(&diff, "app.Cache.put").2, amount(385, 5));
 }
@@ -133,11 +151,11 @@ fn node() {
     let node = found("node").expect("needed");
     let script = Target::python("made.js").by(&node); // a script as it is, by another interpreter
     let mut running = script.env("NODE_OPTIONS", "--perf-basic-prof").spawn();
+    let map = Map::of(running.pid());
     running.mark("before");
     running.step(b"go");
     let diff = running.diff(&["before", "now"]);
-    let map = format!("/tmp/perf-{}.map", running.pid());
-    std::fs::remove_file(map).expect("its map");
+    assert!(map.0.exists(), "node has written one");
     let file = programs().join("made.js");
     let file = file.to_str().expect("UTF-8");
     let (named, line, growth) = row_of(&diff, "leak");

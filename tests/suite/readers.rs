@@ -88,13 +88,6 @@ fn nothing_stays() {
     assert!(running.finish().0.success());
 }
 
-/// The pid of a command that `heapshim run` has started.
-fn command_of(run: u32) -> u32 {
-    let path = format!("/proc/{run}/task/{run}/children");
-    let children = fs::read_to_string(path).expect("its children");
-    children.trim().parse().expect("one child")
-}
-
 /// How often a process has waited for something. `run` does before each look at its command, a second at most.
 fn waits(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
@@ -110,7 +103,7 @@ fn cleared_by_run() {
         .opt("-O0")
         .spawn_under_run(&["--quiet"]);
     running.step(b"go");
-    let command = command_of(running.pid());
+    let command = running.command();
     let page = ControlPage::of(command);
     let reader = Recording::of(command, &["--lossless"]);
     assert_eq!(running.step(b"m"), "done");
@@ -139,7 +132,7 @@ fn killed_run() {
     let target = Target::c("events.c").opt("-O0");
     let mut running = target.spawn_under_run(&["--quiet", "--lossless", "--record", file]);
     running.step(b"go");
-    let command = command_of(running.pid());
+    let command = running.command();
     let page = ControlPage::of(command);
     running.kill();
     assert_eq!(running.step(b"m"), "done");

@@ -5,6 +5,7 @@
 //! ours of the resident memory nears what the threads' caches and the addresses of the target's heap need: of it, the second half of the time is judged. The suite has the same, of a few seconds (`steady.rs`).
 
 use crate::bench_workloads::succeeds;
+use crate::own_directory::OwnDirectory;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -37,12 +38,9 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
         eprintln!("usage: cargo xtask bench-churn [--for 20m]");
         return ExitCode::from(2);
     };
-    let place = std::env::temp_dir().join(format!("heapshim-bench-churn-{}", std::process::id()));
-    let looks = fs::create_dir_all(&place)
+    let looks = OwnDirectory::new(&std::env::temp_dir(), "bench-churn")
         .ok()
-        .and_then(|()| Target::start(root, &place))
-        .and_then(|mut target| target.looks(time));
-    let _left = fs::remove_dir_all(&place);
+        .and_then(|place| Target::start(root, place.path())?.looks(time));
     let Some([warm, middle, end]) = looks else {
         eprintln!("bench-churn: the program or the command does not build, or fails");
         return ExitCode::FAILURE;

@@ -5,9 +5,10 @@
 
 use crate::bench::sorted;
 use crate::bench_instructions::{callgrind, counted};
+use crate::own_directory::OwnDirectory;
 use crate::took::Took;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 
 /// Runs, unless told otherwise.
@@ -40,22 +41,21 @@ fn measure(root: &Path, runs: usize) -> Option<()> {
     let library = crate::bench::library(root)?;
     let heapshim = crate::bench_symbols::heapshim(root)?;
     let place = place()?;
-    let mut target = held(root, &place, &library)?;
+    let mut target = held(root, place.path(), &library)?;
     let pid = target.id().to_string();
     let ask = |words: &[&str]| {
         let mut command = Command::new(&heapshim);
-        command.env("XDG_STATE_HOME", &place);
+        command.env("XDG_STATE_HOME", place.path());
         Took::by(command.args(words).args(["-p", &pid]))
     };
     let names: Vec<String> = (0..runs).map(|run| format!("mark-{run}")).collect();
     let marks: Option<Vec<Took>> = names.iter().map(|name| ask(&["mark", name])).collect();
     let diffs: Option<Vec<Took>> = names.iter().map(|name| ask(&["diff", name])).collect();
-    let instructions = instructions(&heapshim, &place, &pid);
+    let instructions = instructions(&heapshim, place.path(), &pid);
     let sites = ask(&["diff", "start", "--by", "stack", "--format", "json"]);
     // Its input ends, and so does it.
     drop(target.stdin.take());
     target.wait().ok()?;
-    std::fs::remove_dir_all(&place).ok()?;
     let sites = sites?.stdout.matches("\"stack\"").count();
     println!("{sites} stacks, {runs} runs each; medians, the least in parentheses");
     tell("mark", &marks?);
@@ -71,20 +71,17 @@ fn measure(root: &Path, runs: usize) -> Option<()> {
 }
 
 /// A directory of this run's own.
-fn place() -> Option<PathBuf> {
-    let place = std::env::temp_dir().join(format!("heapshim-bench-mark-{}", std::process::id()));
-    std::fs::create_dir_all(&place).ok()?;
-    Some(place)
+fn place() -> Option<OwnDirectory> {
+    OwnDirectory::new(&std::env::temp_dir(), "bench-mark").ok()
 }
 
 /// The stacks of that process, and the instructions of a mark of it: a row of `bench-instructions`.
 pub(crate) fn of_a_mark(root: &Path, library: &str, heapshim: &Path) -> Option<(f64, f64)> {
     let place = place()?;
-    let mut target = held(root, &place, library)?;
-    let counted = instructions(heapshim, &place, &target.id().to_string());
+    let mut target = held(root, place.path(), library)?;
+    let counted = instructions(heapshim, place.path(), &target.id().to_string());
     drop(target.stdin.take());
     target.wait().ok()?;
-    std::fs::remove_dir_all(&place).ok()?;
     Some((STACKS, counted?))
 }
 

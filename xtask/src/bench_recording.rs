@@ -7,6 +7,7 @@
 
 use crate::bench::{self, sorted};
 use crate::bench_workloads::{Kind, Ready, Workload, all};
+use crate::own_directory::OwnDirectory;
 use crate::took::Took;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,14 +41,11 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
         eprintln!("usage: cargo xtask bench-recording [RUNS] [ROW…] | [RUNS] -- COMMAND ARGS…");
         return ExitCode::from(2);
     }
-    let directory = std::env::temp_dir().join(format!("bench-recording-{}", std::process::id()));
-    let bench = bench::library(root).and_then(|_| Bench::new(root, &directory));
+    let bench = bench::library(root).and_then(|_| Bench::new(root));
     let measured = bench.and_then(|bench| match command {
         Some(words) => bench.command(words, runs.unwrap_or(RUNS)),
         None => bench.table(&rows, runs.unwrap_or(RUNS_OF_ALL)),
     });
-    // What is left there is the system's to clear.
-    let _removed = fs::remove_dir_all(&directory);
     match measured {
         Some(()) => ExitCode::SUCCESS,
         None => {
@@ -60,9 +58,9 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
 }
 
 /// What is run, and where its files go.
-struct Bench<'a> {
+struct Bench {
     heapshim: PathBuf,
-    directory: &'a Path,
+    directory: OwnDirectory,
     has_heaptrack: bool,
 }
 
@@ -76,14 +74,13 @@ struct Run {
 /// One way's runs.
 struct Runs(Vec<Run>);
 
-impl<'a> Bench<'a> {
-    fn new(root: &Path, directory: &'a Path) -> Option<Bench<'a>> {
+impl Bench {
+    fn new(root: &Path) -> Option<Bench> {
         let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
         let target = target.unwrap_or_else(|| root.join("target"));
-        fs::create_dir_all(directory).ok()?;
         Some(Bench {
             heapshim: target.join("release/heapshim"),
-            directory,
+            directory: OwnDirectory::new(&std::env::temp_dir(), "bench-recording").ok()?,
             has_heaptrack: Command::new("heaptrack").arg("--version").output().is_ok(),
         })
     }
@@ -153,7 +150,7 @@ impl<'a> Bench<'a> {
     }
 
     fn recorded(&self, ready: &Ready) -> Option<(Run, String)> {
-        let file = self.directory.join("run.heaptrace");
+        let file = self.directory.path().join("run.heaptrace");
         let under = |words: &[String]| {
             let mut run = Command::new(&self.heapshim);
             run.args(["run", "--quiet", "--lossless", "--record"]);
@@ -172,7 +169,7 @@ impl<'a> Bench<'a> {
     }
 
     fn heaptrack(&self, ready: &Ready) -> Option<(Run, String)> {
-        let file = self.directory.join("raw");
+        let file = self.directory.path().join("raw");
         let under = |words: &[String]| {
             let mut run = Command::new("timeout");
             run.args(["-k", "1", "60", "heaptrack", "--raw", "-o"]);
@@ -180,7 +177,7 @@ impl<'a> Bench<'a> {
             Some(run)
         };
         let (took, said) = ready.run(&under)?;
-        let written = fs::read_dir(self.directory).ok()?.flatten();
+        let written = fs::read_dir(self.directory.path()).ok()?.flatten();
         let is_raw = |name: &str| name.starts_with("raw");
         let raw = written.filter(|entry| entry.file_name().to_str().is_some_and(is_raw));
         let bytes = raw.filter_map(|entry| entry.metadata().ok());

@@ -10,6 +10,7 @@ mod cells;
 
 use crate::bench::library;
 use crate::bench_workloads::{Kind, Ready, Workload, all};
+use crate::own_directory::OwnDirectory;
 use crate::peers::{self, Tool};
 use crate::took::Took;
 use crate::versions;
@@ -62,7 +63,6 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
             }
         }
     }
-    let _left = std::fs::remove_dir_all(&bench.directory);
     println!(
         "\n{}\n\n{runs} runs of each, interleaved ({STARTS} times as many of `start-…`, {PEER_ROUNDS} of a peer, 1 where that takes {:.0} s); medians and, in parentheses, ranges: wall time · processor time, \
          as multiples of the bare run's beside it. Peers: wall time. ✗: more than it may be, in wall time. {missed} such. Took {} s.",
@@ -102,6 +102,8 @@ struct Bench {
     peers: Vec<Tool>,
     /// What a run writes; made anew for each.
     directory: PathBuf,
+    /// What it and the account's files lie in.
+    _place: OwnDirectory,
 }
 
 /// One round: bare, then each of `WAYS`, then each peer that took part.
@@ -112,16 +114,17 @@ struct Round {
 
 impl Bench {
     fn new(root: &Path) -> Option<Bench> {
-        let place = std::env::temp_dir().join(format!("heapshim-bench-{}", std::process::id()));
-        let directory = place.join("run");
+        let place = OwnDirectory::new(&std::env::temp_dir(), "bench").ok()?;
+        let directory = place.path().join("run");
         std::fs::create_dir_all(&directory).ok()?;
         let mut peers = peers::exact();
         peers.retain(|peer| is_here(peer, &directory));
         Some(Bench {
             library: library(root)?,
-            account: account::Account::new(root, &place)?,
+            account: account::Account::new(root, place.path())?,
             peers,
             directory,
+            _place: place,
         })
     }
 

@@ -3,6 +3,7 @@
 //! The recording is of `workloads/pairs.c` with a million live blocks of 4,000 sizes, of which nothing is foreseen (more bytes an event than of most programs), until it has so many
 //! MiB; it lies in the directory for temporary files, and is deleted. Memory is what the command had resident at most.
 
+use crate::own_directory::OwnDirectory;
 use crate::took::Took;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,14 +46,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
         eprintln!("usage: cargo xtask bench-trace [MIB]");
         return ExitCode::from(2);
     };
-    let directory = std::env::temp_dir().join(format!("bench-trace-{}", std::process::id()));
-    let measured = fs::create_dir_all(&directory)
-        .ok()
-        .and_then(|()| Bench::new(root, &directory))
-        .and_then(|bench| bench.measure(mib));
-    // What is left there is the system's to clear.
-    let _removed = fs::remove_dir_all(&directory);
-    match measured {
+    match Bench::new(root).and_then(|bench| bench.measure(mib)) {
         Some(()) => ExitCode::SUCCESS,
         None => {
             eprintln!("bench-trace: the program does not build, or a command fails");
@@ -64,22 +58,22 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> ExitCode {
 struct Bench<'a> {
     root: &'a Path,
     heapshim: PathBuf,
-    directory: &'a Path,
+    directory: OwnDirectory,
 }
 
 impl<'a> Bench<'a> {
-    fn new(root: &'a Path, directory: &'a Path) -> Option<Bench<'a>> {
+    fn new(root: &'a Path) -> Option<Bench<'a>> {
         Some(Bench {
             root,
             heapshim: crate::bench_symbols::heapshim(root)?,
-            directory,
+            directory: OwnDirectory::new(&std::env::temp_dir(), "bench-trace").ok()?,
         })
     }
 
     fn measure(&self, mib: u64) -> Option<()> {
-        let program = self.directory.join("pairs");
+        let program = self.directory.path().join("pairs");
         crate::pairs::compile(self.root, &program, &[])?;
-        let file = self.directory.join("run.heaptrace");
+        let file = self.directory.path().join("run.heaptrace");
         self.record(&program, TRIAL_PAIRS, &file)?;
         let trial = fs::metadata(&file).ok()?.len().max(1);
         let pairs = (mib << 20).saturating_mul(TRIAL_PAIRS) / trial;

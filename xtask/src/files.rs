@@ -60,22 +60,21 @@ fn check_file(root: &Path, file: &Path) -> Complaints {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::own_directory::OwnDirectory;
 
     /// Check that a file without a header and one that is too long are complained of, and that a module of tests does not count.
     #[test]
     fn complains() {
-        let directory = std::env::temp_dir().join(format!("tidy-{}", std::process::id()));
-        fs::create_dir_all(&directory).expect("a directory");
+        let directory = OwnDirectory::new(&std::env::temp_dir(), "tidy").expect("a directory");
         let count = |text: &str| {
-            let file = directory.join("a.rs");
+            let file = directory.path().join("a.rs");
             fs::write(&file, text).expect("a file");
-            check_file(&directory, &file).len()
+            check_file(directory.path(), &file).len()
         };
         let long = "//! What.\n".repeat(MOST_LINES);
         assert_eq!(count("fn main() {}\n"), 1);
         assert_eq!(count(&long), 0);
         assert_eq!(count(&format!("{long}fn a() {{}}\n")), 1);
         assert_eq!(count(&format!("{long}#[cfg(test)]\nmod tests {{}}\n")), 0);
-        fs::remove_dir_all(directory).expect("removed");
     }
 }

@@ -24,6 +24,8 @@ mod direction;
 mod files;
 mod fuzz;
 mod layout_hash;
+#[path = "../../tests/src/own_directory.rs"]
+mod own_directory;
 mod pairs;
 mod peers;
 mod soak;

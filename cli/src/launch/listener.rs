@@ -179,22 +179,13 @@ fn nobody_listens(file: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Scratch;
     use std::time::SystemTime;
-
-    /// An empty directory. In /tmp, whatever TMPDIR says: the names of sockets in it must be short.
-    fn scratch(name: &str) -> PathBuf {
-        let path = PathBuf::from(format!(
-            "/tmp/heapshim-listener-{}-{name}",
-            std::process::id()
-        ));
-        let _old = fs::remove_dir_all(&path);
-        fs::create_dir(&path).expect("made");
-        path
-    }
 
     /// Makes a socket's file, some time ago, and says whether it is there after a sweep.
     fn is_kept(name: &str, minutes: u64, listening: bool) -> bool {
-        let directory = scratch(name);
+        let scratch = Scratch::short(name);
+        let directory = scratch.path();
         let file = directory.join("heapshim-0.socket");
         let socket = listen_at(&file).expect("listening");
         let ago = Duration::from_secs(60 * minutes);
@@ -209,10 +200,8 @@ mod tests {
         if !listening {
             drop(socket);
         }
-        sweep(&directory);
-        let kept = file.exists();
-        fs::remove_dir_all(&directory).expect("removed");
-        kept
+        sweep(directory);
+        file.exists()
     }
 
     fn timespec(time: SystemTime) -> rustix::fs::Timespec {
@@ -236,14 +225,14 @@ mod tests {
     /// Check that a directory that is not there, or whose name is too long for a socket, leaves it to the next.
     #[test]
     fn elsewhere() {
-        let good = scratch("elsewhere");
+        let scratch = Scratch::short("elsewhere");
+        let good = scratch.path();
         let long = good.join("l".repeat(100));
         fs::create_dir(&long).expect("made");
-        let tried = [good.join("absent"), long, good.clone()];
+        let tried = [good.join("absent"), long, good.to_path_buf()];
         let (file, _socket) = in_one_of(&tried, "heapshim-0.socket").expect("listening");
         assert_eq!(file, good.join("heapshim-0.socket"));
         assert!(in_one_of(&tried[..2], "heapshim-0.socket").is_none());
-        fs::remove_dir_all(&good).expect("removed");
     }
 
     /// Check that the file is there while we listen, and gone after it.

@@ -16,6 +16,8 @@ mod doctor;
 mod library;
 mod marks;
 mod notes;
+#[path = "../../../tests/src/own_directory.rs"]
+mod own_directory;
 mod place;
 mod refusals;
 mod signals;

@@ -1,5 +1,6 @@
 //! Where a test works: a directory, the command with an environment that begins and ends there, and small programs to trace.
 
+use crate::own_directory::OwnDirectory;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
@@ -39,21 +40,18 @@ int main(void) {
 
 /// A directory that goes when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(PathBuf);
+pub(crate) struct Place(OwnDirectory);
 
 impl Place {
     /// An empty one; `name` is the test's own. In /tmp, whatever TMPDIR says, and with these rights, whatever they are for who began the tests: some of its programs are other
     /// users'.
     pub(crate) fn new(name: &str) -> Place {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-        let path = PathBuf::from(format!("/tmp/heapshim-bin-{}-{name}", std::process::id()));
-        let _old = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a directory for the test");
-        Place(path)
+        Place(OwnDirectory::new(Path::new("/tmp"), name).expect("a directory for the test"))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.0.path().join(name)
     }
 
     /// A path as a word of the command line.
@@ -66,7 +64,7 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_heapshim"));
         command.args(words).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", &self.0);
+        command.env("HOME", self.0.path());
         command.env("XDG_CACHE_HOME", self.path("cache"));
         command.env("XDG_STATE_HOME", self.path("state"));
         command.stdin(Stdio::null());
@@ -77,7 +75,7 @@ impl Place {
     /// A program as it is, in the environment of this place: nothing is preloaded.
     pub(crate) fn program(&self, path: &str) -> Command {
         let mut program = Command::new(path);
-        program.env_clear().env("HOME", &self.0);
+        program.env_clear().env("HOME", self.0.path());
         program.stdout(Stdio::piped()).stderr(Stdio::piped());
         program
     }
@@ -127,7 +125,10 @@ impl Place {
                 .chain(std::env::split_paths(&path)),
         );
         let mut shell = Command::new("sh");
-        shell.args(["-c", line]).current_dir(&self.0).env_clear();
+        shell
+            .args(["-c", line])
+            .current_dir(self.0.path())
+            .env_clear();
         shell.envs(
             command
                 .get_envs()
@@ -200,17 +201,12 @@ impl Place {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _gone = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// A program under `run`, or on its own with the library preloaded, that talks line by line.
 #[derive(Debug)]
 pub(crate) struct Traced {
     child: Child,
-    input: ChildStdin,
+    /// None once it is closed.
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     /// The first line that it said: by custom, its pid.
     pub(crate) hello: String,
@@ -228,7 +224,7 @@ impl Traced {
     pub(crate) fn silent(mut command: Command) -> Traced {
         command.stdin(Stdio::piped());
         let mut child = command.spawn().expect("the command starts");
-        let input = child.stdin.take().expect("its stdin");
+        let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("its stdout"));
         Traced {
             child,
@@ -254,7 +250,8 @@ impl Traced {
     /// Says a line to it, in one write: a program that reads its stdin raw would take two for two lines.
     pub(crate) fn say(&mut self, line: &str) {
         let line = format!("{line}\n");
-        self.input.write_all(line.as_bytes()).expect("it listens");
+        let input = self.input.as_mut().expect("its stdin");
+        input.write_all(line.as_bytes()).expect("it listens");
     }
 
     /// The process that was started: `run` itself, where it runs under that.
@@ -275,14 +272,35 @@ impl Traced {
     }
 
     /// Closes its stdin and waits: status, the rest of stdout, stderr.
-    pub(crate) fn end(self) -> Output {
-        drop(self.input);
-        finish(self.child, self.output)
+    pub(crate) fn end(mut self) -> Output {
+        self.input = None;
+        self.ended()
     }
 
     /// Waits with its stdin open: something else ends it.
-    pub(crate) fn ended(self) -> Output {
-        finish(self.child, self.output)
+    pub(crate) fn ended(mut self) -> Output {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        self.output.read_to_end(&mut stdout).expect("the rest");
+        let talk = self.child.stderr.as_mut().expect("its stderr");
+        talk.read_to_end(&mut stderr).expect("the rest");
+        Output {
+            status: self.child.wait().expect("its end"),
+            stdout,
+            stderr,
+        }
+    }
+}
+
+impl Drop for Traced {
+    /// Ends it: without its stdin it goes by itself, a failed test's may not. A `run` that went on would make its directories anew when they are removed.
+    fn drop(&mut self) {
+        self.input = None;
+        drop(self.child.stderr.take());
+        if std::thread::panicking() {
+            // It may have ended by itself.
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
     }
 }
 
@@ -293,16 +311,6 @@ fn install(from: &str, to: &str) {
         .args(["-m", "755", from, to])
         .status();
     assert!(installed.expect("install").success(), "{to}");
-}
-
-fn finish(child: Child, mut output: BufReader<ChildStdout>) -> Output {
-    let mut rest = Vec::new();
-    output.read_to_end(&mut rest).expect("the rest");
-    let ended = child.wait_with_output().expect("its end");
-    Output {
-        stdout: rest,
-        ..ended
-    }
 }
 
 /// Says that the calling test cannot be made here, and what is not installed; with CI=true, where everything is installed, that is a failure.
