@@ -185,6 +185,10 @@ fn part_of_a_recording() {
     };
     let whole = blocks(&[]);
     assert_eq!(blocks(&["--from", "1h"]), 0);
+    let (past, said) = recorded.ask("diff", &["--from", "1h"]);
+    assert!(said.contains("1h is past its end, which is at "), "{said}");
+    let ends = ["from", "to"].map(|end| past.json()[end]["time"].clone());
+    assert_eq!(ends[0], ends[1]);
     assert_eq!(blocks(&["--to", "1h"]), whole);
     for instant in ["1ms", "2ms", "5ms"] {
         let parts = blocks(&["--to", instant]) + blocks(&["--from", instant]);

@@ -9,6 +9,7 @@ use heapshim_cli::error::{Error, Kind};
 use heapshim_cli::frees::{Freed, Groups};
 use heapshim_cli::mark::Mark;
 use heapshim_cli::process::Origin;
+use heapshim_cli::render;
 use heapshim_cli::report::{Survivors, Temporaries};
 use heapshim_cli::report_page::Timeline;
 use heapshim_cli::trace::{self, EXTENSION, Moment, Trace};
@@ -57,7 +58,11 @@ impl Between {
     pub(crate) fn pair(&mut self) -> Result<Pair, Error> {
         let trace = &mut self.trace;
         Ok(Pair {
-            first: Some(trace::state(trace, &self.first)?),
+            first: Some(at_end(
+                trace::state(trace, &self.first)?,
+                trace,
+                &self.first,
+            )),
             last: at_end(trace::state(trace, &self.last)?, trace, &self.last),
             origin: Origin::of_file(&self.path),
         })
@@ -152,6 +157,13 @@ fn moment(trace: &mut Trace, path: &Path, word: &str) -> Result<Moment, Error> {
         .next(next)
     })?;
     let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    if ns > trace.length_ns() {
+        let end = render::duration(0, trace.length_ns());
+        say(&format!(
+            "heapshim: {}: {word} is past its end, which is at {end}",
+            path.display()
+        ));
+    }
     Ok(named(ns, word))
 }
 
@@ -162,7 +174,7 @@ fn named(ns: u64, name: &str) -> Moment {
     }
 }
 
-/// The end has a time of its own.
+/// What is past the end has the end's time.
 fn at_end(mut mark: Mark, trace: &Trace, moment: &Moment) -> Mark {
     if moment.ns > trace.length_ns() {
         mark.snapshot.moment.unix_ns = trace.begin_unix_ns().saturating_add(trace.length_ns());
