@@ -370,7 +370,7 @@ pub(crate) struct Top {
 pub(crate) enum Format {
     /// For people
     Table,
-    /// For programs: schema 1
+    /// For programs: schema 1, docs/JSON.md
     Json,
     /// As tracemalloc's compare_to prints it; charges Python's lines unless --blame says otherwise
     Tracemalloc,
