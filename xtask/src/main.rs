@@ -10,7 +10,6 @@
 )]
 
 mod bench;
-mod bench_churn;
 mod bench_instructions;
 mod bench_mark;
 mod bench_recording;
@@ -44,7 +43,7 @@ fn main() -> ExitCode {
     match words[..] {
         ["ci"] => ci::run(&root()),
         ["bench", ref command @ ..] => bench::run(&root(), command),
-        ["bench-churn", ref words @ ..] => bench_churn::run(&root(), words),
+        ["bench-churn", ref words @ ..] => soak::run(&root(), "churn", words),
         ["bench-instructions", ref words @ ..] => bench_instructions::run(&root(), words),
         ["bench-mark", ref words @ ..] => bench_mark::run(&root(), words),
         ["bench-recording", ref words @ ..] => bench_recording::run(&root(), words),
