@@ -7,12 +7,14 @@ use crate::library;
 use crate::store;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
+use rustix::mm::{Advice, madvise};
 use std::fs;
 
 /// Every check of this system, and of what a command inherits from us.
 #[must_use]
 pub fn findings() -> Vec<Finding> {
     let mut all = vec![memory(), library(), marks()];
+    all.extend(forks());
     all.extend(hidden_processes());
     all.extend(Environment::own().preload_notes());
     all.extend(Limits::own().findings());
@@ -42,6 +44,18 @@ fn sealed_memfd() -> Result<(), Errno> {
     let fd = rustix::fs::memfd_create("heapshim-doctor", flags)?;
     rustix::fs::ftruncate(&fd, 4096)?;
     rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW)
+}
+
+/// A forked child knows that it is one by a page that the kernel wipes for it; where that cannot be had, nothing is traced.
+fn forks() -> Option<Finding> {
+    // SAFETY: of no bytes the kernel only says whether it knows the advice.
+    let known = unsafe { madvise(std::ptr::null_mut(), 0, Advice::LinuxWipeOnFork) };
+    known.err().map(|errno| {
+        let why = words(errno);
+        let what = format!("nothing can be traced: madvise(MADV_WIPEONFORK) failed: {why}");
+        let next = "use Linux 4.14 or newer, and a sandbox that allows it";
+        Finding::problem("this system", what, next)
+    })
 }
 
 fn words(errno: Errno) -> String {
@@ -104,6 +118,7 @@ mod tests {
     #[test]
     fn this_machine() {
         assert_eq!(memory().level, Level::Ok);
+        assert!(forks().is_none());
         assert_eq!(library().level, Level::Ok);
     }
 
