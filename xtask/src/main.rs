@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: cargo xtask ci | tidy | bench [RUNS] [--judge] [ROW…] | bench [RUNS] -- COMMAND… | bench-churn [--for 20m] | bench-instructions [keep] | bench-mark [RUNS] | bench-page [N] | bench-recording [RUNS] [ROW…] [-- COMMAND…] | bench-symbols [MIB] | bench-trace [MIB] | compare [RUNS] -- COMMAND… | fuzz [--runs 10m] [--keep] [TARGET…] | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | suites [SUITE[/TEST]…] | layout-hash"
+                "usage: cargo xtask ci | tidy | bench [RUNS] [--judge] [ROW…] | bench [RUNS] -- COMMAND… | bench-churn [--for 20m] | bench-instructions [keep] | bench-mark [RUNS] | bench-page [N] | bench-recording [RUNS] [ROW…] [-- COMMAND…] | bench-symbols [MIB] | bench-trace [MIB] [--times N] | compare [RUNS] -- COMMAND… | fuzz [--runs 10m] [--keep] [TARGET…] | soak [--write] [NAME…] | stress [--for 1h] [--from SEED] | screenshots | suites [SUITE[/TEST]…] | layout-hash"
             );
             ExitCode::from(2)
         }

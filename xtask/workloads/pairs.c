@@ -1,11 +1,11 @@
 // Pairs of malloc and free, for `cargo xtask bench-instructions` and for timings: what a pair costs, by depth, threads, sites and sizes.
 //
-//   pairs [--pairs N] [--depth D] [--same S] [--sites B] [--sizes Z] [--live L] [--threads T] [--hold 1] [--wait 1]
+//   pairs [--pairs N] [--depth D] [--same S] [--sites B] [--sizes Z] [--live L] [--threads T] [--hold 1] [--wait 1] [--empty 1]
 //
 // N pairs a thread; each below D frames of two functions that call each other; S pairs are made before the stack is left (1: each pair comes from a stack
 // of its own); B bits of the path differ, so that there are 2^B stacks a leaf; Z sizes from 16 on; L blocks are alive. Prints ns_per_pair=…, by the
 // process's CPU time, and the digest of what the blocks hold that are left: which leaf made each, of what size; with --hold it then waits for its input's
-// end; with --wait it first says that it is ready, and waits for a byte.
+// end; with --wait it first says that it is ready, and waits for a byte; with --empty it gives up what it has before it ends.
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,9 +26,9 @@ void _ZdlPv(void *block);
 
 #define APART __attribute__((noinline, noclone))
 #define KEEP() __asm__ volatile("" ::: "memory")
-enum { PAIRS, DEPTH, SAME, SITES, SIZES, LIVE, THREADS, HOLD, WAIT, OPTIONS };
-static const char *const names[OPTIONS] = {"--pairs", "--depth", "--same", "--sites", "--sizes", "--live", "--threads", "--hold", "--wait"};
-static uint64_t option[OPTIONS] = {1000000, 16, 4, 3, 32, 1000, 1, 0, 0};
+enum { PAIRS, DEPTH, SAME, SITES, SIZES, LIVE, THREADS, HOLD, WAIT, EMPTY, OPTIONS };
+static const char *const names[OPTIONS] = {"--pairs", "--depth", "--same", "--sites", "--sizes", "--live", "--threads", "--hold", "--wait", "--empty"};
+static uint64_t option[OPTIONS] = {1000000, 16, 4, 3, 32, 1000, 1, 0, 0, 0};
 
 struct work { uint64_t random, done, **blocks; };
 
@@ -93,5 +93,9 @@ int main(int count, char **words) {
   for (uint64_t at = 0; at < option[THREADS]; at++) sum += digest(&works[at]);
   printf("digest=%016lx\n", sum);
   fflush(stdout);
+  for (uint64_t at = 0; option[EMPTY] && at < option[THREADS]; at++) {
+    for (uint64_t block = 0; block < option[LIVE]; block++) DROP(works[at].blocks[block]);
+    free(works[at].blocks);
+  }
   if (option[HOLD]) while (getchar() != EOF) {}
 }

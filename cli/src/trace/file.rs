@@ -79,6 +79,17 @@ pub(super) struct Head {
     first: u32,
 }
 
+impl Head {
+    /// The same, so many nanoseconds later: a chunk's events count from its beginning.
+    pub(super) fn later(self, ns: u64) -> Head {
+        Head {
+            from_ns: self.from_ns.saturating_add(ns),
+            to_ns: self.to_ns.saturating_add(ns),
+            ..self
+        }
+    }
+}
+
 /// A chunk's place in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Chunk {
@@ -112,26 +123,41 @@ impl<W: Write> Output<W> {
     pub(super) fn append(&mut self, kind: Kind, of: &Of, parts: [&[u8]; 2]) -> io::Result<()> {
         let [first, second] = parts.map(pack);
         let (first, second) = (first?, second?);
-        let mut head = Writer::default();
-        head.u32(kind as u32);
-        head.len(first.len());
-        head.len(second.len());
         let mut sum = crc32fast::Hasher::new();
         sum.update(&first);
         sum.update(&second);
-        head.u32(sum.finalize());
-        head.u64(of.from_ns);
-        head.u64(of.to_ns);
-        head.u64(of.events);
-        head.u64(of.growth.cast_unsigned());
-        head.u64(of.crest.cast_unsigned());
-        let sum = crc32fast::hash(head.as_slice());
-        head.u32(sum);
-        head.u32(crc32fast::hash(&first));
-        head.bytes(&first);
-        head.bytes(&second);
-        self.bytes += head.as_slice().len() as u64;
-        self.file.write_all(head.as_slice())
+        let bytes = |part: &[u8]| u32::try_from(part.len()).map_err(io::Error::other);
+        let head = Head {
+            kind: Some(kind),
+            from_ns: of.from_ns,
+            to_ns: of.to_ns,
+            events: of.events,
+            growth: of.growth,
+            crest: of.crest,
+            parts: [bytes(&first)?, bytes(&second)?],
+            checksum: sum.finalize(),
+            first: crc32fast::hash(&first),
+        };
+        self.append_packed(&head, &[&first, &second])
+    }
+
+    /// Appends a chunk whose parts are packed already, in one piece: what its head says of their bytes is true.
+    pub(super) fn append_packed(&mut self, head: &Head, packed: &[&[u8]]) -> io::Result<()> {
+        let mut out = Writer::default();
+        out.u32(head.kind.map_or(0, |kind| kind as u32));
+        head.parts.into_iter().for_each(|part| out.u32(part));
+        out.u32(head.checksum);
+        out.u64(head.from_ns);
+        out.u64(head.to_ns);
+        out.u64(head.events);
+        out.u64(head.growth.cast_unsigned());
+        out.u64(head.crest.cast_unsigned());
+        let sum = crc32fast::hash(out.as_slice());
+        out.u32(sum);
+        out.u32(head.first);
+        packed.iter().for_each(|part| out.bytes(part));
+        self.bytes += out.as_slice().len() as u64;
+        self.file.write_all(out.as_slice())
     }
 
     /// Bytes written so far.
@@ -313,15 +339,35 @@ impl Chunk {
             (0, 1..) => (first, self.head.first),
             _ => (first + second, self.head.checksum),
         };
-        file.seek(SeekFrom::Start(self.at))?;
-        unpacked.packed.resize(len, 0);
-        file.read_exact(&mut unpacked.packed)?;
-        if crc32fast::hash(&unpacked.packed) != checksum {
-            return Err(Damage::Value("a chunk's checksum is wrong").into());
-        }
+        self.read(file, len, checksum, &mut unpacked.packed)?;
         let range = if part == 0 { 0..first } else { first..len };
         let bytes = unpacked.unpack(range);
         bytes.map_err(|_| Damage::Value("a chunk is not packed as it should be").into())
+    }
+
+    /// Both parts as they stand in the file.
+    pub(super) fn packed<F: Read + Seek>(&self, file: &mut F) -> Result<Vec<u8>, Refused> {
+        let len = self.head.parts.iter().map(|&bytes| bytes as usize).sum();
+        let mut packed = Vec::new();
+        self.read(file, len, self.head.checksum, &mut packed)?;
+        Ok(packed)
+    }
+
+    /// So many bytes behind the head, of which this is the checksum.
+    fn read<F: Read + Seek>(
+        &self,
+        file: &mut F,
+        len: usize,
+        checksum: u32,
+        into: &mut Vec<u8>,
+    ) -> Result<(), Refused> {
+        file.seek(SeekFrom::Start(self.at))?;
+        into.resize(len, 0);
+        file.read_exact(into)?;
+        match crc32fast::hash(into) == checksum {
+            true => Ok(()),
+            false => Err(Damage::Value("a chunk's checksum is wrong").into()),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod pledge;
 mod questions;
 mod read;
 mod recorder;
+mod repeat;
 mod sums;
 mod tables;
 mod temporaries;
@@ -40,6 +41,7 @@ pub use lifetimes::{lifetimes, sizes, survivors};
 pub use questions::{Moment, nothing, peak, state};
 pub use read::Trace;
 pub use recorder::{Ended, Options, Recorder, Summary};
+pub use repeat::repeat;
 pub use temporaries::{temporaries, temporary};
 pub use timeline::{Step, timeline};
 

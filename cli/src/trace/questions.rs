@@ -135,9 +135,14 @@ pub(super) struct Account {
 }
 
 impl Account {
-    fn of(trace: &mut Trace) -> Result<Account, Error> {
+    pub(super) fn of(trace: &mut Trace) -> Result<Account, Error> {
         let (counters, exact) = trace.base()?;
         Ok(Account { counters, exact })
+    }
+
+    /// True where it is known to the byte.
+    pub(super) fn is_exact(&self) -> bool {
+        self.exact
     }
 
     /// Of what happened within the trace alone.
@@ -204,7 +209,7 @@ impl Account {
         counters.freed_blocks = counters.freed_blocks.wrapping_sub(1);
     }
 
-    fn add_chunk(&mut self, trace: &mut Trace, chunk: &Chunk) -> Result<(), Error> {
+    pub(super) fn add_chunk(&mut self, trace: &mut Trace, chunk: &Chunk) -> Result<(), Error> {
         for (site, sum) in trace.sums(chunk)? {
             self.at(site).add(&sum);
         }
@@ -220,7 +225,7 @@ impl Account {
         self.mark(trace, &end)
     }
 
-    fn mark(self, trace: &mut Trace, moment: &Moment) -> Result<Mark, Error> {
+    pub(super) fn mark(self, trace: &mut Trace, moment: &Moment) -> Result<Mark, Error> {
         let mut mark = trace.frame()?;
         let sites = &mut mark.snapshot.sites;
         for (number, site) in sites.iter_mut().enumerate() {

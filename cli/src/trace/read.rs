@@ -253,7 +253,7 @@ impl Trace {
     }
 }
 
-fn explain(path: &Path, refused: Refused) -> Error {
+pub(super) fn explain(path: &Path, refused: Refused) -> Error {
     let damaged = |problem| Error::new(Failure::Damaged, path.display(), problem);
     match refused {
         Refused::NoTrace => damaged("not a trace".to_owned()).next("`heapshim record` makes one"),
