@@ -1,6 +1,7 @@
 //! How long blocks lived and how large they were, in a recording: counts are the program's own, and the time that it was made to wait lies in them.
 
-use heapshim_tests::{Recorded, Recording, Row, Target, heapshim, line_of as line, talk};
+use heapshim_cli::trace;
+use heapshim_tests::{Amount, Recorded, Recording, Row, Target, heapshim, line_of as line, talk};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -128,6 +129,100 @@ fn by_thread() {
         // At the highest moment the other thread may not have begun.
         assert!(blocks == 7 || question == "peak", "{question}: {blocks}");
     }
+}
+
+/// Check that a recording three times over (what the bench asks of ten gigabytes is asked of one) has each block three times, by every question: as old, as large, and as
+/// temporary as it was.
+#[test]
+fn repeated() {
+    let (one, _) = recorded();
+    let file = one.file.with_extension("thrice.heaptrace");
+    trace::repeat(&one.file, 3, &file).expect("it is whole");
+    let all = Recorded {
+        file,
+        said: one.said.clone(),
+    };
+    let blocks = |recorded: &Recorded, question| {
+        let (answer, said) = recorded.ask(question, &[]);
+        assert_eq!(said, "");
+        answer.assert_adds_up();
+        ["// held", "// short", "// next but one", "// kept"].map(|marker| {
+            let row = answer.row(SOURCE, line(SOURCE, marker));
+            (row.growth().blocks, row.total())
+        })
+    };
+    for question in ["diff", "temporary", "lifetimes", "sizes"] {
+        let thrice = blocks(&one, question).map(|(growth, total)| {
+            let total = Amount {
+                bytes: total.bytes * 3,
+                blocks: total.blocks * 3,
+            };
+            (growth * 3, total)
+        });
+        assert_eq!(blocks(&all, question), thrice, "{question}");
+    }
+    for (question, least, marker) in [
+        ("lifetimes", "least_us", "// held"),
+        ("sizes", "least_bytes", "// held"),
+    ] {
+        let thrice: Vec<_> = buckets(&row(&one, question, marker).json[question], least)
+            .into_iter()
+            .map(|(least, blocks)| (least, blocks * 3))
+            .collect();
+        let found = buckets(&row(&all, question, marker).json[question], least);
+        assert_eq!(found, thrice, "{question}");
+    }
+}
+
+/// What `--help` of a command offers to sort by.
+fn sorts(command: &str) -> Vec<String> {
+    let help = String::from_utf8(talk(&[command, "--help"]).stdout).expect("UTF-8");
+    let (_, of_sort) = help.split_once("--sort <SORT>").expect("it sorts");
+    let of_sort = of_sort.split("\n      --").next().expect("its words");
+    let offered = |line: &str| {
+        Some(
+            line.trim_start()
+                .strip_prefix("- ")?
+                .split_once(':')?
+                .0
+                .to_owned(),
+        )
+    };
+    of_sort.lines().filter_map(offered).collect()
+}
+
+/// Check that each question takes every sort that its `--help` offers, and refuses the others with what to ask instead; of `diff` there are no others.
+#[test]
+fn sorts_that_are_offered() {
+    let (recorded, _) = recorded();
+    let file = recorded.file.to_str().expect("UTF-8");
+    let all = sorts("diff");
+    assert_eq!(all.len(), 7, "{all:?}");
+    for question in ["diff", "peak", "temporary", "lifetimes", "sizes"] {
+        let offered = sorts(question);
+        assert_eq!(
+            offered.len(),
+            if question == "diff" { 7 } else { 5 },
+            "{offered:?}"
+        );
+        for sort in &all {
+            let mut asked = Command::new(heapshim());
+            asked.args([question, file, "--sort", sort]);
+            let output = asked.output().expect("the command starts");
+            let said = String::from_utf8_lossy(&output.stderr);
+            let (status, next) = match offered.contains(sort) {
+                true => (0, ""),
+                false => (2, "a recording: heapshim "),
+            };
+            assert_eq!(
+                output.status.code(),
+                Some(status),
+                "{question} {sort}: {said}"
+            );
+            assert!(said.contains(next), "{question} {sort}: {said}");
+        }
+    }
+    assert!(!sorts("run").contains(&"survivors".to_owned()));
 }
 
 /// Check that the table has a bar for each line, and what half of its blocks had; and that a form without a place for it is refused.

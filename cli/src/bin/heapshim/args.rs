@@ -4,13 +4,15 @@
 
 mod pages;
 mod recordings;
+mod sorts;
 
 pub(crate) use pages::{Export, Page};
 pub(crate) use recordings::{Instants, Question, Record, Temporary, Timeline};
+pub(crate) use sorts::Sort;
 
 use crate::help;
 use crate::values::{address, duration, mapping, per, size};
-use clap::{Arg, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use heapshim_cli::catalog::Word;
 use heapshim_cli::series::Per;
 use heapshim_ledger::sampling::Mode;
@@ -32,7 +34,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a command, traced, and print what it grew by when it ends
-    #[command(after_help = help::RUN)]
+    #[command(after_help = help::RUN, mut_arg("sort", sorts::of_start))]
     Run(Run),
     /// Print the library's path, for LD_PRELOAD=$(heapshim lib) COMMAND
     #[command(after_help = help::LIB)]
@@ -62,16 +64,16 @@ pub(crate) enum Command {
     #[command(after_help = help::RECORD)]
     Record(Record),
     /// Print what was alive at the highest moment of a recording
-    #[command(after_help = help::PEAK)]
+    #[command(after_help = help::PEAK, mut_arg("sort", sorts::of_one))]
     Peak(Question),
     /// Print which lines' blocks were freed at once, in a recording
-    #[command(after_help = help::TEMPORARY)]
+    #[command(after_help = help::TEMPORARY, mut_arg("sort", sorts::of_one))]
     Temporary(Temporary),
     /// Print how long each line's blocks lived, in a recording
-    #[command(after_help = help::LIFETIMES, mut_arg("sort", by_allocations))]
+    #[command(after_help = help::LIFETIMES, mut_arg("sort", sorts::of_lost))]
     Lifetimes(Question),
     /// Print how large each line's blocks were, in a recording
-    #[command(after_help = help::SIZES, mut_arg("sort", by_allocations))]
+    #[command(after_help = help::SIZES, mut_arg("sort", sorts::of_lost))]
     Sizes(Question),
     /// Print how much was alive, step by step of a recording
     #[command(after_help = help::TIMELINE)]
@@ -511,30 +513,6 @@ pub(crate) enum By {
     Module,
     Stack,
     Thread,
-}
-
-/// `--sort`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Sort {
-    /// Bytes alive at the second moment, less those at the first
-    Growth,
-    /// The same in blocks
-    Blocks,
-    /// Bytes alive at the second moment
-    Live,
-    /// Bytes allocated between the two, freed since or not
-    Total,
-    /// How often was allocated between the two
-    Allocations,
-    /// What was allocated since the first mark and is alive at the second: where `heapshim mark --survivors` took the first, or of a recording
-    Survivors,
-    /// Blocks that their thread freed by its next operation: where two `heapshim mark`s or the start and now are compared, in exact mode, or of a recording
-    Temporary,
-}
-
-/// `--sort` where what is asked about mostly did not stay.
-fn by_allocations(sort: Arg) -> Arg {
-    sort.help("What rows are sorted by, greatest first [default: allocations]")
 }
 
 /// `--blame`.
