@@ -1,4 +1,4 @@
-//! `cargo xtask bench-trace [MIB] [--times N]`: how long each question to a large recording takes, and in how much memory. Not in CI: it takes minutes, and the disk that the recording needs (with `--times`, N + 1 of them).
+//! `cargo xtask bench-trace [MIB] [--times N]`: how long each question to a large recording takes, and in how much memory. Not in CI: it takes minutes, and the disk that the recording needs (with `--times`, N + 1 times that).
 //!
 //! The recording is of `workloads/pairs.c` with a million live blocks of 4,000 sizes, of which nothing is foreseen (more bytes an event than of most programs), until it has so many
 //! MiB; it lies in the directory for temporary files, and is deleted. With `--times` what is asked is a recording N times as long: the same events, one time after the other, since
