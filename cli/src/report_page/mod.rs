@@ -204,6 +204,24 @@ mod tests {
         assert!(none.len() < 80_000, "{}", none.len());
     }
 
+    /// Check that what is in the page whatever the report is, scripts, style and template, is a twentieth of what it may weigh, and that with all that a recording can add, and no stack, it
+    /// is a half: so the least that is tried fits.
+    #[test]
+    fn least() {
+        let fixed = [TEMPLATE, STYLE, DARK].into_iter().chain(SCRIPTS);
+        let fixed: usize = fixed.map(str::len).sum();
+        assert!(fixed <= MOST_BYTES / 20, "{fixed}");
+        let report = data::tests::large(3_000);
+        let weighs = |timeline| {
+            let page = Page { timeline };
+            let page = page.of_heaviest(0, &report, &View::default());
+            page.expect("written to memory").len()
+        };
+        let recorded = weighs(Some(timeline::tests::largest()));
+        assert!(recorded <= MOST_BYTES / 2, "{recorded}");
+        assert!(recorded > 5 * weighs(None), "the timeline is in it");
+    }
+
     /// Check that every place of the template is filled, and that nothing in the page is fetched from anywhere.
     #[test]
     fn self_contained() {

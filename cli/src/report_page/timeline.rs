@@ -46,3 +46,38 @@ impl Timeline {
         })
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::fixture::Random;
+    use crate::trace::{Instant, What};
+
+    /// As large as one can be: more happened than is shown, under names that are longer, in letters of three bytes that nothing packs well.
+    pub(in crate::report_page) fn largest() -> Timeline {
+        let mut random = Random(7);
+        let mut number = || (random.next() << 31 | random.next()).cast_signed();
+        let steps = (0..STEPS).map(|_| Step {
+            live_bytes: number(),
+            highest_bytes: number(),
+            ..Step::default()
+        });
+        let steps = steps.collect();
+        let mut random = Random(8);
+        let mut letter = || char::from_u32(0x4e00 + random.below(0x5000) as u32).expect("a letter");
+        let happened = (0..2_000).map(|ns| Instant {
+            ns,
+            what: What::Load,
+            pid: None,
+            text: (0..300).map(|_| letter()).collect(),
+        });
+        Timeline {
+            steps,
+            happened: Instants {
+                all: happened.collect(),
+                left_out: 0,
+            },
+            between: [0, 1],
+        }
+    }
+}
