@@ -6,6 +6,7 @@ use crate::place::fresh_directory;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Instant;
 
 /// `heapshim record`, while it runs.
 #[derive(Debug)]
@@ -13,6 +14,7 @@ pub struct Recording {
     child: Child,
     stderr: BufReader<ChildStderr>,
     file: PathBuf,
+    begun: [Instant; 2],
 }
 
 /// A recording's file.
@@ -37,6 +39,7 @@ impl Recording {
         words.extend(options);
         let mut record: Command = command(&words);
         record.stderr(Stdio::piped());
+        let before = Instant::now();
         let mut child = record.spawn().expect("the command starts");
         let mut stderr = BufReader::new(child.stderr.take().expect("a piped stderr"));
         let mut line = String::new();
@@ -46,7 +49,14 @@ impl Recording {
             child,
             stderr,
             file,
+            begun: [before, Instant::now()],
         }
+    }
+
+    /// Between which moments it has begun: its own times count from there.
+    #[must_use]
+    pub fn begun(&self) -> [Instant; 2] {
+        self.begun
     }
 
     /// The process id of its command.

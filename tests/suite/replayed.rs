@@ -7,18 +7,17 @@ use heapshim_tests::{
     Amount, Diff, Recorded, Recording, Running, Target, environment, found, needs, open_directory,
     programs, talk,
 };
-use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Moments that are compared.
 const MOMENTS: usize = 10;
 /// Requests between two; and in the one in which events are to be lost, which are more than the rings have room for.
 const REQUESTS: u32 = 2_000;
 const MANY_REQUESTS: u32 = 60_000;
-/// Milliseconds between the two marks of a moment: what is recorded of time is truer than that.
-const APART_MS: u64 = 20;
-const DAY_MS: u64 = 86_400_000;
+/// How long a moment lasts at least, besides what is not known of when its recording began: what is recorded of time is truer than that.
+const APART: Duration = Duration::from_millis(20);
 /// Looks at a server that may be busy with itself.
 const MOST_LOOKS: usize = 2_000;
 
@@ -28,10 +27,18 @@ struct Server {
     directory: PathBuf,
 }
 
-/// A moment: the mark, and when, in milliseconds of a day.
+/// A moment: the mark, and between which times nothing has happened.
 struct Moment {
     mark: String,
-    ms: u64,
+    quiet: [Instant; 2],
+}
+
+impl Moment {
+    /// When it was, from the beginning of a recording, which was between these times: whenever that was, nothing happened then.
+    fn since(&self, begun: [Instant; 2]) -> Duration {
+        let [earliest, latest] = [0, 1].map(|end| self.quiet[end] - begun[end]);
+        earliest + (latest - earliest) / 2
+    }
 }
 
 impl Server {
@@ -106,23 +113,22 @@ impl Server {
         path
     }
 
-    /// Looks until nothing happens.
-    fn moment(&self, number: usize) -> Moment {
+    /// Looks until nothing happens, for so long.
+    fn moment(&self, number: usize, apart: Duration) -> Moment {
         let name = |turn: usize| format!("m{number}-{turn}");
         let mut mark = self.mark(&name(0));
+        let mut quiet_from = Instant::now();
         for turn in 1..MOST_LOOKS {
+            let quiet_to = Instant::now();
             let next = self.mark(&name(turn));
             let diff = between(&mark, &next);
-            let ends = ["from", "to"].map(|end| ms(&diff.json()[end]["time"]));
-            let apart = (ends[1] + DAY_MS - ends[0]) % DAY_MS;
-            let is_quiet = diff.exact() && happened(&diff) == 0;
-            match is_quiet {
-                true if apart >= APART_MS => {
-                    let ms = (ends[0] + apart / 2) % DAY_MS;
-                    return Moment { mark, ms };
+            match diff.exact() && happened(&diff) == 0 {
+                true if quiet_to - quiet_from >= apart => {
+                    let quiet = [quiet_from, quiet_to];
+                    return Moment { mark, quiet };
                 }
                 true => (),
-                false => mark = next,
+                false => (mark, quiet_from) = (next, Instant::now()),
             }
         }
         panic!("the server never rests")
@@ -150,22 +156,6 @@ fn happened(diff: &Diff) -> u64 {
         .expect("as many as there were")
 }
 
-/// `2026-11-22T12:00:00.123Z`, in milliseconds of its day.
-fn ms(time: &Value) -> u64 {
-    let time = time.as_str().and_then(|text| text.split('T').nth(1));
-    let parts = time
-        .expect("a time")
-        .trim_end_matches('Z')
-        .split([':', '.']);
-    let [hours, minutes, seconds, ms] = parts
-        .map(|part| part.parse::<u64>().expect("a number"))
-        .collect::<Vec<_>>()[..]
-    else {
-        panic!("{time:?}");
-    };
-    ((hours * 60 + minutes) * 60 + seconds) * 1000 + ms
-}
-
 /// Every row: what it is of, and what it came to. Rows of code without lines have names alone, so that several may have the same.
 fn rows(diff: &Diff) -> Vec<(String, [i64; 6])> {
     let of = |row: heapshim_tests::Row| {
@@ -181,20 +171,29 @@ fn rows(diff: &Diff) -> Vec<(String, [i64; 6])> {
     all
 }
 
-/// What a recording says of the time between two moments.
-fn replayed(recorded: &Recorded, begin_ms: u64, moments: [&Moment; 2]) -> Diff {
-    let [from, to] = moments.map(|moment| {
-        let ms = (moment.ms + DAY_MS - begin_ms) % DAY_MS;
-        format!("{ms}ms")
-    });
-    let options = ["--from", &from, "--to", &to, "--no-stacks"];
-    recorded.ask("diff", &options).0
+/// A recording, and the moments in it.
+struct Played {
+    recorded: Recorded,
+    begun: [Instant; 2],
+    moments: Vec<Moment>,
 }
 
-/// The moments of a recording, the first as soon as it has begun; in one of the rounds between two its reader does not run, where that is wanted.
-fn played(server: &Server, options: &[&str], stopped: Option<usize>) -> (Recorded, Vec<Moment>) {
+impl Played {
+    /// What the recording says of the time from the first moment to this one.
+    fn until(&self, moment: &Moment) -> Diff {
+        let [from, to] = [&self.moments[0], moment]
+            .map(|moment| format!("{}ms", moment.since(self.begun).as_millis()));
+        let options = ["--from", &from, "--to", &to, "--no-stacks"];
+        self.recorded.ask("diff", &options).0
+    }
+}
+
+/// A recording with its moments, the first as soon as it has begun; in one of the rounds between two its reader does not run, where that is wanted.
+fn played(server: &Server, options: &[&str], stopped: Option<usize>) -> Played {
     let recording = Recording::of(server.running.pid(), options);
-    let mut moments = vec![server.moment(0)];
+    let begun = recording.begun();
+    let apart = begun[1] - begun[0] + APART;
+    let mut moments = vec![server.moment(0, apart)];
     for round in 1..=MOMENTS {
         if stopped == Some(round) {
             recording.stop();
@@ -203,14 +202,13 @@ fn played(server: &Server, options: &[&str], stopped: Option<usize>) -> (Recorde
         } else {
             server.work(REQUESTS);
         }
-        moments.push(server.moment(round));
+        moments.push(server.moment(round, apart));
     }
-    (recording.end(), moments)
-}
-
-fn begin_ms(recorded: &Recorded) -> u64 {
-    let diff = recorded.ask("diff", &["--no-stacks"]).0;
-    ms(&diff.json()["from"]["time"])
+    Played {
+        recorded: recording.end(),
+        begun,
+        moments,
+    }
 }
 
 /// Check that a recording without losses says of each moment what the mark says.
@@ -219,12 +217,12 @@ fn at_each_mark() {
     let Some(server) = Server::started() else {
         return;
     };
-    let (recorded, moments) = played(&server, &["--lossless"], None);
+    let played = played(&server, &["--lossless"], None);
+    let (recorded, moments) = (&played.recorded, &played.moments);
     assert_eq!(recorded.lost(), 0, "{}", recorded.said);
-    let begin_ms = begin_ms(&recorded);
     for (number, to) in moments.iter().enumerate().skip(1) {
         let marked = between(&moments[0].mark, &to.mark);
-        let replayed = replayed(&recorded, begin_ms, [&moments[0], to]);
+        let replayed = played.until(to);
         assert!(replayed.exact() && happened(&marked) > 0, "moment {number}");
         assert_eq!(rows(&replayed), rows(&marked), "moment {number}");
         assert_eq!(replayed.growth(), marked.growth(), "moment {number}");
@@ -242,18 +240,18 @@ fn with_losses() {
     let Some(server) = Server::started() else {
         return;
     };
-    let before = server.moment(MOMENTS + 1);
-    let (recorded, moments) = played(&server, &[], Some(STOPPED));
-    let after = server.moment(MOMENTS + 2);
+    let before = server.moment(MOMENTS + 1, APART);
+    let played = played(&server, &[], Some(STOPPED));
+    let (recorded, moments) = (&played.recorded, &played.moments);
+    let after = server.moment(MOMENTS + 2, APART);
     assert!(recorded.lost() > 0, "{}", recorded.said);
     let all = recorded.events() + recorded.lost();
     let within = [[&moments[0], &moments[MOMENTS]], [&before, &after]]
         .map(|[from, to]| happened(&between(&from.mark, &to.mark)));
     assert!((within[0]..=within[1]).contains(&all), "{all}: {within:?}");
-    let begin_ms = begin_ms(&recorded);
     for (number, to) in moments.iter().enumerate().skip(1) {
         let marked = between(&moments[0].mark, &to.mark);
-        let replayed = replayed(&recorded, begin_ms, [&moments[0], to]);
+        let replayed = played.until(to);
         assert!(marked.exact() && !replayed.exact(), "moment {number}");
         assert_eq!(replayed.json()["lost_events"], recorded.lost());
         replayed.assert_adds_up();
@@ -261,7 +259,7 @@ fn with_losses() {
             assert_eq!(rows(&replayed), rows(&marked), "moment {number}");
         }
     }
-    let last = replayed(&recorded, begin_ms, [&moments[0], &moments[MOMENTS]]);
+    let last = played.until(&moments[MOMENTS]);
     let missing = happened(&between(&moments[0].mark, &moments[MOMENTS].mark)) - happened(&last);
     assert_eq!(missing, recorded.lost(), "as many as it says");
     assert_ne!(last.total(), Amount::default());
