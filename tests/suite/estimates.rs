@@ -1,7 +1,9 @@
-//! Estimates of lines of every kind, by 200 samples each: in 95 of 100 they are right to within what they say themselves, and their mean is right, of what lives and of what
+//! Estimates of lines of every kind, by 400 samples each: in 95 of 100 they are right to within what they say themselves, and their mean is right, of what lives and of what
 //! changed between two marks, in one mode and across switches of a running program.
 //!
-//! The program says what is alive at each line; its seeds are those of the samples, so that each run is the same again.
+//! The program says what is alive at each line; its seeds are those of the samples, so that each run is the same again. On another system a program allocates otherwise until it is
+//! there, and draws otherwise: so what is judged, some 150 numbers, is judged by bounds that right estimates pass but for one chance of a million. Of estimates that are 3 % too high or too low each
+//! test finds some that are 15 standard errors off; of errors that are too small by a third, some with 346 of 400 within.
 
 use heapshim_cli::control::{self, ControlPage};
 use heapshim_cli::diff::{self, From};
@@ -23,9 +25,11 @@ const LINES: [&str; 6] = [
     "resized",
     "small beside large",
 ];
-const RUNS: u32 = 200;
-/// Of 200 runs that are right in 95 of 100, fewer are in one of a million.
-const LEAST: u32 = 173;
+const RUNS: u32 = 400;
+/// Of 400 runs that are right in 95 of 100, fewer are in one of 700 million.
+const LEAST: u32 = 350;
+/// Standard errors that a mean is off in one of 500 million.
+const MOST: f64 = 6.0;
 
 /// A program under a sample, and what it said with each copy of its account.
 struct Sampled {
@@ -156,7 +160,7 @@ impl Tallies {
         };
         let table: String = self.0.iter().map(told).collect();
         tell(&table);
-        let is_right = |tally: &Tally| tally.within >= LEAST && tally.bias() < 4.0;
+        let is_right = |tally: &Tally| tally.within >= LEAST && tally.bias() < MOST;
         assert!(self.0.values().all(is_right), "{table}");
     }
 }

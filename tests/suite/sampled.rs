@@ -59,11 +59,13 @@ fn is_right(report: &Report, line: u64, right: Amount) -> [bool; 2] {
     ]
 }
 
-/// Check that of 200 runs of a real program, each with draws of its own, 190 are right of each line and of the whole, of bytes and of blocks, to within
-/// what they say themselves, and that their mean is right to within four standard deviations of a mean.
+/// Check that of 200 runs of a real program, each with draws of its own, 95 of 100 are right of each line and of the whole, of bytes and of blocks, to within
+/// what they say themselves, and that their mean is right to within six standard deviations of a mean. Closer is `estimates`.
 #[test]
 fn as_right_as_they_say() {
     const RUNS: u32 = 200;
+    /// Of 200 runs that are right in 95 of 100, fewer are in one of 40 million.
+    const LEAST: u32 = 170;
     let program = Target::c("sampled.c").build();
     let mut symbolizer = Symbolizer::new(symbolize::Options::default());
     let lines = lines();
@@ -97,12 +99,12 @@ fn as_right_as_they_say() {
     }
     let all: i64 = lines.iter().map(|(_, amount)| amount.bytes).sum();
     assert!(
-        right.iter().flatten().all(|&count| count >= 190),
+        right.iter().flatten().all(|&count| count >= LEAST),
         "{right:?} of {RUNS}"
     );
     // Beside the three lines there is the table of blocks, and what libc makes for itself.
     let table = 16 * 20_403 * 8;
-    let bound = deviations / i64::from(RUNS) / 14 * 2 + 8192;
+    let bound = deviations / i64::from(RUNS) / 14 * 3 + 8192;
     let mean = sum / i64::from(RUNS);
     assert!(
         is_within(mean, all + table, bound),
