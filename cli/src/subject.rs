@@ -37,6 +37,7 @@ pub struct Subject<'a> {
     embedded: Option<(&'static str, &'static str)>,
     merged: Option<usize>,
     peak_rss: Option<u64>,
+    highest_bytes: Option<i64>,
     temporary_within: Option<u64>,
     details: Details<'a>,
 }
@@ -52,6 +53,7 @@ impl<'a> Subject<'a> {
             embedded: None,
             merged: None,
             peak_rss: None,
+            highest_bytes: None,
             temporary_within: None,
             details: Details::default(),
         }
@@ -79,6 +81,16 @@ impl<'a> Subject<'a> {
     #[must_use]
     pub fn peaking(self, peak_rss: Option<u64>) -> Subject<'a> {
         Subject { peak_rss, ..self }
+    }
+
+    /// The same, of which so much was alive at most: where the marks are of blocks that are counted, and not of an account.
+    #[must_use]
+    pub fn reaching(self, highest_bytes: i64) -> Subject<'a> {
+        let highest_bytes = Some(highest_bytes);
+        Subject {
+            highest_bytes,
+            ..self
+        }
     }
 
     /// The same, whose growth is what was freed within so many operations of its thread.
@@ -173,6 +185,7 @@ impl<'a> Subject<'a> {
         Report {
             merged,
             peak_rss,
+            peak_bytes: self.highest_bytes.unwrap_or(report.peak_bytes),
             temporary_within: self.temporary_within,
             ..report
         }

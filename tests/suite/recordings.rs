@@ -81,6 +81,10 @@ fn known_events() {
     assert_eq!(to_middle.total(), amount(25_150 + 100_900, 150));
     // The highest moment until then, which is the peak's.
     assert_eq!(to_middle.json()["peak_bytes"], peak.live_at("to").bytes);
+    for word in ["diff", "peak", "temporary", "lifetimes", "sizes"] {
+        let highest = recorded.ask(word, &[]).0.json()["peak_bytes"].clone();
+        assert_eq!(highest, peak.live_at("to").bytes, "{word}");
+    }
     assert_steps(&recorded, &running.diff(&["start", "b"]), &peak);
     let from_middle = recorded.ask("diff", &["--from", "middle"]).0;
     assert_eq!(from_middle.growth(), amount(2110, 10));

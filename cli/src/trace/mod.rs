@@ -38,7 +38,7 @@ pub use instants::{Instant, Instants, What};
 pub use leavings::clear;
 pub(crate) use leavings::clear_handed;
 pub use lifetimes::{lifetimes, sizes, survivors};
-pub use questions::{Moment, nothing, peak, state};
+pub use questions::{Moment, highest_bytes, nothing, peak, state};
 pub use read::Trace;
 pub use recorder::{Ended, Options, Recorder, Summary};
 pub use repeat::repeat;

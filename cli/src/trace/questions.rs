@@ -77,6 +77,20 @@ pub fn state(trace: &mut Trace, moment: &Moment) -> Result<Mark, Error> {
     Ok(mark)
 }
 
+/// The most bytes that were alive at once: by heads alone, and the account at the beginning.
+///
+/// # Errors
+/// `Damaged` where the file is.
+pub fn highest_bytes(trace: &mut Trace) -> Result<i64, Error> {
+    let begin = Account::of(trace)?.live_bytes();
+    let heads = trace.events().map(|chunk| chunk.head);
+    let (_, highest) = heads.fold((begin, begin), |(live, highest), head| {
+        let crest = live.wrapping_add(head.crest);
+        (live.wrapping_add(head.growth), highest.max(crest))
+    });
+    Ok(highest)
+}
+
 /// The account when the most bytes were alive, the first time.
 ///
 /// # Errors

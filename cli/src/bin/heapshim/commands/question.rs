@@ -52,17 +52,28 @@ fn check_frees(between: &Between, args: &Report, freed_by: bool) -> Result<(), E
 pub(crate) fn peak(args: &Args) -> Result<(), Error> {
     report::check(&args.report)?;
     let mut trace = open(&args.trace)?;
-    let highest = trace::peak(&mut trace)?;
-    print(args, None, highest, None)
+    let last = trace::peak(&mut trace)?;
+    let pair = Pair {
+        first: None,
+        last,
+        origin: Origin::of_file(&args.trace),
+    };
+    report::print(&pair.subject(), &args.report)
 }
 
 /// What was freed by its thread's next operation, or one of the next.
 pub(crate) fn temporary(args: &Temporary) -> Result<(), Error> {
     report::check(&args.question.report)?;
     let mut trace = open(&args.question.trace)?;
-    let temporary = trace::temporary(&mut trace, args.within)?;
-    let nothing = trace::nothing(&mut trace)?;
-    print(&args.question, Some(nothing), temporary, Some(args.within))
+    let highest = trace::highest_bytes(&mut trace)?;
+    let last = trace::temporary(&mut trace, args.within)?;
+    let pair = Pair {
+        first: Some(trace::nothing(&mut trace)?),
+        last,
+        origin: Origin::of_file(&args.question.trace),
+    };
+    let subject = pair.subject().reaching(highest).within(args.within);
+    report::print(&subject, &args.question.report)
 }
 
 /// How long blocks lived.
@@ -92,26 +103,13 @@ fn spread(
         ..args.report.clone()
     };
     let mut trace = open(&args.trace)?;
+    let highest = trace::highest_bytes(&mut trace)?;
     let (last, by_site) = answer(&mut trace)?;
     let pair = Pair {
         first: Some(trace::nothing(&mut trace)?),
         last,
         origin: Origin::of_file(&args.trace),
     };
-    report::print(&pair.subject().spreading(measure, &by_site), &report)
-}
-
-/// `within`: where the growth is what was temporary.
-fn print(args: &Args, first: Option<Mark>, last: Mark, within: Option<u64>) -> Result<(), Error> {
-    let pair = Pair {
-        first,
-        last,
-        origin: Origin::of_file(&args.trace),
-    };
-    let subject = pair.subject();
-    let subject = match within {
-        Some(operations) => subject.within(operations),
-        None => subject,
-    };
-    report::print(&subject, &args.report)
+    let subject = pair.subject().reaching(highest);
+    report::print(&subject.spreading(measure, &by_site), &report)
 }
