@@ -64,7 +64,10 @@ pub(super) mod tests {
         });
         let steps = steps.collect();
         let mut random = Random(8);
-        let mut letter = || char::from_u32(0x4e00 + random.below(0x5000) as u32).expect("a letter");
+        let mut letter = || {
+            let number = u32::try_from(0x4e00 + random.below(0x5000)).expect("small");
+            char::from_u32(number).expect("a letter")
+        };
         let happened = (0..2_000).map(|ns| Instant {
             ns,
             what: What::Load,
