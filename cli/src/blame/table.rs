@@ -358,6 +358,7 @@ mod tests {
             cpp_frame("operator new[]", "/src/mine.cc", 1),
             cpp_frame("Pool::operator new", "/src/pool.cc", 1),
             module_frame("whatever", "/usr/lib/heapshim/libheapshim.so"),
+            module_frame("whatever", "/home/me/.cache/heapshim/libheapshim-0a1b.so"),
             rust_frame("__rustc::__rdl_alloc", None),
             rust_frame(
                 "<mine::Counting as core::alloc::global::GlobalAlloc>::alloc",
