@@ -26,6 +26,7 @@ mod exports;
 mod forbidden;
 mod foreign;
 mod forks;
+mod formats;
 mod freed;
 mod gates;
 mod happened;
