@@ -9,8 +9,8 @@ use crate::process;
 use crate::session::Session;
 use crate::snapshot;
 use heapshim_ledger::Region;
+use heapshim_ledger::control;
 use heapshim_ledger::layout::{Control, MAGIC, PAGE};
-use heapshim_ledger::rings;
 use heapshim_ledger::sampling::{INTERVALS, Mode};
 use heapshim_ledger::sync::Word;
 use rustix::fs::{Mode as Permissions, OFlags, SealFlags};
@@ -112,7 +112,7 @@ impl Mapped {
     }
 
     pub(crate) fn control(&self) -> &Control {
-        rings::control(&self.region()).expect("a page was mapped")
+        control::page(&self.region()).expect("a page was mapped")
     }
 }
 
@@ -156,6 +156,7 @@ impl ControlPage {
 /// is ours, which is told by names.
 #[cfg(test)]
 pub(crate) fn made(capacity: u32, identity: u64) -> OwnedFd {
+    use heapshim_ledger::rings;
     let flags = rustix::fs::MemfdFlags::CLOEXEC | rustix::fs::MemfdFlags::ALLOW_SEALING;
     let file = rustix::fs::memfd_create("test", flags).expect("memfd");
     rustix::fs::ftruncate(&file, rings::file_bytes(capacity).max(PAGE)).expect("sized");

@@ -10,6 +10,8 @@
 
 mod change;
 mod filter;
+mod key;
+mod order;
 mod program;
 mod rows;
 mod spread;

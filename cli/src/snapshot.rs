@@ -4,25 +4,24 @@
 //! names; what was taken but not yet published is an empty entry here (its counters are still zero). Every invariant of
 //! `model` is established here, against a hostile writer: a snapshot that comes out can be walked without checks.
 
+mod entries;
 mod lists;
 mod packed;
 
 use crate::births::Births;
 use crate::error::{Error, Kind};
-use crate::model::{
-    Code, Counters, Frame, FrameKind, Losses, Module, Moment, Process, Sampling, Site, Snapshot,
-};
+use crate::model::{Code, Counters, Module, Moment, Process, Sampling, Snapshot};
 use crate::peak::Peak;
 use crate::process::{Memory, now_unix_ns};
 use crate::temporaries;
-use heapshim_ledger::codes::{CodeId, CodeInfo, PythonFrame};
+use heapshim_ledger::codes::CodeId;
 use heapshim_ledger::counters::Total;
 use heapshim_ledger::estimates::Spread;
 use heapshim_ledger::frames::FrameId;
 use heapshim_ledger::header::LARGEST;
 use heapshim_ledger::layout::{FrameKind as Kinds, MARK_NAME, Was};
 use heapshim_ledger::marks::MarkInfo;
-use heapshim_ledger::modules::{MAX_TEXT, ModuleId};
+use heapshim_ledger::modules::ModuleId;
 use heapshim_ledger::reader::Exactness;
 use heapshim_ledger::sampling::{LARGEST_MEAN, Mode};
 use heapshim_ledger::sites::SiteId;
@@ -30,14 +29,13 @@ use heapshim_ledger::sync::Word;
 use heapshim_ledger::{Error as LedgerError, Reader};
 use std::collections::BTreeMap;
 
+pub(crate) use entries::text;
+use entries::{code, frame, label, losses, module, site};
 use lists::{Lists, Values};
 pub use packed::take_packed;
 
 /// How much larger than today's largest a ledger's tables may be before they are taken for hostile.
 const ROOM: u32 = 4;
-
-/// More labels of threads than a shim makes.
-const MOST_LABELS: usize = 64;
 
 /// Copies the account as it is now.
 ///
@@ -299,128 +297,12 @@ fn damaged(process: &Process) -> impl Fn(LedgerError) -> Error + use<> {
     move |error| Error::new(Kind::Damaged, &object, "its account is damaged").because(error)
 }
 
-fn site(reader: &Reader<'_>, id: SiteId, total: Total) -> Site {
-    let counters = Counters::from(total);
-    // Frame 0: not published, then nothing has been charged to it yet.
-    let frame = reader.sites.frame(id).map_or(0, |frame| frame.0);
-    Site { frame, counters }
-}
-
-fn frame(node: &heapshim_ledger::frames::Frame, modules: usize, codes: usize) -> Frame {
-    let known = (node.module as usize) < modules;
-    let python = PythonFrame::from_value(node.value);
-    let (kind, module) = match node.kind {
-        Kinds::Native if known => (FrameKind::Native, Some(node.module)),
-        Kinds::NativeExact if known => (FrameKind::NativeExact, Some(node.module)),
-        Kinds::Python if (python.code.0 as usize) < codes => (FrameKind::Python, None),
-        Kinds::Native | Kinds::NativeExact | Kinds::Unknown | Kinds::Python | Kinds::Jit => {
-            (FrameKind::Unknown, None)
-        }
-        Kinds::Root => (FrameKind::Root, None),
-        Kinds::Truncated => (FrameKind::Truncated, None),
-        Kinds::Full => (FrameKind::Full, None),
-        Kinds::Nested => (FrameKind::Nested, None),
-        Kinds::Thread => (FrameKind::Thread, None),
-    };
-    Frame {
-        parent: node.parent.0,
-        kind,
-        module,
-        value: node.value,
-    }
-}
-
-/// A thread's label, its text among `threads`: two nodes may have the same. A hostile target's thousands are one.
-fn label(
-    reader: &Reader<'_>,
-    node: &heapshim_ledger::frames::Frame,
-    threads: &mut Vec<String>,
-) -> Frame {
-    let full = threads.len() >= MOST_LABELS;
-    let text = text(reader, node.value);
-    let held = threads.iter().position(|held| full || *held == text);
-    let index = held.unwrap_or_else(|| {
-        threads.push(text);
-        threads.len() - 1
-    });
-    Frame {
-        value: index as u64,
-        ..frame(node, 0, 0)
-    }
-}
-
-impl From<Total> for Counters {
-    fn from(total: Total) -> Counters {
-        Counters {
-            allocated_bytes: total.allocated_bytes,
-            allocated_blocks: total.allocated_blocks,
-            freed_bytes: total.freed_bytes,
-            freed_blocks: total.freed_blocks,
-        }
-    }
-}
-
-/// A module; one without a path where it is not published (no node of ours can name it then).
-fn module(reader: &Reader<'_>, id: ModuleId) -> Module {
-    let Some(info) = reader.modules.get(id) else {
-        return Module {
-            path: String::new(),
-            build_id: Vec::new(),
-            bias: 0,
-            start: 0,
-            end: 0,
-        };
-    };
-    let build_id = info
-        .build_id
-        .get(..info.build_id_len as usize)
-        .unwrap_or(&[]);
-    Module {
-        path: text(reader, info.path),
-        build_id: build_id.to_vec(),
-        bias: info.bias,
-        start: info.start,
-        end: info.end,
-    }
-}
-
-/// Code; without a name where it is not published (no node names it then).
-fn code(reader: &Reader<'_>, id: CodeId) -> Code {
-    let info = reader.codes.get(id).unwrap_or(CodeInfo {
-        file: 0,
-        name: 0,
-        first_line: 0,
-    });
-    Code {
-        file: text(reader, info.file),
-        name: text(reader, info.name),
-        first_line: info.first_line,
-    }
-}
-
-/// A text of the ledger; empty where it makes no sense.
-pub(crate) fn text(reader: &Reader<'_>, text: u64) -> String {
-    let mut bytes = [0; MAX_TEXT];
-    let len = reader.strings.copy(text, &mut bytes).unwrap_or(0);
-    String::from_utf8_lossy(bytes.get(..len).unwrap_or(&[])).into_owned()
-}
-
-fn losses(reader: &Reader<'_>) -> Losses {
-    let losses = reader.threads.losses();
-    Losses {
-        nested_events: losses.nested,
-        truncated_stacks: losses.truncated,
-        overflow_events: losses.overflow,
-        foreign_frees: losses.foreign_frees,
-        untracked_blocks: losses.untracked,
-        walks: losses.walks,
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::mapping::Mapping;
+    use crate::model::{Frame, FrameKind};
+    use heapshim_ledger::codes::{CodeInfo, PythonFrame};
     use heapshim_ledger::header::Geometry;
     use heapshim_ledger::writer::{Identity, Writer};
     use heapshim_ledger::{Region, frames, modules};

@@ -486,7 +486,7 @@ pub struct Control {
     /// The processor's clock at `Header::start_boot_ns`; written where the rings are on from the start.
     pub start_ticks: AtomicU64,
     /// A robust futex whose owner is the reader's thread that renews the lease: its id, as it sees itself; 0 = the lease alone speaks for the reader. Written by that
-    /// thread before the request, and by the kernel when it ends in whatever way: then [`crate::rings::OWNER_DIED`] is set.
+    /// thread before the request, and by the kernel when it ends in whatever way: then [`crate::control::OWNER_DIED`] is set.
     pub owner: AtomicU32,
     reserved_owner: AtomicU32,
     reserved: [AtomicU64; CONTROL_REST],

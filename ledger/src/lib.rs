@@ -50,6 +50,7 @@
 pub mod children;
 pub mod codes;
 pub mod cohorts;
+pub mod control;
 pub mod counters;
 pub mod error;
 pub mod estimates;

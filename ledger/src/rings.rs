@@ -3,7 +3,7 @@
 //! They lie in the control file, behind the control page. Producers: any thread of the target, in ring s those that count in slot s, a signal
 //! handler between two instructions of its own thread among them. Consumer: one reader, who holds the file's lock. An event is claimed
 //! by exchanging the ring's position, written, and published by its stamp; a claim is made only where the reader has passed what stood there.
-//! Nobody waits here: a full ring is the producer's caller's matter.
+//! What the reader asks for stands on the control page (`control`). Nobody waits here: a full ring is the producer's caller's matter.
 //!
 //! Each end is hostile to the other. The producer's addresses are masked, whatever position and cursor say; it believes no lease and no flag
 //! beyond what it costs to be wrong. The reader takes each word once, and an event for what it says, which may be anything.
@@ -12,20 +12,16 @@
 //! control file:  page 0 Control (reader writes: rings, lease, owner, cursors) | page 1 RingHead × 17 (shim writes) | RingEvent × capacity × 17
 //! ```
 
+use crate::control;
 use crate::error::Error;
 use crate::extent::Region;
 use crate::header::LARGEST as LARGEST_LEDGER;
-use crate::layout::{
-    COHORTS, Control, Cursor, PAGE, RINGS, RingEvent, RingFlag, RingHead, SectionKind,
-};
-use crate::sampling::Mode;
+use crate::layout::{Cursor, PAGE, RINGS, RingEvent, RingHead, SectionKind};
 use crate::sync::Word;
 use core::mem::size_of;
 
 /// Events of a ring where there is room: 2 MiB each. 65,536 events are 10 ms of a thread that does nothing but allocate.
 pub const LARGEST: u32 = 1 << 16;
-/// The kernel sets this bit of a robust futex whose owner has ended.
-pub const OWNER_DIED: u32 = 1 << 30;
 /// Fewer are no use: a reader that looks a thousand times a second would lose nearly all of them.
 const SMALLEST: u32 = 1 << 8;
 const SITE_MASK: u64 = 0x00ff_ffff;
@@ -131,14 +127,6 @@ pub fn fit(max_bytes: u64) -> u32 {
         .unwrap_or(0)
 }
 
-/// The control page of a control file.
-///
-/// # Errors
-/// `Section` where there is none.
-pub fn control<'a>(region: &Region<'a>) -> Result<&'a Control, Error> {
-    region.one(SectionKind::Rings as u32, 0)
-}
-
 impl<'a> Rings<'a> {
     /// The rings behind the control page; `capacity` is an allegation until it was found to be a power of two whose file is this one.
     ///
@@ -158,7 +146,7 @@ impl<'a> Rings<'a> {
         }
         let events = RINGS as u64 * u64::from(capacity);
         Ok(Rings {
-            cursors: &control(region)?.cursors,
+            cursors: &control::page(region)?.cursors,
             heads: region.table(kind, PAGE, RINGS as u64)?,
             events: region.table(kind, first_event(), events)?,
             capacity,
@@ -273,91 +261,6 @@ fn stamp(number: u64) -> u64 {
     number.wrapping_add(1) << 32
 }
 
-impl Control {
-    /// True while a reader wants events: the one word that each event looks at.
-    #[inline(always)]
-    #[must_use]
-    pub fn wants_events(&self) -> bool {
-        self.rings.peek() != 0
-    }
-
-    /// The reader's request, all that belongs to it being written (Acquire).
-    #[must_use]
-    pub fn generation(&self) -> u32 {
-        self.rings.observe()
-    }
-
-    /// True where nobody stands behind the request any more: the kernel says that its reader has ended, or its lease ran out before `now`. (Without a clock, 0, a
-    /// lease is believed.) Asked after `generation`: of a request that was seen, the reader's own thread is seen too, and not one that ended before it.
-    #[must_use]
-    pub fn is_over(&self, now: u64) -> bool {
-        let left = self.lease.peek().wrapping_sub(now).cast_signed();
-        self.has_died() || now != 0 && left < 0
-    }
-
-    fn has_died(&self) -> bool {
-        self.owner.peek() & OWNER_DIED != 0
-    }
-
-    /// True where a full ring is to be waited for.
-    #[must_use]
-    pub fn is_lossless(&self) -> bool {
-        self.ring_flags.peek() & RingFlag::Lossless as u32 != 0
-    }
-
-    /// True where the stack of each free is wanted.
-    #[must_use]
-    pub fn wants_free_stacks(&self) -> bool {
-        self.ring_flags.peek() & RingFlag::FreeStacks as u32 != 0
-    }
-
-    /// Begins a cohort: what is allocated from now on was born in it, or later. None where there is no further one.
-    #[must_use]
-    pub fn begin_cohort(&self) -> Option<u32> {
-        let mut held = self.cohort.peek();
-        for _ in 0..COHORTS {
-            let next = u32::try_from(held).ok()?.checked_add(1)?;
-            if next >= COHORTS {
-                return None;
-            }
-            match self.cohort.claim(held, next.into()) {
-                Ok(_) => return Some(next),
-                Err(now) => held = now,
-            }
-        }
-        None
-    }
-
-    /// Asks for a mode, in place of what was asked for and is not done yet.
-    pub fn ask_mode(&self, mode: Mode) {
-        self.mode.publish(mode.request());
-    }
-
-    /// Takes the mode that was asked for last: whoever takes it is to switch. None where nothing is asked for, or nothing that there is.
-    pub fn take_mode(&self) -> Option<Mode> {
-        let mut word = self.mode.observe();
-        while let Err(now) = self.mode.claim(word, 0) {
-            word = now; // asked for anew
-        }
-        Mode::from_request(word)
-    }
-
-    /// The reader's half: asks for events, after lease, flags and cursors were written. Never 0, nor what it was before.
-    pub fn ask(&self, before: u32) -> u32 {
-        let generation = before.wrapping_add(1).max(1);
-        let mut now = self.rings.peek();
-        while let Err(other) = self.rings.claim(now, generation) {
-            now = other; // the shim has ended an old request meanwhile
-        }
-        generation
-    }
-
-    /// Ends the request of this generation, and of no other: the shim where it is over, the reader when it goes, and whoever comes after one that died.
-    pub fn end(&self, generation: u32) -> bool {
-        generation != 0 && self.rings.claim(generation, 0).is_ok()
-    }
-}
-
 #[cfg(test)]
 fn event(size: u64) -> Event {
     Event {
@@ -374,7 +277,6 @@ fn event(size: u64) -> Event {
 #[cfg(all(test, loom))]
 mod models {
     use super::*;
-    use crate::sync::AtomicU32;
     use crate::testing::bounded;
     use loom::sync::Arc;
     use loom::thread;
@@ -455,48 +357,6 @@ mod models {
             assert!(sizes.iter().copied().eq(pushed.map(|(size, _)| size)));
         });
     }
-
-    /// Check that the end of an expired request never ends the next reader's, whichever comes first, and that whoever sees the next
-    /// request sees what it wrote before.
-    #[test]
-    fn attach_and_expire() {
-        bounded(3, || {
-            let control = Arc::new(Control::default());
-            assert_eq!(control.ask(0), 1);
-            let shim = control.clone();
-            let shim = thread::spawn(move || {
-                let seen = shim.generation();
-                let lease = shim.lease.peek();
-                (seen, seen == 1 && shim.end(seen), lease)
-            });
-            control.lease.put(5);
-            let asked = control.ask(1);
-            let (seen, _, lease) = shim.join().expect("no panic");
-            assert_eq!(control.generation(), asked);
-            assert!(seen != asked || lease == 5);
-        });
-    }
-
-    /// Check that whoever sees the request of a reader that comes after one that died does not take it for that one's.
-    #[test]
-    fn attach_after_a_death() {
-        bounded(3, || {
-            let control = Arc::new(Control::default());
-            assert_eq!(control.ask(0), 1);
-            control.owner.put(OWNER_DIED | 7);
-            let shim = control.clone();
-            let shim = thread::spawn(move || {
-                let seen = shim.generation();
-                let over = shim.is_over(0);
-                (seen, over, over && shim.end(seen))
-            });
-            control.owner.put(9);
-            let asked = control.ask(1);
-            let (seen, over, _) = shim.join().expect("no panic");
-            assert_eq!(control.generation(), asked);
-            assert!(seen != asked || !over);
-        });
-    }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -507,7 +367,7 @@ mod tests {
 
     fn open(memory: &crate::testing::Memory, capacity: u32) -> (&Control, Rings<'_>) {
         let region = memory.region();
-        let control = control(&region).expect("a page");
+        let control = control::page(&region).expect("a page");
         (control, Rings::open(&region, capacity).expect("room"))
     }
 
@@ -596,54 +456,6 @@ mod tests {
             };
             assert_eq!(rings.read(0, number), Some(expected));
         }
-    }
-
-    /// Check that a request is ended by its own generation alone, and that the next one differs.
-    #[test]
-    fn generations() {
-        let memory = pages(file_bytes(SMALLEST));
-        let (control, _) = open(&memory, SMALLEST);
-        assert!(!control.wants_events() && !control.end(0));
-        let first = control.ask(u32::MAX);
-        assert!(control.wants_events() && !control.end(first + 1));
-        let second = control.ask(first);
-        assert!(second != first && !control.end(first) && control.end(second));
-        assert!(!control.wants_events());
-    }
-
-    /// Check when a request is over: by the kernel's word whatever the lease says, by the lease whoever the owner is, without a clock by the kernel's word alone.
-    #[test]
-    fn over() {
-        let memory = pages(file_bytes(SMALLEST));
-        let (control, _) = open(&memory, SMALLEST);
-        control.lease.put(100);
-        let of = |owner, now| {
-            control.owner.put(owner);
-            control.is_over(now)
-        };
-        for alive in [0, 1, !OWNER_DIED] {
-            assert_eq!(
-                [0, 99, 100, 101].map(|now| of(alive, now)),
-                [false, false, false, true]
-            );
-        }
-        for dead in [OWNER_DIED, OWNER_DIED | 4242, u32::MAX] {
-            assert_eq!([0, 99, 101].map(|now| of(dead, now)), [true; 3]);
-        }
-    }
-
-    /// Check that the last mode asked for is taken once, and that a word that is none is taken away.
-    #[test]
-    fn modes() {
-        let memory = pages(file_bytes(SMALLEST));
-        let (control, _) = open(&memory, SMALLEST);
-        assert_eq!(control.take_mode(), None);
-        control.ask_mode(Mode::Sample(9));
-        control.ask_mode(Mode::Exact);
-        assert_eq!(control.take_mode(), Some(Mode::Exact));
-        assert_eq!(control.take_mode(), None);
-        control.mode.put(u32::MAX - 2);
-        assert_eq!((control.take_mode(), control.mode.peek()), (None, 0));
     }
 
     /// Check that whatever a hostile peer writes into control page, heads and events, neither half panics or leaves its memory, and that the

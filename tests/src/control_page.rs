@@ -2,8 +2,8 @@
 
 use crate::descriptors::descriptors_of;
 use crate::until::until;
+use heapshim_ledger::control::OWNER_DIED;
 use heapshim_ledger::layout::{Control, Cursor, RINGS, RingHead};
-use heapshim_ledger::rings::OWNER_DIED;
 use std::fs::File;
 use std::mem::offset_of;
 use std::os::unix::fs::{FileExt, MetadataExt};

@@ -5,29 +5,16 @@
 
 use super::change::Change;
 use super::filter::Filter;
+use super::key::{Key, key};
+use super::order::sort;
 use super::spread::{Units, Variances};
 use super::{Details, Options};
 use crate::blame::{self, Blamed, FrameAt, Judged, Mode};
 use crate::distribution::Distribution;
-use crate::report::{Amount, By, Row, Sort, Surviving, Unattributed};
-use crate::symbolize::{Language, MeaningId, SymbolFrame, Symbolizer};
-use std::cmp::Reverse;
+use crate::report::{Amount, By, Row, Surviving, Unattributed};
+use crate::symbolize::{Language, MeaningId, Symbolizer};
 use std::collections::HashMap;
 use std::rc::Rc;
-
-/// What rows are told apart by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    Line(String, u32),
-    /// No line is known: an address of a module, or one in no module.
-    Address(Option<String>, u64),
-    Function(String, String),
-    File(String),
-    Module(Option<String>),
-    Stack(Vec<MeaningId>),
-    /// None: no thread is known.
-    Thread(Option<String>),
-}
 
 /// A row while it is gathered.
 #[derive(Debug)]
@@ -413,75 +400,6 @@ fn weight(change: &Change<'_>) -> (u64, i64, u64) {
         change.total.bytes,
         blocks,
     )
-}
-
-fn key(by: By, frame: &SymbolFrame) -> Key {
-    let address = || Key::Address(frame.module.clone(), frame.address);
-    match (by, &frame.file, frame.line, &frame.function) {
-        (By::Module, ..) => match &frame.module {
-            Some(module) => Key::Module(Some(module.clone())),
-            None => Key::Module(None),
-        },
-        (By::File, Some(file), ..) => Key::File(file.clone()),
-        (By::File, None, ..) => Key::Module(frame.module.clone()),
-        (By::Function, file, _, Some(function)) => {
-            let place = file.as_ref().or(frame.module.as_ref());
-            Key::Function(place.cloned().unwrap_or_default(), function.clone())
-        }
-        (By::Line, Some(file), Some(line), _) => Key::Line(file.clone(), line),
-        // An instruction without a line, which has no address either.
-        (By::Line, Some(file), None, _) if frame.language == Language::Python => {
-            Key::Line(file.clone(), 0)
-        }
-        // Code that was made at run time moves, and is made anew.
-        (By::Line, file, None, Some(function)) if frame.language == Language::Jit => {
-            Key::Function(file.clone().unwrap_or_default(), function.clone())
-        }
-        _ => address(),
-    }
-}
-
-/// What is not known comes last of what is there.
-fn known(row: &Row) -> Amount {
-    let known = row.survivors.and_then(Surviving::known);
-    known.unwrap_or_default()
-}
-
-/// Greatest first; what is equal in that, by the other numbers, and then by name: the same diff always prints the same.
-fn sort(rows: &mut [Row], by: Sort) {
-    let first = |row: &Row| match by {
-        Sort::Growth => row.growth.bytes,
-        Sort::Blocks => row.growth.blocks,
-        Sort::Live => row.live.bytes,
-        Sort::Total => row.total.bytes,
-        Sort::Allocations => row.total.blocks,
-        Sort::Survivors => known(row).bytes,
-        Sort::Temporary => row.temporary.unwrap_or_default().blocks,
-    };
-    let numbers = |row: &Row| {
-        let growth = row.growth;
-        Reverse((
-            first(row),
-            growth.bytes,
-            growth.blocks,
-            row.live.bytes,
-            row.total.bytes,
-        ))
-    };
-    rows.sort_by(|one, other| {
-        numbers(one)
-            .cmp(&numbers(other))
-            .then_with(|| name(one).cmp(&name(other)))
-            .then_with(|| one.stack.cmp(&other.stack))
-    });
-}
-
-type Name<'r> = (Option<&'r str>, Option<u32>, [Option<&'r str>; 3]);
-
-fn name(row: &Row) -> Name<'_> {
-    let others = [&row.function, &row.module, &row.thread];
-    let others = others.map(Option::as_deref);
-    (row.file.as_deref(), row.line, others)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod history;
 mod key;
 mod lines;
+mod overlay;
 mod state;
 mod view;
 

@@ -1,8 +1,9 @@
-//! The screen: header, list, and under it the stack of the selected line, the key to type, or help.
+//! The screen: header, list, and under it the stack of the selected line, the filter that is typed, or the keys.
 //!
 //! Widths are cells, counted by ratatui. What colours say is said by words and signs as well. Sizes are those of the reports.
 
 use super::lines::Line as Listed;
+use super::overlay::overlay;
 use super::state::{Overlay, State};
 use crate::render::{escape, signed_size, size};
 use crate::report::{Report, Row, Surviving};
@@ -10,7 +11,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
+use ratatui::widgets::{Block, Paragraph, Wrap};
 
 /// Cells of a rate: `-1023.9 MiB/s`, and one between.
 const RATE: usize = 14;
@@ -22,27 +23,6 @@ const TREND: usize = 8;
 const WIDE_TREND: usize = 24;
 /// Lines of the longest message.
 const MOST_FOOT: u16 = 6;
-/// What `?` shows.
-const HELP: [&str; 18] = [
-    "↑ ↓ PgUp PgDn Home End   choose a line (also k, j)",
-    "Enter                    its heaviest stack, with source; [ ] scroll it",
-    "s                        sort by growth, rate, live, blocks, survivors",
-    "g                        group by line, function, file, module, thread, stack",
-    "/                        show only lines with these letters; Esc: all",
-    "m                        mark: growth counts from here, and the mark is kept",
-    "M                        the same, with survivors (costs the target a little)",
-    "0                        growth since the start",
-    "w                        write what is shown to a .heapmark file",
-    "p                        another traced process",
-    "Space                    stand still, go on",
-    "q                        quit",
-    "",
-    "growth  alive now, less what was alive at the mark",
-    "survivors  allocated since the mark M, and still alive",
-    "rate    what is alive now, less a reading ago, in a second",
-    "trend   what was alive at the last readings, from its least to its most",
-    "",
-];
 /// What there is room for in 80 columns; `?` has them all.
 const KEYS: &str = "? help  Enter stack  s sort  g group  / filter  m mark  p process  q quit";
 
@@ -296,55 +276,12 @@ fn footer(state: &State) -> Line<'_> {
     }
 }
 
-fn overlay(state: &State, frame: &mut Frame<'_>) {
-    let (title, lines): (&str, Vec<Line<'_>>) = match state.overlay {
-        Overlay::None | Overlay::Typing => return,
-        Overlay::Help => (
-            " heapshim top (any key closes) ",
-            HELP.map(Line::raw).to_vec(),
-        ),
-        Overlay::Processes(at) => (
-            " traced processes (Enter: look at it) ",
-            processes(state, at),
-        ),
-    };
-    let area = frame.area();
-    let height = u16::try_from(lines.len() + 2)
-        .unwrap_or(u16::MAX)
-        .min(area.height);
-    let top = (area.height - height) / 2;
-    let place = Rect::new(area.x, area.y + top, area.width, height);
-    frame.render_widget(Clear, place);
-    let block = Block::bordered().title(title);
-    let inner = usize::from(height.saturating_sub(2));
-    let first = match state.overlay {
-        Overlay::Processes(at) => (at + 1).saturating_sub(inner),
-        _ => 0,
-    };
-    let lines: Vec<Line<'_>> = lines.into_iter().skip(first).collect();
-    frame.render_widget(Paragraph::new(lines).block(block), place);
-}
-
-fn processes(state: &State, at: usize) -> Vec<Line<'static>> {
-    let others = state.others.iter().enumerate();
-    others
-        .map(|(number, other)| {
-            let (pid, live) = (other.pid, size(other.live));
-            let (name, indent) = (escape(&other.name), "  ".repeat(other.depth));
-            let line = Line::raw(format!("{pid:>8} {live:>11}  {indent}{name}"));
-            match number == at {
-                true => line.style(Style::new().add_modifier(Modifier::REVERSED)),
-                false => line,
-            }
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixture;
     use crate::render::NoSources;
+    use crate::top::overlay::HELP;
     use crate::top::{Ask, Other, Reading};
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;

@@ -79,7 +79,7 @@ pub(super) fn give_back(file: &OwnedFd, bytes: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use heapshim_ledger::rings::OWNER_DIED;
+    use heapshim_ledger::control::OWNER_DIED;
 
     const CAPACITY: u32 = 256;
 

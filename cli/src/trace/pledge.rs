@@ -99,8 +99,8 @@ fn register(list: *const List) -> bool {
 mod tests {
     use super::*;
     use crate::control::{Mapped, made};
+    use heapshim_ledger::control::OWNER_DIED;
     use heapshim_ledger::layout::PAGE;
-    use heapshim_ledger::rings;
     use std::thread;
 
     /// Check that the kernel says of a thread that has ended with its pledge that it has died, that one that took its pledge back has not, and that
@@ -125,10 +125,7 @@ mod tests {
             }),
             1
         );
-        assert_eq!(
-            after(|pledge, _| std::mem::forget(pledge)),
-            rings::OWNER_DIED
-        );
+        assert_eq!(after(|pledge, _| std::mem::forget(pledge)), OWNER_DIED);
         assert!(control.is_over(0));
     }
 }

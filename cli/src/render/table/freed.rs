@@ -1,6 +1,6 @@
 //! Under a row: which lines freed its blocks, and which of them no longer do.
 
-use super::count;
+use super::columns::count;
 use crate::frees::{Freed, Freeing};
 use crate::render::text::duration;
 use crate::report::Report;
