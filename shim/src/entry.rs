@@ -140,8 +140,8 @@ macro_rules! enter {
 }
 pub(crate) use enter;
 
-/// For the beginning of a function that allocates: where nothing is recorded and nothing ever was, it jumps to the next one, unless another mode is asked for. `{armed}`, `{never_on}`,
-/// `{control}`, `{mode}` and `{passed}` are the caller's; goes on at local label 4 otherwise.
+/// For the beginning of a function that allocates: where nothing is recorded and nothing ever was, it jumps to the next one, unless another mode is asked for. Goes on at
+/// local label 4 otherwise.
 macro_rules! pass_on {
     () => {
         "cmp qword ptr [rip + {armed}], {never_on}
@@ -154,60 +154,154 @@ macro_rules! pass_on {
 }
 pub(crate) use pass_on;
 
-/// As `enter!`, for realloc(block, size), which `pass_on!` comes before.
-macro_rules! enter_reallocate {
-    ($hook:path, $next:ident, $last:literal) => {
+/// Goes to local label 5 unless trampolines pass over events, and this is none of the loader's, which tell what it does. Changes rax.
+macro_rules! pass_over {
+    () => {
+        "test byte ptr [rip + {armed}], {in_trampolines}
+        je 5f
+        mov rax, [rsp]
+        sub rax, [rip + {loader_start}]
+        cmp rax, [rip + {loader_length}]
+        jb 5f"
+    };
+}
+pub(crate) use pass_over;
+
+/// Goes to local label 5 where a sample may begin in the page of the block in rdi. Changes rax and rdx.
+macro_rules! look_at_page {
+    () => {
+        "mov eax, edi
+        shr eax, {page_shift}
+        lea rdx, [rip + {samples}]
+        cmp byte ptr [rdx + rax], 0
+        jne 5f"
+    };
+}
+pub(crate) use look_at_page;
+
+/// As `Countdown::passes`, of rcx bytes, and then jumps to the next one. Goes to local label 5, with nothing done, where this is the next sample or the first event under this word, where the thread
+/// has no state, where another mode is asked for, and where Python may want to know of the block. Changes rax, rcx and rdx.
+macro_rules! count_down {
+    () => {
+        "cmp dword ptr [rip + {control} + {mode}], 0
+        jne 5f
+        cmp dword ptr [rip + {interpreters}], 0
+        jne 5f
+        mov rax, [rip + heapshim_thread_word@GOTTPOFF]
+        mov rax, fs:[rax]
+        cmp rax, {no_state}
+        jle 5f
+        mov rdx, [rip + {armed}]
+        cmp [rax + {drawn_under}], rdx
+        jne 5f
+        mov rdx, [rax + {least}]
+        cmp rcx, rdx
+        cmovb rcx, rdx
+        mov rdx, [rax + {left}]
+        sub rdx, rcx
+        test rdx, rdx
+        jle 5f
+        sub [rax + {left}], rcx
+        jmp qword ptr [rip + {passed} + {next}]
+        5:"
+    };
+}
+pub(crate) use count_down;
+
+/// The whole of a trampoline that asks for the mode: its text, what it jumps to where it passes over an event, and what else the text names.
+macro_rules! by_mode {
+    ([$($text:expr),* $(,)?], $next:ident, $($operands:tt)*) => {
         core::arch::naked_asm!(
             ".cfi_startproc",
-            crate::entry::pass_on!(),
-            crate::entry::call_with_entry!("{hook}", $last),
+            $($text,)*
             ".cfi_endproc",
             armed = sym crate::tracer::ARMED,
+            exact = const crate::sampling::EXACT,
             never_on = const crate::sampling::NEVER_ON,
-            control = sym crate::rings::CONTROL,
-            mode = const crate::rings::MODE,
+            in_trampolines = const crate::sampling::IN_TRAMPOLINES,
+            loader_start = sym crate::loader::START,
+            loader_length = sym crate::loader::LENGTH,
             passed = sym crate::real::PASSED,
             next = const core::mem::offset_of!(crate::real::Passed, $next),
+            $($operands)*
+        )
+    };
+}
+pub(crate) use by_mode;
+
+/// The same of one that allocates.
+macro_rules! by_countdown {
+    ([$($text:expr),* $(,)?], $next:ident, $($operands:tt)*) => {
+        crate::entry::by_mode!(
+            [$($text),*],
+            $next,
+            control = sym crate::rings::CONTROL,
+            mode = const crate::rings::MODE,
+            interpreters = sym crate::python::allocators::LEN,
+            no_state = const crate::thread::RETRY_AFTER,
+            drawn_under = const crate::thread::COUNTDOWN + crate::sampling::Countdown::DRAWN_UNDER,
+            least = const crate::thread::COUNTDOWN + crate::sampling::Countdown::LEAST,
+            left = const crate::thread::COUNTDOWN + crate::sampling::Countdown::LEFT,
+            $($operands)*
+        )
+    };
+}
+pub(crate) use by_countdown;
+
+/// As `enter!`, for realloc(block, size), which is passed over where it can be: neither the block nor its successor is recorded.
+macro_rules! enter_reallocate {
+    ($hook:path, $next:ident, $last:literal) => {
+        crate::entry::by_countdown!(
+            [
+                "cmp qword ptr [rip + {armed}], {exact}
+                je 5f",
+                crate::entry::pass_on!(),
+                crate::entry::pass_over!(),
+                crate::entry::look_at_page!(),
+                "mov rcx, rsi",
+                crate::entry::count_down!(),
+                crate::entry::call_with_entry!("{hook}", $last),
+            ],
+            $next,
+            page_shift = const crate::sampled_pages::PAGE_SHIFT,
+            samples = sym crate::sampled_pages::COUNTS,
             hook = sym $hook,
         )
     };
 }
 pub(crate) use enter_reallocate;
 
-/// As `enter!`, for malloc(size) and calloc(count, size). Where each event is recorded, `$usual` is called. Else `$light`, with the same arguments: no
-/// stack is walked for it, so the caller's registers stay where they are. Where it gives no block but `light::NOT_YET`, `$otherwise` is called.
+/// As `enter!`, for malloc(size) and calloc(count, size), whose bytes `$bytes` puts into rcx. Where each event is recorded, `$usual` is called. Else the event is passed over, or `$light` is
+/// called, with the same arguments: no stack is walked for it, so the caller's registers stay where they are. Where it gives no block but `light::NOT_YET`, `$otherwise` is called.
 macro_rules! enter_allocate {
-    ($usual:path, $light:path, $otherwise:path, $next:ident, $last:literal) => {
-        core::arch::naked_asm!(
-            ".cfi_startproc",
-            "cmp qword ptr [rip + {armed}], {exact}",
-            "jne 2f",
-            crate::entry::call_with_entry!("{usual}", $last),
-            "2:",
-            crate::entry::pass_on!(),
-            "sub rsp, 56
-            .cfi_adjust_cfa_offset 56
-            mov [rsp + 8], rdi
-            mov [rsp + 16], rsi",
-            concat!("mov ", $last, ", rsp"),
-            "call {light}
-            mov rdi, [rsp + 8]
-            mov rsi, [rsp + 16]
-            add rsp, 56
-            .cfi_adjust_cfa_offset -56
-            cmp rax, {not_yet}
-            je 3f
-            ret
-            3:",
-            crate::entry::call_with_entry!("{otherwise}", $last),
-            ".cfi_endproc",
-            armed = sym crate::tracer::ARMED,
-            exact = const crate::sampling::EXACT,
-            never_on = const crate::sampling::NEVER_ON,
-            control = sym crate::rings::CONTROL,
-            mode = const crate::rings::MODE,
-            passed = sym crate::real::PASSED,
-            next = const core::mem::offset_of!(crate::real::Passed, $next),
+    ($usual:path, $light:path, $otherwise:path, $next:ident, $bytes:literal, $last:literal) => {
+        crate::entry::by_countdown!(
+            [
+                "cmp qword ptr [rip + {armed}], {exact}",
+                "jne 2f",
+                crate::entry::call_with_entry!("{usual}", $last),
+                "2:",
+                crate::entry::pass_on!(),
+                crate::entry::pass_over!(),
+                $bytes,
+                crate::entry::count_down!(),
+                "sub rsp, 56
+                .cfi_adjust_cfa_offset 56
+                mov [rsp + 8], rdi
+                mov [rsp + 16], rsi",
+                concat!("mov ", $last, ", rsp"),
+                "call {light}
+                mov rdi, [rsp + 8]
+                mov rsi, [rsp + 16]
+                add rsp, 56
+                .cfi_adjust_cfa_offset -56
+                cmp rax, {not_yet}
+                je 3f
+                ret
+                3:",
+                crate::entry::call_with_entry!("{otherwise}", $last),
+            ],
+            $next,
             not_yet = const crate::light::NOT_YET,
             usual = sym $usual,
             light = sym $light,
@@ -239,54 +333,56 @@ macro_rules! enter_release {
 }
 pub(crate) use enter_release;
 
-/// As `enter_release!`, for free(block). Where each event is recorded, `$usual` gets the same arguments first, in other modes `$light` the block and where the hook will
-/// return to. Either says where to jump to with nothing of ours left on the stack; 0 = nowhere, then `$hook` is called.
+/// As `enter_release!`, for free(block). Where each event is recorded, `$usual` gets the same arguments first; in other modes the event is passed over, or `$light` gets the block and where the hook
+/// will return to. Either says where to jump to with nothing of ours left on the stack; 0 = nowhere, then `$hook` is called.
 macro_rules! enter_free {
     ($usual:path, $light:path, $hook:path, $next:ident) => {
-        core::arch::naked_asm!(
-            ".cfi_startproc
-            cmp qword ptr [rip + {armed}], {exact}
-            jne 3f
-            sub rsp, 56
-            .cfi_adjust_cfa_offset 56
-            mov [rsp + 8], rdi
-            mov rsi, rsp
-            call {usual}
-            mov rdi, [rsp + 8]
-            add rsp, 56
-            .cfi_adjust_cfa_offset -56
-            test rax, rax
-            je 2f
-            jmp rax
-            3:
-            cmp qword ptr [rip + {armed}], {never_on}
-            jne 4f
-            jmp qword ptr [rip + {passed} + {next}]
-            4:
-            mov rsi, [rsp]
-            push rdi
-            .cfi_adjust_cfa_offset 8
-            call {light}
-            pop rdi
-            .cfi_adjust_cfa_offset -8
-            test rax, rax
-            je 2f
-            jmp rax
-            2:
-            sub rsp, 56
-            .cfi_adjust_cfa_offset 56
-            mov [rsp + 8], rdi
-            mov rsi, rsp
-            call {hook}
-            add rsp, 56
-            .cfi_adjust_cfa_offset -56
-            ret
-            .cfi_endproc",
-            armed = sym crate::tracer::ARMED,
-            exact = const crate::sampling::EXACT,
-            never_on = const crate::sampling::NEVER_ON,
-            passed = sym crate::real::PASSED,
-            next = const core::mem::offset_of!(crate::real::Passed, $next),
+        crate::entry::by_mode!(
+            [
+                "cmp qword ptr [rip + {armed}], {exact}
+                jne 3f
+                sub rsp, 56
+                .cfi_adjust_cfa_offset 56
+                mov [rsp + 8], rdi
+                mov rsi, rsp
+                call {usual}
+                mov rdi, [rsp + 8]
+                add rsp, 56
+                .cfi_adjust_cfa_offset -56
+                test rax, rax
+                je 2f
+                jmp rax
+                3:
+                cmp qword ptr [rip + {armed}], {never_on}
+                jne 4f
+                jmp qword ptr [rip + {passed} + {next}]
+                4:",
+                crate::entry::pass_over!(),
+                crate::entry::look_at_page!(),
+                "jmp qword ptr [rip + {passed} + {next}]
+                5:
+                mov rsi, [rsp]
+                push rdi
+                .cfi_adjust_cfa_offset 8
+                call {light}
+                pop rdi
+                .cfi_adjust_cfa_offset -8
+                test rax, rax
+                je 2f
+                jmp rax
+                2:
+                sub rsp, 56
+                .cfi_adjust_cfa_offset 56
+                mov [rsp + 8], rdi
+                mov rsi, rsp
+                call {hook}
+                add rsp, 56
+                .cfi_adjust_cfa_offset -56
+                ret",
+            ],
+            $next,
+            page_shift = const crate::sampled_pages::PAGE_SHIFT,
+            samples = sym crate::sampled_pages::COUNTS,
             usual = sym $usual,
             light = sym $light,
             hook = sym $hook,

@@ -27,6 +27,7 @@ pub(crate) unsafe extern "C" fn malloc(size: usize) -> Block {
         hooks::on_light_malloc,
         hooks::on_other_malloc,
         malloc,
+        "mov rcx, rdi",
         "rsi"
     )
 }
@@ -40,6 +41,8 @@ pub(crate) unsafe extern "C" fn calloc(count: usize, size: usize) -> Block {
         hooks::on_light_calloc,
         hooks::on_other_calloc,
         calloc,
+        "mov rcx, rdi
+        imul rcx, rsi",
         "rdx"
     )
 }

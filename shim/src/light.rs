@@ -1,8 +1,9 @@
 //! Events in a mode that is not exact: nearly all of them record nothing, and cost few instructions.
 //!
-//! Four ways, the first that can. A process that never recorded anything has nothing to look for: trampolines jump to the allocator behind us (`entry`). Where that
-//! calls nobody, a block that is to be passed over needs no guard, and no registers of its caller: [`allocate`], [`reallocate`] and [`free`] only look whether the shadow
-//! knows something of its address, and count it down to the next sample (`sampling`). Other allocators may call themselves through our hooks, so that what they call must find the guard: [`Light`]. What is to be recorded, what is unusual, and
+//! Five ways, the first that can. A process that never recorded anything has nothing to look for: trampolines jump to the allocator behind us (`entry`). Where that
+//! calls nobody and there were samples only, they do so after they have counted a block down to the next sample, or found that its page has none. Where every block was recorded once, one that is to be
+//! passed over still needs no guard, and no registers of its caller: [`allocate`], [`reallocate`] and [`free`] only look whether the shadow
+//! knows something of its address, and count it down (`sampling`). Other allocators may call themselves through our hooks, so that what they call must find the guard: [`Light`]. What is to be recorded, what is unusual, and
 //! what the loader does is `record`'s, from the beginning: nothing has happened then.
 
 use crate::entry::Entry;

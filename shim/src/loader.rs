@@ -14,8 +14,9 @@ use core::ffi::{CStr, c_char};
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word};
 use once_cell::race::OnceNonZeroUsize;
 
-static START: AtomicU64 = AtomicU64::new(0);
-static LENGTH: AtomicU64 = AtomicU64::new(0);
+/// ld.so's range.
+pub(crate) static START: AtomicU64 = AtomicU64::new(0);
+pub(crate) static LENGTH: AtomicU64 = AtomicU64::new(0);
 static GENERATION: AtomicU32 = AtomicU32::new(1);
 static FIND_OBJECT: OnceNonZeroUsize = OnceNonZeroUsize::new();
 

@@ -1,12 +1,15 @@
 //! How much is recorded: every event, a sample, or nothing (`heapshim_ledger::sampling` has the arithmetic).
 //!
 //! The word that every hook tests (`tracer`) says which. Exact events never come here. In the other modes an event counts its bytes down to the next sampled
-//! one, in its thread's state, and where that is further on it passes: it only looks whether the shadow has something stale at its block's address. What is
+//! one, in its thread's state, and where that is further on it passes: most in their trampoline (`entry`), the others after a look whether the shadow has something stale
+//! at its block's address. What is
 //! recorded is a usual event, whose entry in the shadow says at which interval (a *class*, one of seven), so that its free takes off what it has added, in
 //! whatever mode the process is then.
 //!
 //! ```text
-//! word: 1 exact | 2 off | 3 off, and never on: no block is known | 4 a sample, + 8 where nothing but samples is known, with its class << 8, and << 16 how often the mode was switched or the process forked: then threads draw anew
+//! word: 1 exact | 2 off | 3 off, and never on: no block is known
+//!       4 a sample, + 8 where nothing but samples is known, + 16 where that and the allocator behind us let trampolines count down themselves, with its class << 8,
+//!         and << 16 how often the mode was switched or the process forked: then threads draw anew
 //! ```
 
 use crate::options::Options;
@@ -15,6 +18,7 @@ use crate::shadow::Live;
 use crate::thread::{self, State};
 use crate::tracer;
 use crate::{loader, rings, shadow, start, sys};
+use core::mem::offset_of;
 use heapshim_ledger::layout::{Header, Was};
 use heapshim_ledger::sampling::{
     INTERVALS, Mode, Weight, distance, least, length, mixed, next_random, weight,
@@ -32,6 +36,8 @@ pub(crate) const NEVER_ON: u64 = 3;
 const SAMPLE: u64 = 4;
 /// No block was ever recorded but as a sample: then `sampled_pages` tells where there are some.
 const ONLY_SAMPLES: u64 = 8;
+/// Besides, the allocator behind us calls nobody: trampolines pass over an event (`entry`).
+pub(crate) const IN_TRAMPOLINES: u64 = 16;
 const CLASS_SHIFT: u32 = 8;
 const CLASS_MASK: u64 = 0xff;
 const ERA_SHIFT: u32 = 16;
@@ -80,6 +86,11 @@ pub(crate) struct Countdown {
 }
 
 impl Countdown {
+    /// Where trampolines find what `passes` asks.
+    pub(crate) const DRAWN_UNDER: usize = offset_of!(Countdown, drawn_under);
+    pub(crate) const LEFT: usize = offset_of!(Countdown, left);
+    pub(crate) const LEAST: usize = offset_of!(Countdown, least);
+
     const fn new() -> Countdown {
         Countdown {
             drawn_under: AtomicU64::new(0),
@@ -324,6 +335,7 @@ fn switch(mode: Mode) -> bool {
 fn sample_word(class: u32) -> u64 {
     let era = ERA.add_shared(1).wrapping_add(1);
     let only = match MODES.peek() & Was::Exact as u32 {
+        0 if real::is_leaf() && real::can_pass() => ONLY_SAMPLES | IN_TRAMPOLINES,
         0 => ONLY_SAMPLES,
         _ => 0,
     };

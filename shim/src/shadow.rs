@@ -116,10 +116,15 @@ impl Place {
 /// Notes a new live block, or one that is back.
 #[inline(always)]
 pub(crate) fn put(address: usize, live: Live) -> Put {
-    if is_sample(u64::from(live.site.0)) && !sampled_pages::add(address) {
-        return Put::NoRoom;
+    let is_sample = is_sample(u64::from(live.site.0));
+    if is_sample {
+        sampled_pages::add(address);
     }
-    Place::of(address).put(live)
+    let put = Place::of(address).put(live);
+    if is_sample && put == Put::NoRoom {
+        sampled_pages::remove(address);
+    }
+    put
 }
 
 /// True of an entry, or a number in the place of a site, that has a class.

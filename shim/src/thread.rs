@@ -30,7 +30,9 @@ use once_cell::race::OnceNonZeroUsize;
 /// A thread word while its state is being found: this bit, and where on its stack the signals lie that are blocked meanwhile. A negative number.
 const ATTACHING: usize = 1 << (usize::BITS - 1);
 /// Events that a thread which found no state waits before it looks again: more states than there are, fewer than any address.
-const RETRY_AFTER: usize = 4095;
+pub(crate) const RETRY_AFTER: usize = 4095;
+/// Where a state has its countdown.
+pub(crate) const COUNTDOWN: usize = offset_of!(State, countdown);
 /// Walks after which a thread without a slot of its own looks for one.
 const PROMOTE_EVERY: u64 = 4096;
 

@@ -1,7 +1,8 @@
 //! What a sample is taken of: blocks of known sizes at lines of their own, made and dropped as it is told.
 //!
 //! Commands: a = one filling more of each line, f = free all, t = the same by eight threads at once, k = a child that frees all and makes one filling,
-//! w = every other way to get a block, g = each block gets another size, b = one block aside, h = its end, which no hook sees, and its address again, q = end.
+//! w = every other way to get a block, g = each block gets another size, b = one block aside, h = its end, which no hook sees, and its address again,
+//! e = its end, q = end.
 #include "step.h"
 #include <malloc.h>
 #include <pthread.h>
@@ -109,6 +110,7 @@ int main(int arguments, char **words) {
     case 'g': resize(); break;
     case 'b': put_aside(); break;
     case 'h': replace_hidden(); break;
+    case 'e': free(aside); break;
     default: return 0;
     }
   }

@@ -1,5 +1,6 @@
 //! Samples: what they say is right to within what they say, what they took is given back to the byte, and they are the same again from the same seed.
 
+use crate::modes::switched;
 use heapshim_cli::diff::{self, From};
 use heapshim_cli::report::{Amount as Sum, Errors, Report};
 use heapshim_cli::store::read_file;
@@ -162,6 +163,30 @@ fn back_to_nothing() {
     running.step(b"f");
     assert_nothing_left(&running);
     assert!(running.finish().0.success());
+}
+
+/// Check that a sample whose end no hook has seen is taken off at the end of the block that got its address, which was passed over.
+#[test]
+fn replaced() {
+    let mut running = started(21, "1");
+    running.step(b"b");
+    switched(&mut running, "sample=64M", b"w");
+    let one = Amount {
+        bytes: 777,
+        blocks: 1,
+    };
+    let aside = |running: &Running| {
+        let rows = running.diff(&["start", "now"]).rows_in("sampled.c");
+        let row = rows.into_iter().find(|row| row.total() == one);
+        row.expect("one block of 777 bytes").live()
+    };
+    assert_eq!(aside(&running), one);
+    // What `switched` has asked for last is there to be taken.
+    running.step(b"w");
+    running.step(b"h");
+    assert_eq!(aside(&running), one);
+    running.step(b"e");
+    assert_eq!(aside(&running), Amount::default());
 }
 
 /// Check that many threads' samples make one estimate, with each thread's draws its own.

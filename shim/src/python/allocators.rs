@@ -85,7 +85,7 @@ struct Library {
 
 static KNOWN: [Library; LIBRARIES] = [const { Library::new() }; LIBRARIES];
 /// How many of them were ever used.
-static LEN: AtomicU32 = AtomicU32::new(0);
+pub(crate) static LEN: AtomicU32 = AtomicU32::new(0);
 
 /// Looks for an interpreter among the objects that the program was started with.
 pub(crate) fn prepare() {
