@@ -203,25 +203,26 @@ impl Scratch {
     #[cold]
     #[inline(never)]
     fn forget(&mut self, tracer: &Tracer, generation: u32) {
-        let fresh = self.generation == 0;
+        if self.generation == 0 {
+            // Its caches are still zeros, which are not to be made resident.
+            self.memo.forget_walk();
+        } else {
+            self.memo.clear();
+            self.cache.fill(
+                [Cached {
+                    key: 0,
+                    parent: 0,
+                    node: 0,
+                }; 2],
+            );
+        }
         self.generation = generation;
-        self.memo.clear();
         self.mixed.forget();
         let renames = label::renames();
         if self.renames != renames {
             self.renames = renames;
             self.label = label::of_this_thread(tracer).0;
         }
-        if fresh {
-            return; // still zeros: not to be made resident
-        }
-        self.cache.fill(
-            [Cached {
-                key: 0,
-                parent: 0,
-                node: 0,
-            }; 2],
-        );
     }
 
     /// The nodes no longer stand beside the memo's frames.

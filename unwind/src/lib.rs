@@ -53,6 +53,7 @@ mod row;
 mod section;
 #[cfg(test)]
 mod stale;
+mod steps;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! thread touches. Kept by `memo`, for the frames that it has not remembered.
 
 use crate::arch::{Registers, Rule, SAVED};
+use crate::steps::Steps;
 use crate::walk::{End, Position, Rules};
 
 /// Sets of two places: the call sites of a hot loop, some times over; 32 KiB, of which pages are touched as they are used. With one place a set, two
@@ -21,20 +22,25 @@ pub(crate) struct Known {
 /// A cache of rules, the latest of each set in front. Zeros are an empty one.
 #[derive(Debug)]
 #[repr(C)]
-pub(crate) struct Recent([[Known; 2]; SETS]);
+pub(crate) struct Recent {
+    sets: [[Known; 2]; SETS],
+    steps: Steps,
+}
 
 impl Recent {
-    pub(crate) const EMPTY: Recent = Recent(
-        [[Known {
+    pub(crate) const EMPTY: Recent = Recent {
+        sets: [[Known {
             ip: 0,
             step: 0,
             rule: Rule::UNSUPPORTED,
         }; 2]; SETS],
-    );
+        steps: Steps::EMPTY,
+    };
 
     pub(crate) fn clear(&mut self) {
-        let all = self.0.as_flattened_mut();
+        let all = self.sets.as_flattened_mut();
         all.iter_mut().for_each(|known| known.ip = 0);
+        self.steps.clear();
     }
 
     /// The rule for the frame where a walk stands, if it is here.
@@ -49,7 +55,7 @@ impl Recent {
     /// What is known of a return address other than 0, if it is here.
     #[inline(always)]
     pub(crate) fn of(&self, ip: u64) -> Option<&Known> {
-        let [newer, older] = self.0.get(Self::set(ip))?;
+        let [newer, older] = self.sets.get(Self::set(ip))?;
         if newer.ip == ip {
             return Some(newer);
         }
@@ -59,8 +65,8 @@ impl Recent {
     /// How far above the stack pointer of a frame that runs on at `ip` its caller's is, where that is all that its rule says; else 0.
     #[inline(always)]
     pub(crate) fn step(&mut self, ip: u64, rules: &mut impl Rules) -> u64 {
-        match self.of(ip) {
-            Some(known) => known.step,
+        match self.steps.of(ip) {
+            Some(step) => step,
             None => self.look_up_step(ip, rules),
         }
     }
@@ -68,15 +74,28 @@ impl Recent {
     #[cold]
     #[inline(never)]
     fn look_up_step(&mut self, ip: u64, rules: &mut impl Rules) -> u64 {
+        let Some(rule) = self.rule_of(ip, rules) else {
+            return 0;
+        };
+        let step = rule.simple_step();
+        self.steps.put(ip, step);
+        step
+    }
+
+    /// The rule of a return address, if there is one.
+    pub(crate) fn rule_of(&mut self, ip: u64, rules: &mut impl Rules) -> Option<Rule> {
+        if let Some(known) = self.of(ip) {
+            return Some(known.rule);
+        }
         let at = Position::new(Registers::new(ip, 0, [0; SAVED]));
-        self.look_up(&at, rules).map_or(0, Rule::simple_step)
+        self.look_up(&at, rules).ok()
     }
 
     /// The rule for the frame where a walk stands, which is here from now on.
     #[inline(never)]
     pub(crate) fn look_up(&mut self, at: &Position, rules: &mut impl Rules) -> Result<Rule, End> {
         let (ip, rule) = (at.registers.ip, at.rule(rules)?);
-        if let (Some([newer, older]), false) = (self.0.get_mut(Self::set(ip)), at.exact) {
+        if let (Some([newer, older]), false) = (self.sets.get_mut(Self::set(ip)), at.exact) {
             let step = rule.simple_step();
             *older = *newer;
             *newer = Known { ip, step, rule };

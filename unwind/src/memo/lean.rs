@@ -19,7 +19,6 @@
 use core::num::NonZeroUsize;
 
 use super::Memo;
-use crate::arch::Rule;
 use crate::entry::Entry;
 use crate::recent::Recent;
 use crate::usual::Simple;
@@ -351,14 +350,6 @@ enum Followed {
     Apart(usize, u64),
     /// Nobody can say.
     Lost,
-}
-
-impl Recent {
-    /// The rule of a return address, if there is one.
-    fn rule_of(&mut self, ip: u64, rules: &mut impl Rules) -> Option<Rule> {
-        self.step(ip, rules);
-        self.of(ip).map(|known| known.rule)
-    }
 }
 
 /// What a lean walk came to: `shared` frames that are the previous walk's outermost, then `len` others ([`Memo::lean_frames`]).
