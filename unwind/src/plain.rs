@@ -4,7 +4,7 @@
 //! tracing a compiler cost. Called by `compile`, which has gimli run all that this leaves: programs with any other instruction, entries of other forms than linkers write,
 //! and whatever is malformed, so that there is one place that judges it.
 
-use gimli::{EhFrame, FrameDescriptionEntry, Section as _};
+use gimli::{EhFrame, FrameDescriptionEntry, Section as _, constants};
 
 use crate::compile::{Bytes, Program};
 use crate::row::{Cfa, Place};
@@ -14,8 +14,27 @@ const LONG: [u8; 4] = [0xff; 4];
 /// Of an entry: its length and where its CIE is, four bytes each, then two addresses.
 const HEAD: usize = 8;
 /// Bytes of an address, by the low half of its encoding: `udata4` and `sdata4`.
-const ADDRESS_FORMS: [u8; 2] = [0x03, 0x0b];
+const ADDRESS_FORMS: [u8; 2] = [constants::DW_EH_PE_udata4.0, constants::DW_EH_PE_sdata4.0];
+const FORM: u8 = 0x0f;
 const ADDRESS: usize = 4;
+
+/// Instructions whose first operand is the low bits of their byte, by the two bits above (DWARF 5, 7.24).
+const OPERAND_BITS: u32 = 6;
+const ADVANCE_LOC: u8 = constants::DW_CFA_advance_loc.0 >> OPERAND_BITS;
+const OFFSET: u8 = constants::DW_CFA_offset.0 >> OPERAND_BITS;
+const RESTORE: u8 = constants::DW_CFA_restore.0 >> OPERAND_BITS;
+/// Those whose number is all of their first byte.
+const NOP: u8 = constants::DW_CFA_nop.0;
+const ADVANCE_LOC1: u8 = constants::DW_CFA_advance_loc1.0;
+const ADVANCE_LOC2: u8 = constants::DW_CFA_advance_loc2.0;
+const ADVANCE_LOC4: u8 = constants::DW_CFA_advance_loc4.0;
+const REMEMBER_STATE: u8 = constants::DW_CFA_remember_state.0;
+const RESTORE_STATE: u8 = constants::DW_CFA_restore_state.0;
+const DEF_CFA: u8 = constants::DW_CFA_def_cfa.0;
+const DEF_CFA_REGISTER: u8 = constants::DW_CFA_def_cfa_register.0;
+const DEF_CFA_OFFSET: u8 = constants::DW_CFA_def_cfa_offset.0;
+/// In a byte of LEB128: another follows.
+const MORE: u8 = 0x80;
 
 /// The instructions of an entry, where it has the usual form.
 pub(crate) fn instructions<'a>(
@@ -23,7 +42,7 @@ pub(crate) fn instructions<'a>(
     fde: &FrameDescriptionEntry<Bytes<'a>>,
 ) -> Option<&'a [u8]> {
     // Where there is such an encoding, there is a length of what stands between the addresses and the instructions.
-    let form = fde.cie().fde_address_encoding()?.0 & 0x0f;
+    let form = fde.cie().fde_address_encoding()?.0 & FORM;
     if !ADDRESS_FORMS.contains(&form) {
         return None;
     }
@@ -42,22 +61,22 @@ impl Program<'_, '_> {
     pub(crate) fn run_plain(&mut self, mut bytes: &[u8], pc: u64) -> Option<()> {
         while let Some((&first, rest)) = bytes.split_first() {
             bytes = rest;
-            let low = first & 0x3f;
-            let delta = match (first >> 6, first) {
-                (1, _) => u32::from(low),
-                (2, _) => {
+            let low = first & ((1 << OPERAND_BITS) - 1);
+            let delta = match (first >> OPERAND_BITS, first) {
+                (ADVANCE_LOC, _) => u32::from(low),
+                (OFFSET, _) => {
                     let offset = unsigned(&mut bytes)?.cast_signed();
                     let place = Place::from_cfa(self.factored(offset));
                     self.row.set(low.into(), place);
                     continue;
                 }
-                (3, _) => {
+                (RESTORE, _) => {
                     self.restore(low.into());
                     continue;
                 }
-                (_, 0x02) => take::<1>(&mut bytes)?[0].into(),
-                (_, 0x03) => u16::from_ne_bytes(take(&mut bytes)?).into(),
-                (_, 0x04) => u32::from_ne_bytes(take(&mut bytes)?),
+                (_, ADVANCE_LOC1) => take::<1>(&mut bytes)?[0].into(),
+                (_, ADVANCE_LOC2) => u16::from_ne_bytes(take(&mut bytes)?).into(),
+                (_, ADVANCE_LOC4) => u32::from_ne_bytes(take(&mut bytes)?),
                 _ => {
                     self.state(first, &mut bytes)?;
                     continue;
@@ -77,21 +96,21 @@ impl Program<'_, '_> {
     #[inline(always)]
     fn state(&mut self, instruction: u8, bytes: &mut &[u8]) -> Option<()> {
         match instruction {
-            0x00 => (),
-            0x0a => self.remember().ok()?,
-            0x0b => self.recall().ok()?,
-            0x0c => {
+            NOP => (),
+            REMEMBER_STATE => self.remember().ok()?,
+            RESTORE_STATE => self.recall().ok()?,
+            DEF_CFA => {
                 let register = u16::try_from(unsigned(bytes)?).ok()?;
                 self.define_cfa(register, unsigned(bytes)?)?;
             }
-            0x0d => {
+            DEF_CFA_REGISTER => {
                 let register = u16::try_from(unsigned(bytes)?).ok()?;
                 let Cfa::Register { offset, .. } = self.row.cfa else {
                     return None;
                 };
                 self.row.cfa = Cfa::Register { register, offset };
             }
-            0x0e => {
+            DEF_CFA_OFFSET => {
                 let Cfa::Register { register, .. } = self.row.cfa else {
                     return None;
                 };
@@ -121,11 +140,11 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 #[inline(always)]
 fn unsigned(bytes: &mut &[u8]) -> Option<u64> {
     let [low] = take(bytes)?;
-    if low < 0x80 {
+    if low < MORE {
         return Some(low.into());
     }
     let [high] = take(bytes)?;
-    (high < 0x80).then_some(u64::from(low & 0x7f) | u64::from(high) << 7)
+    (high < MORE).then_some(u64::from(low & !MORE) | u64::from(high) << 7)
 }
 
 #[cfg(test)]
