@@ -23,6 +23,20 @@ const USE: u64 = 1 << 48;
 /// Uses of a refusal before it is asked anew: the question costs about as much as ten walks.
 const USES: u64 = 255;
 
+/// `CALL rel32`: a distance follows (Intel SDM, vol. 2, CALL).
+const CALL_REL32: u8 = 0xe8;
+/// The group in which `CALL r/m64` is, by the number in the middle of its second byte (table A-6).
+const GROUP_5: u8 = 0xff;
+const CALL_RM64: u8 = 2;
+/// What the second byte may say instead of a register (tables 2-2 and 2-3): another byte with an index follows; without a distance of its own, four bytes of one to the next instruction.
+const SIB: u8 = 4;
+const RIP_RELATIVE: u8 = 5;
+/// Its two highest bits: what follows of the address.
+const NO_DISPLACEMENT: u8 = 0;
+const DISPLACEMENT_8: u8 = 1;
+const DISPLACEMENT_32: u8 = 2;
+const REGISTER: u8 = 3;
+
 /// Addresses that were asked for, each with the uses that are left of its refusal; 0 where it was none.
 static ANSWERS: [AtomicU64; PLACES] = [const { AtomicU64::new(0) }; PLACES];
 
@@ -98,8 +112,7 @@ fn call_before(address: u64) -> Call {
     call_in(&bytes, address)
 }
 
-/// The call that ends with these bytes, before `address`. E8 takes a distance; FF with 2 in the middle of its second byte takes a register, or an
-/// address of one to six bytes more (Intel SDM, vol. 2, CALL and table 2-2).
+/// The call that ends with these bytes, before `address`.
 fn call_in(bytes: &[u8; 8], address: u64) -> Call {
     if (2..=7).any(|length| is_indirect(bytes, length)) {
         return Call::Indirect;
@@ -107,31 +120,31 @@ fn call_in(bytes: &[u8; 8], address: u64) -> Call {
     let [_, _, _, opcode, a, b, c, d] = *bytes;
     let distance = i64::from(i32::from_le_bytes([a, b, c, d]));
     match opcode {
-        0xe8 => Call::Direct(address.wrapping_add_signed(distance)),
+        CALL_REL32 => Call::Direct(address.wrapping_add_signed(distance)),
         _ => Call::None,
     }
 }
 
-/// Whether the last `length` bytes are a call through a register or memory.
+/// Whether the last `length` bytes are a call through a register, or memory at an address of one to six bytes more.
 fn is_indirect(bytes: &[u8; 8], length: usize) -> bool {
     let start = bytes.len().saturating_sub(length);
-    let [0xff, form, rest @ ..] = bytes.get(start..).unwrap_or(&[]) else {
+    let [GROUP_5, form, rest @ ..] = bytes.get(start..).unwrap_or(&[]) else {
         return false;
     };
     let (mode, operation, base) = (form >> 6, form >> 3 & 7, form & 7);
-    let has_index = mode != 3 && base == 4;
+    let has_index = mode != REGISTER && base == SIB;
     let base = if has_index {
         rest.first().map_or(0, |index| index & 7)
     } else {
         base
     };
     let distance = match mode {
-        0 if base == 5 => 4,
-        1 => 1,
-        2 => 4,
+        NO_DISPLACEMENT if base == RIP_RELATIVE => 4,
+        DISPLACEMENT_8 => 1,
+        DISPLACEMENT_32 => 4,
         _ => 0,
     };
-    operation == 2 && length == 2 + usize::from(has_index) + distance
+    operation == CALL_RM64 && length == 2 + usize::from(has_index) + distance
 }
 
 #[cfg(test)]
