@@ -5,7 +5,7 @@
 //! read, waits for the next one, since an earlier event may still come from another ring, or that one.
 //!
 //! A place that was claimed and is never published (a handler left by longjmp just there) would hold its ring up for good: it is passed over, and counted
-//! as lost, when the ring is full behind it and nothing has come for a while.
+//! as lost, when the ring is full behind it and nothing has come for a while, and at the end, when nobody writes any more (a target that was killed there): what stands behind it was written.
 
 use super::Happening;
 use super::clock::{self, Clock, Look};
@@ -89,6 +89,7 @@ impl Drain {
         while next.wrapping_sub(from) < most {
             match rings.read(ring, *next) {
                 Some(event) => self.pending.push(event),
+                None if last && claimed(rings, ring, *next) > 0 => self.skipped += 1,
                 None => break,
             }
             *next = next.wrapping_add(1);
@@ -98,16 +99,12 @@ impl Drain {
             // What is left in the ring is later than this.
             self.horizon = self.horizon.min(event.ticks.wrapping_sub(1));
         }
-        let claimed = rings.position(ring).wrapping_sub(*next);
-        let holds_up = *next == from && (1..=capacity).contains(&claimed);
+        let holds_up = *next == from && claimed(rings, ring, from) == capacity;
         if !holds_up {
             *empty = None;
-        } else if last || claimed == capacity {
-            let since = *empty.get_or_insert(look.ns);
-            if last || look.ns.saturating_sub(since) > PATIENCE_NS {
-                self.skipped += 1;
-                *next = next.wrapping_add(1);
-            }
+        } else if look.ns.saturating_sub(*empty.get_or_insert(look.ns)) > PATIENCE_NS {
+            self.skipped += 1;
+            *next = next.wrapping_add(1);
         }
         if *next != from {
             rings.advance(ring, *next);
@@ -142,12 +139,22 @@ impl Drain {
     }
 }
 
+/// Places that are claimed from this one on; 0 where the target says what no ring has.
+fn claimed(rings: &Rings<'_>, ring: usize, from: u64) -> u64 {
+    let claimed = rings.position(ring).wrapping_sub(from);
+    match claimed <= u64::from(rings.capacity()) {
+        true => claimed,
+        false => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::control::made;
     use heapshim_ledger::layout::RingEvent;
     use heapshim_ledger::rings::file_bytes;
+    use std::mem::offset_of;
     use std::os::fd::OwnedFd;
 
     const CAPACITY: u32 = 256;
@@ -164,6 +171,16 @@ mod tests {
     fn put(file: &OwnedFd, word: u64, value: u64) {
         let written = rustix::io::pwrite(file, &value.to_ne_bytes(), word * 8);
         assert_eq!(written.expect("written"), 8);
+    }
+
+    /// Publishes the event of this number of a ring, as large as its number says.
+    fn write(file: &OwnedFd, ring: u64, number: u64) {
+        let words = size_of::<RingEvent>() as u64 / 8;
+        let stamp = offset_of!(RingEvent, stamp) as u64 / 8;
+        let size = offset_of!(RingEvent, size) as u64 / 8;
+        let event = file_bytes(0) / 8 * 2 + (ring * u64::from(CAPACITY) + number) * words;
+        put(file, event + size, number);
+        put(file, event + stamp, number + 1 << 32 | 1 << 24);
     }
 
     /// Check that whatever a target writes into its control page, the rings' heads and events (cursors, capacity, generation, times of its own), a reader's passes end, what they
@@ -221,9 +238,7 @@ mod tests {
         }
         assert_eq!(drain.skipped(), 0, "there is room yet");
         put(&file, head, u64::from(CAPACITY));
-        let second = file_bytes(0) / 8 * 2
-            + (3 * u64::from(CAPACITY) + 1) * (size_of::<RingEvent>() as u64 / 8);
-        put(&file, second, 2 << 32 | 1 << 24);
+        write(&file, 3, 1);
         let begin = 2 * PATIENCE_NS;
         for (ns, skipped, came) in [
             (begin, 0, 0),
@@ -236,5 +251,37 @@ mod tests {
                 (came, skipped)
             );
         }
+    }
+
+    /// Check that what stands behind places that a target had claimed when it was killed is read at the end, and that no more is counted as lost than these: at the ring's beginning, in its
+    /// middle, one after the other, and at its end.
+    #[test]
+    fn killed_while_writing() {
+        let (file, control, mut drain) = reader();
+        let mut clock = Clock::new(Look::now());
+        let unwritten = [0, 3, 4, 8];
+        put(&file, PAGE_WORDS + 3 * 8, 9);
+        let written: Vec<u64> = (0..9)
+            .filter(|number| !unwritten.contains(number))
+            .collect();
+        for &number in &written {
+            write(&file, 3, number);
+        }
+        put(&file, PAGE_WORDS + 5 * 8, 2);
+        write(&file, 5, 0);
+        assert_eq!(
+            drain.pass(&control, clock.look(), false),
+            1,
+            "the other ring"
+        );
+        assert_eq!(drain.skipped(), 0, "they may yet be written");
+        assert_eq!(drain.pass(&control, clock.look(), true), written.len());
+        assert_eq!(drain.skipped(), 5, "and one of the other ring");
+        let read = drain.ready(&clock, true).into_iter().map(|one| one.size);
+        assert_eq!(read.collect::<Vec<_>>(), [&[0], &written[..]].concat());
+        assert_eq!(
+            (drain.pass(&control, clock.look(), true), drain.skipped()),
+            (0, 5)
+        );
     }
 }
