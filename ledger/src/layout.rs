@@ -298,7 +298,7 @@ pub struct Module {
     pub end: AtomicU64,
     /// CLOCK_BOOTTIME when it was learnt.
     pub from_ns: AtomicU64,
-    /// CLOCK_BOOTTIME when its address range was found to belong to another; 0 = still there as far as known.
+    /// CLOCK_BOOTTIME when it was found gone from its address range; 0 = still there as far as known.
     pub until_ns: AtomicU64,
     /// Its path, a [`text`].
     pub path: AtomicU64,

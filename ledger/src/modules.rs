@@ -189,7 +189,7 @@ impl<'a> Modules<'a> {
         take_index(self.len, 1, self.capacity()).map(ModuleId)
     }
 
-    /// Notes that a module is gone: that another was found in its place at this time, in nanoseconds of CLOCK_BOOTTIME.
+    /// Notes that a module is gone: that it was found to be no longer in its place at this time, in nanoseconds of CLOCK_BOOTTIME.
     pub fn retire(&self, id: ModuleId, now_ns: u64) {
         if let Some(module) = self.modules.get(id.0 as usize) {
             module.until_ns.put(now_ns);

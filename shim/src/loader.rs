@@ -138,6 +138,11 @@ pub(crate) struct FoundObject {
     reserved: [u64; 7],
 }
 
+/// True where `object_at` takes no lock.
+pub(crate) fn answers_at_once() -> bool {
+    FIND_OBJECT.get().is_some()
+}
+
 /// The object that holds `address`: lock-free and async-signal-safe from glibc 2.35 on, else by dl_iterate_phdr.
 pub(crate) fn object_at(address: usize) -> Option<FoundObject> {
     let mut found = FoundObject {

@@ -33,6 +33,8 @@ pub(crate) struct Load {
     module: AtomicU32,
     /// Generation at which the mapped contents were last compared.
     checked: AtomicU32,
+    /// 1 while it is known to be gone.
+    gone: AtomicU32,
 }
 
 // SAFETY: zeros are integers.
@@ -41,6 +43,8 @@ unsafe impl Zeroed for Load {}
 static LOADS: Table<Load> = Table::new(CAPACITY as usize);
 static LEN: AtomicU32 = AtomicU32::new(0);
 static INDEX: PrivateRungs = PrivateRungs::new();
+/// Generation at which somebody last looked which loads are gone.
+static LOOKED: AtomicU32 = AtomicU32::new(0);
 
 /// A module that holds a pc.
 #[derive(Clone, Copy, Debug)]
@@ -107,15 +111,56 @@ fn is(slot: u32, object: &FoundObject) -> bool {
     }
     let same = image_of(object).map(|image| contents(&image)) == Some(load.contents.peek());
     if same {
+        load.gone.put(0);
         load.checked.put(generation);
-    } else if let Some(tracer) = tracer::get() {
-        let now = sys::clock_ns(libc::CLOCK_BOOTTIME);
-        tracer
-            .writer
-            .modules
-            .retire(ModuleId(load.module.peek()), now);
+    } else {
+        load.retire();
     }
     same
+}
+
+/// Notes the loads that are gone, where the loader was active since the last look. Called for a block that goes back while a reader wants events: dlclose unmaps, then frees, so that an
+/// object which it has taken away is told by the first of these. (Of loads alone that were on a stack; before glibc 2.35, where asking may wait for the loader, another in its place tells it.)
+#[inline(always)]
+pub(crate) fn note_gone() {
+    if LOOKED.peek() != loader::generation() {
+        look_for_gone();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn look_for_gone() {
+    let (before, generation) = (LOOKED.peek(), loader::generation());
+    // Who comes second leaves it to the first; to the next block, where the loader was active once more.
+    if !loader::answers_at_once() || LOOKED.claim(before, generation).is_err() {
+        return;
+    }
+    let loads = LOADS.mapped().unwrap_or(&[]).iter();
+    for load in loads.take(LEN.observe() as usize) {
+        // One that is being learnt has no file yet.
+        if load.file.observe() != 0 && load.gone.peek() == 0 && !load.is_there() {
+            load.retire();
+        }
+    }
+}
+
+impl Load {
+    /// True where the loader has an object just there. (Whether it is this one, the next walk asks that meets it.)
+    fn is_there(&self) -> bool {
+        let held = self.key.each_ref().map(Word::peek);
+        let start = usize::try_from(held[1]).unwrap_or(0);
+        loader::object_at(start).is_some_and(|object| key(&object) == held)
+    }
+
+    /// Notes that it is gone, once.
+    fn retire(&self) {
+        if let (Ok(_), Some(tracer)) = (self.gone.claim(0, 1), tracer::get()) {
+            let now = sys::clock_ns(libc::CLOCK_BOOTTIME);
+            let modules = tracer.writer.modules;
+            modules.retire(ModuleId(self.module.peek()), now);
+        }
+    }
 }
 
 /// What tells an object from another at the same addresses: its build id, or samples of what is mapped.

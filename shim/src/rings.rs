@@ -12,7 +12,7 @@ use crate::cohorts::Cohort;
 use crate::shadow::Live;
 use crate::sys::{self, Descriptor};
 use crate::thread::State;
-use crate::{sampling, stack, start, tracer};
+use crate::{modules, sampling, stack, start, tracer};
 use core::mem::offset_of;
 use core::ptr::NonNull;
 use heapshim_ledger::Region;
@@ -202,6 +202,9 @@ pub(crate) fn tell(operation: Operation, index: u32, address: usize, live: Live,
     let Some(rings) = tracer.rings.as_ref().filter(|_| request.is_there()) else {
         return;
     };
+    if operation.frees() {
+        modules::note_gone();
+    }
     let ring = index.min(SHARED_SLOT) as usize;
     let event = Event {
         operation,

@@ -59,6 +59,24 @@ fn objects() {
     assert_eq!(loads.len(), count, "{told:?}");
 }
 
+/// Check that an object that is unloaded is told at the time at which it went, though nothing comes to its place, and that no other is told as gone.
+#[test]
+fn unloaded() {
+    let [one, _] = crate::plugins::two_plugins();
+    let recorded = run(&Target::c("unloads.c").arg(&one).words(), b"\n");
+    let kinds = ["load", "unload", "mark"];
+    let told = words(&recorded, &kinds);
+    let expected = [
+        format!("load {one}"),
+        "mark open".to_owned(),
+        format!("unload {one}"),
+        "mark closed".to_owned(),
+    ];
+    let last = told.get(told.len().saturating_sub(expected.len())..);
+    assert_eq!(last, Some(&expected[..]), "{told:?}");
+    assert_eq!(recorded.happened_of("unload"), 1, "{told:?}");
+}
+
 /// Check that each label of a thread is told once, in the order of their first events, a pool as one; and that a recording that begins in the middle does
 /// not tell of those that were there.
 #[test]

@@ -25,7 +25,7 @@ pub enum What {
     Exec = 1,
     /// Code of this object was on a stack for the first time.
     Load = 2,
-    /// Another object was found where this one had been.
+    /// This object was found gone from its place.
     Unload = 3,
     /// A thread of this label had its first event.
     Thread = 4,

@@ -1,8 +1,8 @@
 //! What the recorder notices besides events: in the ledger, which says of each object when it was met and when another was in its place, and in the events,
 //! of which the first of a label says when its thread was there.
 //!
-//! Nothing is asked of the target for it. What the ledger does not say is not told: an object that is loaded and never on a stack, one that is unloaded and in
-//! whose place nothing comes, one of the same file that is loaded again. Memory: a word for each of the ledger's modules, the sites that are new in a chunk.
+//! Nothing is asked of the target for it. What the ledger does not say is not told: an object that is loaded and never on a stack, one
+//! of the same file that is loaded again. Memory: a word for each of the ledger's modules, the sites that are new in a chunk.
 
 use super::children::{Child, Looked};
 use super::clock::Clock;
