@@ -174,6 +174,24 @@ fn repeated() {
     }
 }
 
+/// Check that events which a reader takes late have the times at which they happened: where each block outlives 4,096 others, none lived for less than these take on any machine.
+#[test]
+fn tight_loop() {
+    let recorded = crate::happened::run(&Target::c("fifo.c").words(), b"\n");
+    let row = &recorded.ask("lifetimes", &[]).0;
+    let row = row.row("fifo.c", line("fifo.c", "// blocks"));
+    let of = &row.json["lifetimes"];
+    let least = &of["buckets"][0]["least_us"];
+    assert_eq!(of["blocks"], 1_000_000);
+    // The end of the loop gives all of them back at once.
+    let last: u64 = buckets(of, "least_us")
+        .iter()
+        .filter(|(least, _)| *least < 32)
+        .map(|(_, blocks)| blocks)
+        .sum();
+    assert!(last < 4096, "{last} blocks from {least} µs on");
+}
+
 /// What `--help` of a command offers to sort by.
 fn sorts(command: &str) -> Vec<String> {
     let help = String::from_utf8(talk(&[command, "--help"]).stdout).expect("UTF-8");

@@ -1,9 +1,11 @@
-//! The processor's clock as nanoseconds: by what both clocks said at the last two looks.
+//! The processor's clock as nanoseconds: by what both clocks said at the looks before and after.
 //!
 //! Events carry ticks, since nothing else can be asked in a hook. Between two looks (a millisecond apart, as a rule) time is taken to run evenly, so no
-//! frequency need be known, and one that changes, or a sleep of the machine, does no harm.
+//! frequency need be known, and one that changes, or a sleep of the machine, does no harm. A reader that is behind takes events from before its last look: the looks
+//! that they lie between are still known.
 
 use rustix::time::{ClockId, clock_gettime};
+use std::collections::VecDeque;
 
 /// Looks of which the best counts.
 const LOOKS: u32 = 4;
@@ -53,12 +55,16 @@ fn nanoseconds(clock: ClockId) -> u64 {
     u64::try_from(nanoseconds).unwrap_or(0)
 }
 
-/// From one look to the next.
-#[derive(Clone, Copy, Debug)]
+/// Looks that are kept. A full ring is read in eight passes, each with a look (`drain`): what is older was held up by a place that nobody wrote, and has the time of the oldest.
+const KEPT: usize = 32;
+
+/// The last looks.
+#[derive(Clone, Debug)]
 pub(super) struct Clock {
     begin_ns: u64,
-    before: Look,
     now: Look,
+    /// From the oldest on, `now` among them: at least one.
+    looks: VecDeque<Look>,
 }
 
 impl Clock {
@@ -66,8 +72,8 @@ impl Clock {
     pub(super) fn new(begin: Look) -> Clock {
         Clock {
             begin_ns: begin.ns,
-            before: begin,
             now: begin,
+            looks: VecDeque::from([begin]),
         }
     }
 
@@ -87,7 +93,11 @@ impl Clock {
     }
 
     fn look_at(&mut self, now: Look) -> Look {
-        self.before = std::mem::replace(&mut self.now, now);
+        if self.looks.len() == KEPT {
+            self.looks.pop_front();
+        }
+        self.looks.push_back(now);
+        self.now = now;
         now
     }
 
@@ -101,17 +111,19 @@ impl Clock {
         boot_ns.checked_sub(self.begin_ns)
     }
 
-    /// When it was so many ticks, in nanoseconds from the beginning; without a time, now.
-    pub(super) fn ns(&self, ticks: u64) -> u64 {
-        let (from, to) = (self.before, self.now);
-        let span = to.ticks.saturating_sub(from.ticks).max(1);
-        let part = ticks.saturating_sub(from.ticks).min(span);
-        let ns = share(to.ns.saturating_sub(from.ns), part, span);
-        let ns = from.ns.saturating_add(ns);
-        match ticks {
-            0 => self.now_ns(),
-            _ => ns.saturating_sub(self.begin_ns),
+    /// Times of events, which are nearly in order.
+    pub(super) fn times(&self) -> Times<'_> {
+        Times {
+            clock: self,
+            between: [self.now; 2],
         }
+    }
+
+    /// The looks before and after; outside of all the two that are nearest.
+    fn around(&self, ticks: u64) -> [Look; 2] {
+        let after = self.looks.partition_point(|look| look.ticks < ticks);
+        let after = after.clamp(1, self.looks.len().max(2) - 1);
+        [after - 1, after].map(|at| self.looks.get(at).copied().unwrap_or(self.now))
     }
 
     /// The processor's clock so many nanoseconds from now: by the time since the first look, at least a millisecond of it.
@@ -127,6 +139,33 @@ impl Clock {
             (ticks / passed).max(1) + 1
         };
         now.ticks.saturating_add(ns.saturating_mul(per_ns))
+    }
+}
+
+/// Turns ticks into times; most lie between the same two looks as those before.
+#[derive(Debug)]
+pub(super) struct Times<'a> {
+    clock: &'a Clock,
+    between: [Look; 2],
+}
+
+impl Times<'_> {
+    /// When it was so many ticks, in nanoseconds from the beginning; without a time, now.
+    pub(super) fn ns(&mut self, ticks: u64) -> u64 {
+        if ticks == 0 {
+            return self.clock.now_ns();
+        }
+        let [from, to] = self.between;
+        if ticks < from.ticks || ticks > to.ticks {
+            self.between = self.clock.around(ticks);
+        }
+        let [from, to] = self.between;
+        let span = to.ticks.saturating_sub(from.ticks).max(1);
+        let part = ticks.saturating_sub(from.ticks).min(span);
+        let ns = share(to.ns.saturating_sub(from.ns), part, span);
+        from.ns
+            .saturating_add(ns)
+            .saturating_sub(self.clock.begin_ns)
     }
 }
 
@@ -150,18 +189,42 @@ mod tests {
         Look { ticks, ns }
     }
 
+    fn ns(clock: &Clock, ticks: u64) -> u64 {
+        clock.times().ns(ticks)
+    }
+
     /// Check that time runs evenly between two looks, whatever the frequency was before, and never outside of them.
     #[test]
     fn between_looks() {
         let mut clock = Clock::new(look(1_000, 50));
+        assert_eq!([1, 1_000, 2_500].map(|ticks| ns(&clock, ticks)), [0; 3]);
         clock.look_at(look(4_000, 1_050));
-        let ns = [1, 1_000, 2_500, 4_000, 9_000].map(|ticks| clock.ns(ticks));
-        assert_eq!(ns, [0, 0, 500, 1_000, 1_000]);
+        let all = [1, 1_000, 2_500, 4_000, 9_000].map(|ticks| ns(&clock, ticks));
+        assert_eq!(all, [0, 0, 500, 1_000, 1_000]);
         clock.look_at(look(5_000, 4_050));
         assert_eq!(
-            (clock.ns(4_500), clock.ns(0), clock.now_ns()),
+            (ns(&clock, 4_500), ns(&clock, 0), clock.now_ns()),
             (2_500, 4_000, 4_000)
         );
+    }
+
+    /// Check that an event that is read passes after it happened has its own time, in whichever order they are asked for, as long as its looks are kept; and the oldest look's then.
+    #[test]
+    fn reader_behind() {
+        let mut clock = Clock::new(look(1_000, 0));
+        for number in 1..=100 {
+            // Each as long as the one before, by a clock that changes its pace.
+            clock.look_at(look(1_000 + number * 1_000, number * 100 + number % 2 * 50));
+        }
+        let mut times = clock.times();
+        let [even, odd] = [90_500, 91_500].map(|ticks| times.ns(ticks));
+        assert_eq!([even, odd], [8_975, 9_075]);
+        assert_eq!(
+            [100_500, 90_500, 0].map(|ticks| times.ns(ticks)),
+            [9_975, 8_975, 10_000]
+        );
+        let oldest = (101 - KEPT) as u64;
+        assert_eq!(times.ns(2_000), oldest * 100 + oldest % 2 * 50);
     }
 
     /// Check that clocks that stand still or go back give a time all the same.
@@ -169,13 +232,13 @@ mod tests {
     fn broken_clocks() {
         let mut clock = Clock::new(look(10, 100));
         clock.look_at(look(10, 100));
-        assert_eq!(clock.ns(11), 0);
+        assert_eq!(ns(&clock, 11), 0);
         clock.look_at(look(5, 90));
-        assert_eq!(clock.ns(7), 0);
+        assert_eq!(ns(&clock, 7), 0);
         // Looks hours apart, whose product is no u64.
         let mut clock = Clock::new(look(0, 0));
         clock.look_at(look(1 << 45, 1 << 44));
-        assert_eq!(clock.ns((1 << 45) - 2), (1 << 44) - 1);
+        assert_eq!(ns(&clock, (1 << 45) - 2), (1 << 44) - 1);
         let late = Clock::ticks_in(look(0, 0), look(60_000_000, 20_000_000), 1000);
         assert_eq!(late, 60_000_000 + 4000);
         assert_eq!(Clock::ticks_in(look(9, 9), look(5, 5), 10), 5 + 100);

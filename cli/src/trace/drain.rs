@@ -122,9 +122,9 @@ impl Drain {
                 .pending
                 .partition_point(|event| event.ticks <= self.horizon),
         };
-        let last_ns = &mut self.last_ns;
+        let (last_ns, mut times) = (&mut self.last_ns, clock.times());
         let happening = |event: Event| {
-            *last_ns = clock.ns(event.ticks).max(*last_ns);
+            *last_ns = times.ns(event.ticks).max(*last_ns);
             Happening {
                 ns: *last_ns,
                 operation: event.operation,
