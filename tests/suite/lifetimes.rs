@@ -174,7 +174,7 @@ fn repeated() {
     }
 }
 
-/// Check that events which a reader takes late have the times at which they happened: where each block outlives 4,096 others, none lived for less than these take on any machine.
+/// Check that events which a reader takes late have the times at which they happened: where a block outlives 4,096 others, it lives for longer than these take on any machine.
 #[test]
 fn tight_loop() {
     let recorded = crate::happened::run(&Target::c("fifo.c").words(), b"\n");

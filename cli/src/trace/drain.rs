@@ -180,7 +180,7 @@ mod tests {
         let size = offset_of!(RingEvent, size) as u64 / 8;
         let event = file_bytes(0) / 8 * 2 + (ring * u64::from(CAPACITY) + number) * words;
         put(file, event + size, number);
-        put(file, event + stamp, number + 1 << 32 | 1 << 24);
+        put(file, event + stamp, (number + 1) << 32 | 1 << 24);
     }
 
     /// Check that whatever a target writes into its control page, the rings' heads and events (cursors, capacity, generation, times of its own), a reader's passes end, what they
