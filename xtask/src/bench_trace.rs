@@ -115,7 +115,7 @@ impl<'a> Bench<'a> {
     fn repeat(&self, file: &Path, times: u32) -> Option<PathBuf> {
         let all = self.directory.path().join("all.heaptrace");
         let words = [file.to_str()?, &times.to_string(), all.to_str()?];
-        (crate::soak::run(self.root, "repeat-recording", &words) == ExitCode::SUCCESS)
+        (crate::programs::run(self.root, "repeat-recording", &words) == ExitCode::SUCCESS)
             .then_some(())?;
         println!(
             "{:.0} MiB",

@@ -27,7 +27,7 @@ mod layout_hash;
 mod own_directory;
 mod pairs;
 mod peers;
-mod soak;
+mod programs;
 mod took;
 mod versions;
 
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     match words[..] {
         ["ci"] => ci::run(&root()),
         ["bench", ref command @ ..] => bench::run(&root(), command),
-        ["bench-churn", ref words @ ..] => soak::run(&root(), "churn", words),
+        ["bench-churn", ref words @ ..] => programs::run(&root(), "churn", words),
         ["bench-instructions", ref words @ ..] => bench_instructions::run(&root(), words),
         ["bench-mark", ref words @ ..] => bench_mark::run(&root(), words),
         ["bench-recording", ref words @ ..] => bench_recording::run(&root(), words),
@@ -51,11 +51,11 @@ fn main() -> ExitCode {
         ["bench-symbols", ref words @ ..] => bench_symbols::run(&root(), words),
         ["compare", ref command @ ..] => compare::run(&root(), command),
         ["fuzz", ref words @ ..] => fuzz::run(&root(), words),
-        ["soak", ref words @ ..] => soak::run(&root(), "soak", words),
-        ["stress", ref words @ ..] => soak::run(&root(), "stress", words),
-        ["bench-page", ref words @ ..] => soak::run(&root(), "page-times", words),
-        ["screenshots"] => soak::run(&root(), "screenshots", &[]),
-        ["suites", ref words @ ..] => soak::run(&root(), "suites", words),
+        ["soak", ref words @ ..] => programs::run(&root(), "soak", words),
+        ["stress", ref words @ ..] => programs::run(&root(), "stress", words),
+        ["bench-page", ref words @ ..] => programs::run(&root(), "page-times", words),
+        ["screenshots"] => programs::run(&root(), "screenshots", &[]),
+        ["suites", ref words @ ..] => programs::run(&root(), "suites", words),
         ["tidy"] => tidy(&root()),
         ["layout-hash"] => {
             println!("{}", layout_hash::line(&root()));

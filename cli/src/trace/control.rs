@@ -1,8 +1,9 @@
 //! A process's control file, mapped to be written: asking for events, and taking them.
 //!
 //! Its page is the only memory of the target's that we write. One reader at a time: the file's lock is held, which the kernel gives back however
-//! we end; a lease, which the target looks at where it would wait for us; and the kernel's word that we have ended (`pledge`). When we go, the request is ended and the
-//! rings' memory given back; where we are killed, by whoever looks next (`leavings`).
+//! we end, or where it cannot be, the request of one that lives is left alone. A lease, which the target looks at where it would wait for us; and the
+//! kernel's word that we have ended (`pledge`). When we go, the request is ended and the rings' memory given back; where we are killed, by whoever looks
+//! next (`leavings`).
 
 use super::clock::{self, Look};
 use super::heartbeat::{self, Heartbeat};
