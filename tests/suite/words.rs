@@ -193,12 +193,14 @@ fn closed_pipe() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
-/// Check that `demo` finds its own leak.
+/// Check that `demo` finds its own leak, and nothing else: a session for each request, whenever the marks are taken.
 #[test]
 fn demo() {
     let shown = text(&["demo"]);
     assert!(shown.contains("heapshim mark warm"), "{shown}");
     assert!(shown.contains("demo_server.rs:"), "{shown}");
+    assert!(shown.contains(", +1,000 blocks"), "{shown}");
+    assert!(!shown.contains("shrank"), "{shown}");
 }
 
 /// Check that filters leave the whole as it is: what they hide is a number of its own.
