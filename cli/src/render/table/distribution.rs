@@ -113,8 +113,8 @@ impl Axis {
 
 /// `660 of 680 blocks freed; half within 12 µs, 95% within 3 ms, the longest 5.0 s; 20 still live; 3 freed that were older than the recording`
 pub(super) fn headline(report: &Report, measure: Measure, all: &Distribution) -> String {
-    let most = |percent| all.at_most(percent).map(|most| value(measure, most));
-    let [half, most_of, last] = [50, 95, 100].map(|percent| most(percent).unwrap_or_default());
+    let most = [50, 95, 100].map(|percent| all.at_most(percent).unwrap_or_default());
+    let [half, most_of, last] = most.map(|most| value(measure, most));
     match measure {
         Measure::Size if all.blocks() == 0 => "0 blocks allocated".to_owned(),
         Measure::Size => format!(
@@ -124,7 +124,10 @@ pub(super) fn headline(report: &Report, measure: Measure, all: &Distribution) ->
         Measure::Lifetime => {
             let spans = match all.blocks() {
                 0 => String::new(),
-                _ => format!("; half within {half}, 95% within {most_of}, the longest {last}"),
+                _ => {
+                    let [half, most_of, _] = most.map(within);
+                    format!("; half {half}, 95% {most_of}, the longest {last}")
+                }
             };
             let older = match all.unknown {
                 0 => String::new(),
@@ -146,6 +149,14 @@ pub(super) fn headline(report: &Report, measure: Measure, all: &Distribution) ->
             let freed = count(all.blocks());
             format!("{freed} blocks freed{spans}; {live}{older}")
         }
+    }
+}
+
+/// How long blocks lived at most: of less than a recording tells apart, that it was less.
+fn within(most: u64) -> String {
+    match most {
+        0 => "under 1 µs".to_owned(),
+        _ => format!("within {}", value(Measure::Lifetime, most)),
     }
 }
 
@@ -267,6 +278,14 @@ mod tests {
         assert!(
             lines[4].contains("5      3 µs     1.5 s     1.5 s"),
             "{text}"
+        );
+        let short = distribution(&[0, 0, 0, 2]);
+        let said = headline(&report, Measure::Lifetime, &short);
+        assert!(
+            said.starts_with(
+                "4 blocks freed; half under 1 µs, 95% within 2 µs, the longest 2 µs; "
+            ),
+            "{said}"
         );
     }
 }
