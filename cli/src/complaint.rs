@@ -9,7 +9,7 @@ use heapshim_ledger::layout::Complaint;
 use std::fmt;
 
 /// Every kind, gravest first: a report begins with what makes its numbers mean least.
-const ALL: [Complaint; 8] = [
+const ALL: [Complaint; 10] = [
     Complaint::Bypassed,
     Complaint::Seal,
     Complaint::Socket,
@@ -18,6 +18,8 @@ const ALL: [Complaint; 8] = [
     Complaint::Directory,
     Complaint::Sample,
     Complaint::Depth,
+    Complaint::Unwind,
+    Complaint::PythonWord,
 ];
 
 /// One thing to know before the numbers are believed.
@@ -93,6 +95,14 @@ fn note(kind: Complaint) -> Note {
         Complaint::Depth => (
             "HEAPSHIM_DEPTH is no number from 1 to 512: stacks are kept to the default depth",
             "start it with another value",
+        ),
+        Complaint::Unwind => (
+            "HEAPSHIM_UNWIND is neither `auto` nor `fp`: stacks are walked by unwind tables",
+            "start it with one of these, or without it",
+        ),
+        Complaint::PythonWord => (
+            "HEAPSHIM_PYTHON is neither `on` nor `off`: Python is looked for",
+            "start it with one of these, or without it",
         ),
     };
     Note { what, next }

@@ -37,6 +37,10 @@ pub enum Complaint {
     Directory = 64,
     /// HEAPSHIM_SAMPLE is no size that can be sampled by: every event is recorded.
     Sample = 128,
+    /// HEAPSHIM_UNWIND is neither `auto` nor `fp`: the default was taken.
+    Unwind = 256,
+    /// HEAPSHIM_PYTHON is neither `on` nor `off`: the default was taken.
+    PythonWord = 512,
 }
 
 /// A mode that was in effect at some time.

@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) depth: usize,
     /// False for HEAPSHIM_PYTHON=off: stacks are native, and the interpreter's allocators are left alone.
     pub(crate) python: bool,
+    /// True for HEAPSHIM_UNWIND=fp: stacks are walked by frame pointers alone.
+    pub(crate) by_frame_pointers: bool,
     /// How much is recorded at first.
     pub(crate) mode: Mode,
     /// What the draws of samples begin with, so that they are the same in each run.
@@ -141,33 +143,24 @@ pub(crate) fn is_off(stack: &InitialStack) -> bool {
 /// Reads the options. `program` is the executable's path.
 pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
     let mut complaints = 0;
-    let depth = stack.variable(b"HEAPSHIM_DEPTH").map_or(DEPTH, |text| {
-        let depth = number(text.to_bytes()).filter(|depth| (1..=MAX_DEPTH).contains(depth));
-        complaints |= if depth.is_none() {
-            Complaint::Depth as u32
-        } else {
-            0
-        };
-        depth.unwrap_or(DEPTH)
+    let mut said = Said {
+        stack,
+        complaints: &mut complaints,
+    };
+    let depth = said.of(b"HEAPSHIM_DEPTH", Complaint::Depth, |text| {
+        number(text).filter(|depth| (1..=MAX_DEPTH).contains(depth))
     });
-    let mode = stack
-        .variable(b"HEAPSHIM_SAMPLE")
-        .map_or(Mode::Exact, |text| {
-            let mode = mode(text.to_bytes());
-            complaints |= if mode.is_none() {
-                Complaint::Sample as u32
-            } else {
-                0
-            };
-            mode.unwrap_or(Mode::Exact)
-        });
+    let mode = said.of(b"HEAPSHIM_SAMPLE", Complaint::Sample, mode);
+    let by_frame_pointers = said.of(b"HEAPSHIM_UNWIND", Complaint::Unwind, |text| {
+        either(text, [b"auto", b"fp"])
+    });
+    let without_python = said.of(b"HEAPSHIM_PYTHON", Complaint::PythonWord, |text| {
+        either(text, [b"on", b"off"])
+    });
     let seed = stack.variable(b"HEAPSHIM_SAMPLE_SEED");
     let named = stack
         .variable(b"HEAPSHIM_ONLY")
         .is_none_or(|names| is_named(names.to_bytes(), program));
-    let without_python = stack
-        .variable(b"HEAPSHIM_PYTHON")
-        .is_some_and(|text| text.to_bytes() == b"off");
     let directory = stack
         .variable(b"HEAPSHIM_DIR")
         .filter(|text| !text.is_empty());
@@ -177,9 +170,10 @@ pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
     }
     Options {
         enabled: named && !is_off(stack),
-        depth,
-        python: !without_python,
-        mode,
+        depth: depth.unwrap_or(DEPTH),
+        python: !without_python.unwrap_or(false),
+        by_frame_pointers: by_frame_pointers.unwrap_or(false),
+        mode: mode.unwrap_or(Mode::Exact),
         sample_seed: seed
             .and_then(|text| number(text.to_bytes()))
             .map(|seed| seed as u64),
@@ -193,6 +187,34 @@ pub(crate) fn read(stack: &InitialStack, program: &[u8]) -> Options {
     }
 }
 
+/// What variables say; those that make no sense are noted.
+struct Said<'s> {
+    stack: &'s InitialStack,
+    complaints: &'s mut u32,
+}
+
+impl Said<'_> {
+    /// What one says. None where it is not there, empty, or wrong.
+    fn of<T>(
+        &mut self,
+        name: &[u8],
+        wrong: Complaint,
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        let text = self.stack.variable(name).filter(|text| !text.is_empty())?;
+        let value = parse(text.to_bytes());
+        if value.is_none() {
+            *self.complaints |= wrong as u32;
+        }
+        value
+    }
+}
+
+/// Whether it is the second of two words; None where it is neither.
+fn either(text: &[u8], [first, second]: [&[u8]; 2]) -> Option<bool> {
+    (text == first || text == second).then_some(text == second)
+}
+
 fn recorder(stack: &InitialStack) -> Option<(u32, Wanted)> {
     let text = stack.variable(b"HEAPSHIM_RECORD")?.to_bytes();
     let (digits, wanted) = match text.strip_suffix(b",frees") {
@@ -202,12 +224,10 @@ fn recorder(stack: &InitialStack) -> Option<(u32, Wanted)> {
     Some((u32::try_from(number(digits)?).ok()?, wanted))
 }
 
-/// `512K`, `1M`, `1MiB`, `65536`, `off`. Empty: exact, as if it were not there.
+/// `512K`, `1M`, `1MiB`, `65536`, `off`.
 fn mode(text: &[u8]) -> Option<Mode> {
-    match text {
-        b"" => return Some(Mode::Exact),
-        b"off" => return Some(Mode::Off),
-        _ => (),
+    if text == b"off" {
+        return Some(Mode::Off);
     }
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, unit) = text.split_at_checked(digits)?;
@@ -269,11 +289,9 @@ mod tests {
         assert_eq!(mode(b"512K"), Some(Mode::Sample(524_288)));
         assert_eq!(mode(b"64MiB"), Some(Mode::Sample(64 << 20)));
         assert_eq!(mode(b"1"), Some(Mode::Sample(1)));
-        assert_eq!(
-            (mode(b"off"), mode(b"")),
-            (Some(Mode::Off), Some(Mode::Exact))
-        );
+        assert_eq!(mode(b"off"), Some(Mode::Off));
         for wrong in [
+            "",
             "0",
             "65M",
             "K",

@@ -5,7 +5,7 @@
 //! has no entry: it is made and thrown away all the time. It, and code of a module that has no unwind information for it, may keep a frame pointer.
 
 use crate::memory::{PrivateRungs, Table, Zeroed};
-use crate::{loader, modules};
+use crate::{loader, modules, real, tracer};
 use heapshim_ledger::index::{find, find_or_insert, mix};
 use heapshim_ledger::sync::{AtomicU32, AtomicU64, Word, take_index};
 use heapshim_unwind::{Rule, RuleError, Rules, Section};
@@ -87,10 +87,21 @@ fn find_slowly(pc: u64, generation: u32) -> Result<Rule, RuleError> {
         Some(section) => rule_in(&section, pc)?,
         None => Rule::FRAME_POINTER,
     };
+    let is_framed = is_by_frame_pointers() && !real::is_libcs(module.bias);
+    let rule = match is_framed && rule.is_plain() {
+        true => Rule::FRAMED,
+        false => rule,
+    };
     find_or_insert(&INDEX, mix(pc), same, || {
         add(pc, module.load, generation, rule)
     });
     Ok(rule)
+}
+
+/// True where frame pointers are to be believed before unwind tables. These still say where a stack ends, and which frame is a signal's; libc's code keeps no frame pointers in
+/// most distributions, and every stack begins in it.
+fn is_by_frame_pointers() -> bool {
+    tracer::get().is_some_and(|tracer| tracer.options.by_frame_pointers)
 }
 
 fn rule_in(section: &Section<'_>, pc: u64) -> Result<Rule, RuleError> {

@@ -131,8 +131,14 @@ fn begin() -> bool {
         None => stack.arguments().next().map_or(&[][..], CStr::to_bytes),
     };
     let options = options::read(&stack, program);
-    if !options.enabled || !tracer::wipe_when_forked() {
+    if !options.enabled {
         return false;
+    }
+    if !tracer::wipe_when_forked() {
+        return complain(
+            &options,
+            b"memory is not wiped when it forks (madvise: MADV_WIPEONFORK, Linux 4.14)",
+        );
     }
     if sys::limit(libc::RLIMIT_AS) < LEAST_ADDRESS_SPACE {
         return complain(&options, b"RLIMIT_AS is below 512 MiB");
@@ -172,6 +178,7 @@ fn begin() -> bool {
     python::interpreter::find();
     sampling::begin(&options, identity.identity);
     describe(&file, &stack, program);
+    log_settings(&options);
     if real::is_bypassed() {
         note(&file, Complaint::Bypassed);
     }
@@ -188,6 +195,7 @@ fn is_forbidden(stack: &InitialStack) -> bool {
         log(
             stack.variable(b"HEAPSHIM_LOG"),
             b"a seccomp filter would end it for that",
+            UNTRACED,
         );
     }
     deadly
@@ -326,21 +334,52 @@ fn untracked_child(parent: &Header) -> bool {
 /// This process goes untraced: said to the log and to `run`.
 fn complain(options: &Options, what: &[u8]) -> bool {
     register(options, None);
-    log(options.log.text(), what);
+    log(options.log.text(), what, UNTRACED);
     false
 }
 
-/// Says in the log, if there is one, why this process goes untraced.
-fn log(file: Option<&CStr>, why: &[u8]) {
+/// What comes of what stands in the log before it.
+const UNTRACED: &[u8] = b"this process is not traced";
+const DEFAULT: &[u8] = b"the default was taken";
+
+/// Says in the log which variables make no sense.
+fn log_settings(options: &Options) {
+    let settings: [(Complaint, &[u8]); 5] = [
+        (
+            Complaint::Depth,
+            b"HEAPSHIM_DEPTH is no number from 1 to 512",
+        ),
+        (
+            Complaint::Sample,
+            b"HEAPSHIM_SAMPLE is no size from 1 to 64M, nor `off`",
+        ),
+        (
+            Complaint::Unwind,
+            b"HEAPSHIM_UNWIND is neither `auto` nor `fp`",
+        ),
+        (
+            Complaint::PythonWord,
+            b"HEAPSHIM_PYTHON is neither `on` nor `off`",
+        ),
+        (
+            Complaint::Directory,
+            b"HEAPSHIM_DIR is no absolute path of at most 255 bytes",
+        ),
+    ];
+    for (complaint, what) in settings {
+        if options.complaints & complaint as u32 != 0 {
+            log(options.log.text(), what, DEFAULT);
+        }
+    }
+}
+
+/// Says in the log, if there is one, what is so, and what comes of it.
+fn log(file: Option<&CStr>, what: &[u8], therefore: &[u8]) {
     let Some(file) = file.filter(|file| !file.is_empty()) else {
         return;
     };
     let mut line = [0u8; 128];
-    let parts = [
-        b"heapshim: ".as_slice(),
-        why,
-        b": this process is not traced\n",
-    ];
+    let parts = [b"heapshim: ".as_slice(), what, b": ", therefore, b"\n"];
     let bytes = parts.into_iter().flatten();
     let len = line
         .iter_mut()

@@ -100,3 +100,19 @@ fn any_frame_pointer() {
     }
     running.step(b"unlink");
 }
+
+/// Check that HEAPSHIM_UNWIND=fp goes by frame pointers where unwind tables lie, from a stack's one end to the other, and that nothing else does.
+#[test]
+fn tables_that_lie() {
+    for (unwind, cut) in [("fp", 0), ("auto", 5)] {
+        let target = Target::c("lying.c").opt("-fno-omit-frame-pointer");
+        let mut running = target.env("HEAPSHIM_UNWIND", unwind).spawn();
+        running.mark("before");
+        running.step(b"go");
+        let diff = running.diff_with(&["before", "now"], &["--by", "stack"]);
+        assert_eq!(diff.unattributed("truncated_stacks"), cut, "{unwind}");
+        let whole = stack(&["lies", "asks", "main"], 205, 5);
+        assert_eq!(stacks(&diff) == [whole], cut == 0, "{unwind}");
+        diff.assert_adds_up();
+    }
+}

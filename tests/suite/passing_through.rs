@@ -1,9 +1,11 @@
 //! What `run` must not touch: the streams, the environment and the descriptors of the command.
 
 use heapshim_tests::{
-    Run, Target, as_nobody, as_root, bare, for_all, found, needs, not_allowed, skip,
+    Run, Target, as_nobody, as_root, bare, for_all, found, fresh_directory, needs, not_allowed,
+    skip,
 };
 use std::ffi::OsString;
+use std::fs;
 
 /// Check that a megabyte of every byte value passes through unchanged, in and out.
 #[test]
@@ -78,16 +80,38 @@ fn switched_off() {
     assert!(finished.marks.is_empty(), "{:?}", finished.marks);
 }
 
-/// Check that a setting that makes no sense does not stop the target: the default is taken.
+/// Check that settings that make no sense do not stop the target: the default is taken, and that is said in the log, once a process, and with the report.
 #[test]
 fn senseless_settings() {
-    let finished = Run::new(&["echo", "hello"])
-        .env("HEAPSHIM_DEPTH", "many")
-        .env("HEAPSHIM_UNWIND", "magic")
-        .finish();
+    let log = fresh_directory("senseless").join("log");
+    let settings = [
+        ("DEPTH", "many", "no number from 1 to 512"),
+        ("SAMPLE", "some", "no size from 1 to 64M, nor `off`"),
+        ("UNWIND", "magic", "neither `auto` nor `fp`"),
+        ("PYTHON", "maybe", "neither `on` nor `off`"),
+        ("DIR", "here", "no absolute path of at most 255 bytes"),
+    ];
+    let run = Run::new(&["echo", "hello"]).env("HEAPSHIM_LOG", &log);
+    let finished = settings.iter().fold(run, |run, (name, word, _)| {
+        run.env(&format!("HEAPSHIM_{name}"), word)
+    });
+    let finished = finished.finish();
     assert!(finished.status.success());
     assert_eq!(finished.stdout, b"hello\n");
-    assert!(finished.report().total().blocks > 0);
+    let report = finished.report();
+    assert!(report.total().blocks > 0);
+    let lines = settings.map(|(name, _, what)| {
+        format!("heapshim: HEAPSHIM_{name} is {what}: the default was taken\n")
+    });
+    assert_eq!(
+        fs::read_to_string(&log).expect("a log"),
+        lines.concat(),
+        "the log"
+    );
+    let notes = report.json()["notes"].to_string();
+    for (name, _, _) in settings {
+        assert!(notes.contains(&format!("HEAPSHIM_{name}")), "{notes}");
+    }
 }
 
 /// Check that `run` needs no more memory for a thousand children than for some: it tells them of its own size.

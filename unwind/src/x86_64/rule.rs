@@ -89,6 +89,12 @@ impl Rule {
         head: Kind::FramePointer as u64 | 1 << (8 + BP) | 16 << 32,
         slots: (SLOT_BIAS - 2).cast_unsigned(),
     };
+    /// Code that is known to keep a frame pointer: CFA = rbp + 16, the caller's rbp right below the return address. What it does with other registers is not known: they are
+    /// taken to be its caller's.
+    pub const FRAMED: Rule = Rule {
+        head: Kind::Rbp as u64 | 1 << (8 + BP) | 16 << 32,
+        slots: (SLOT_BIAS - 2).cast_unsigned(),
+    };
     /// The kernel's signal frame: the caller's registers are in the ucontext at the stack pointer.
     pub const SIGNAL: Rule = Rule::bare(Kind::Signal);
 
@@ -239,9 +245,9 @@ impl Rule {
             }
     }
 
-    /// Whether the caller can be remembered (`memo`): not across a signal, whose frame holds every register.
+    /// Whether the caller can be remembered (`memo`): not across a signal, whose frame holds every register. Neither of an outermost frame, nor of what is no rule.
     #[inline(always)]
-    pub(crate) fn is_plain(self) -> bool {
+    pub fn is_plain(self) -> bool {
         let plain = Kind::Rsp as u8..=Kind::FramePointer as u8;
         plain.contains(&self.kind_byte())
     }
