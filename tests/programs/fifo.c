@@ -1,7 +1,7 @@
-//! A tight loop: each block lives until 4,096 others have come and gone, of a million; more than a reader keeps up with.
+//! A tight loop: each block lives until 256 others have come and gone, of a million; more than a reader keeps up with.
 #include "step.h"
 
-enum { LIVE = 4096, BLOCKS = 1000000 };
+enum { LIVE = 256, BLOCKS = 1000000 };
 static void *volatile live[LIVE];
 
 int main(void) {
