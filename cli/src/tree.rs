@@ -13,6 +13,7 @@ use crate::render::{escape, signed_size as signed};
 use crate::snapshot;
 use crate::store::{EXTENSION, Store};
 use crate::subject::{self, Places};
+use heapshim_ledger::layout::Complaint;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -181,6 +182,8 @@ impl Tree {
             snapshot::take_with_births(&session.reader()?, process, "exit", memory)?;
         session.made_code()?.name(&mut snapshot);
         snapshot.complaints |= self.own_allocator(&snapshot.process.exe);
+        // It reached nobody, but was found.
+        snapshot.complaints &= !(Complaint::Socket as u32);
         Ok(Mark {
             snapshot,
             memory,

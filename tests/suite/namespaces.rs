@@ -1,8 +1,9 @@
 //! Namespaces and other roots: a program that is started in them does what it does without us, and is traced where its account can be handed over.
 
+use crate::readers::waits;
 use heapshim_tests::{
     Diff, Finished, Recorded, Row, Run, Target, as_root, bare, copy_program, for_all,
-    fresh_directory, needs, not_allowed,
+    fresh_directory, needs, not_allowed, open_directory, until,
 };
 use std::ffi::OsString;
 use std::fs;
@@ -106,7 +107,36 @@ fn recorded_without_rights() {
         "--bounding-set=-dac_override,-dac_read_search",
         "--",
     ];
-    assert_recorded(Run::new(&all(&words, &program, &[])).started_by(&left));
+    let run = Run::new(&all(&words, &program, &[])).started_by(&left);
+    assert_recorded(run.env("XDG_CACHE_HOME", open_directory("cache")));
+}
+
+/// Check that root's `run` has the account of a program in a container whose root is another user: there is nobody whom it would give it to, since our user has no number there.
+#[test]
+fn other_ids() {
+    if !as_root("a user namespace of other ids") {
+        return;
+    }
+    let program = for_all(&Target::c("events.c").opt("-O0").build(), 0o755);
+    let file = fresh_directory("report").join("report");
+    let options = ["--format", "json", "-o", file.to_str().expect("UTF-8")];
+    let target = Target::c("other_ids.c").arg(program.to_str().expect("UTF-8"));
+    let mut running = target
+        .env("XDG_CACHE_HOME", open_directory("cache"))
+        .spawn_under_run(&options);
+    assert_eq!(running.said(), "warm");
+    let run = running.pid();
+    // Two looks: the first may have begun before.
+    let before = waits(run);
+    until(run, "a look at its command", || waits(run) >= before + 2);
+    assert_eq!(running.step(b"go"), "done");
+    assert!(running.finish().0.success());
+    let report = Diff::read(&fs::read_to_string(file).expect("a report"));
+    let exe = report.json()["target"]["exe"].to_string();
+    assert!(exe.ends_with("/events\""), "{exe}");
+    assert_eq!(report.json()["notes"], serde_json::json!([]));
+    let listing = report.listing();
+    assert!(report.growth().bytes >= 25_150 + 2_110, "{listing}");
 }
 
 /// Check a program that has another root, with what it needs there: the library comes with it.

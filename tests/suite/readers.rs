@@ -89,7 +89,7 @@ fn nothing_stays() {
 }
 
 /// How often a process has waited for something. `run` does before each look at its command, a second at most.
-fn waits(pid: u32) -> u64 {
+pub(crate) fn waits(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
     let waits = status.split("\nvoluntary_ctxt_switches:").nth(1);
     let waits = waits.and_then(|rest| rest.split_whitespace().next());

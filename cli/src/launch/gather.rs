@@ -17,6 +17,7 @@ use crate::model::Process;
 use crate::process;
 use crate::session::{Session, recorded_process};
 use crate::trace;
+use heapshim_ledger::sync::Word;
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags};
 use rustix::process::{Pid, PidfdFlags};
@@ -140,10 +141,14 @@ impl Gather {
         if let Some(control) = &held.control {
             trace::clear_handed(&held.session, control);
         }
-        let pid = held.session.pid();
         // Of one that has ended there is nothing to see: what was seen stays.
-        let gone_on = held.image.gone_on(pid);
-        held.gone_on = gone_on.or_else(|| held.gone_on.take());
+        let Some(program) = held.image.gone_on(held.session.pid()) else {
+            return;
+        };
+        match held.unasked() {
+            Some(now) => *held = now,
+            None => held.gone_on = Some(program),
+        }
     }
 
     fn receive_by_name(&mut self) {
@@ -264,30 +269,19 @@ impl Gather {
         let Ok(mapping) = Mapping::new(&ledger, format!("pid {pid}")) else {
             return;
         };
-        let session = Session::new(pid, mapping);
-        let Some((process, image)) = known(&session) else {
+        let Some(mut held) = Held::of(Session::new(pid, mapping)) else {
             return;
         };
         // The image before an exec is gone, and its heap with it.
         let images = self.held.extract_if(.., |held| held.session.pid() == pid);
         let has_executed = images.count() > 0;
         self.untraced.remove(&pid);
-        let born = self.kept.as_ref().and_then(|_| trace::Child::of(&session));
-        let start_ticks = process::start_ticks(pid);
-        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let pidfd = raw.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        let child = || trace::Child::of(&held.session);
+        let born = self.kept.as_ref().and_then(|_| child());
         let is_command = self.command == Some(pid);
         let own = control.as_ref().filter(|_| is_command);
-        let own = own.and_then(|control| control.try_clone().ok());
-        self.held.push(Held {
-            session,
-            process,
-            start_ticks,
-            pidfd,
-            image,
-            gone_on: None,
-            control: own,
-        });
+        held.control = own.and_then(|control| control.try_clone().ok());
+        self.held.push(held);
         match (&mut self.kept, control) {
             (Some((of, files)), Some(control)) if *of == pid => {
                 let each = [ledger, control];
@@ -309,7 +303,38 @@ fn known(session: &Session) -> Option<(Process, Image)> {
     }
 }
 
+fn identity(session: &Session) -> Option<u64> {
+    Some(session.reader().ok()?.header.identity.peek())
+}
+
 impl Held {
+    /// None where it is no account, or is gone.
+    fn of(session: Session) -> Option<Held> {
+        let (process, image) = known(&session)?;
+        let pid = session.pid();
+        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let pidfd = raw.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        Some(Held {
+            session,
+            process,
+            start_ticks: process::start_ticks(pid),
+            pidfd,
+            image,
+            gone_on: None,
+            control: None,
+        })
+    }
+
+    /// The account of what it has become, which has one and did not hand it over: in another user namespace our user may have no number, and then nobody who listens is
+    /// believed to be us. As whoever asks from outside finds it.
+    fn unasked(&self) -> Option<Held> {
+        let session = Session::attach(self.session.pid()).ok()?;
+        // Where the exec is not over yet, the descriptors are those of the program before.
+        let is_another = identity(&session)? != identity(&self.session)?;
+        let now = is_another.then(|| Held::of(session))?;
+        now.filter(|now| now.start_ticks == self.start_ticks)
+    }
+
     fn has_ended(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let Some(pidfd) = &self.pidfd else {
