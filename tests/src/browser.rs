@@ -144,13 +144,16 @@ impl Browser {
         self.command("Emulation.setDeviceMetricsOverride", &metrics);
     }
 
-    /// Has the page believe that its reader's system wants `dark` or `light` colours.
+    /// Has the page believe that its reader's system wants `dark` or `light` colours, and waits until it has been told: that is a part of its next frame, before the
+    /// callbacks of that frame (HTML, "update the rendering").
     pub fn prefer(&self, colors: &str) {
         let feature = json!({"name": "prefers-color-scheme", "value": colors});
         self.command(
             "Emulation.setEmulatedMedia",
             &json!({"features": [feature]}),
         );
+        let script = "const done = arguments[0]; requestAnimationFrame(() => done());";
+        self.of_session("execute/async", &json!({"script": script, "args": []}));
     }
 
     /// Presses a key on what has the focus, as a keyboard would: a letter, or what the DOM calls the key.
