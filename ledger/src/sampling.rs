@@ -110,11 +110,14 @@ pub fn least(mean: u32) -> u64 {
     u64::from(mean.div_ceil(MOST_BLOCKS)).max(1)
 }
 
-/// The bytes by which a block is sampled; `least` is the mean's.
+/// More bytes than any block has, few enough to be taken from what is left to a sample. What asks for more gets nothing.
+const MOST: u64 = 1 << 62;
+
+/// The bytes by which a block is sampled, at most 2^62; `least` is the mean's.
 #[inline(always)]
 #[must_use]
 pub fn length(size: u64, least: u64) -> u64 {
-    size.max(least)
+    size.max(least).min(MOST)
 }
 
 /// The weight of a recorded block.

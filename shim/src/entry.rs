@@ -172,7 +172,7 @@ macro_rules! look_at_page {
     () => {
         "mov eax, edi
         shr eax, {page_shift}
-        lea rdx, [rip + {samples}]
+        mov rdx, [rip + {samples} + {base}]
         cmp byte ptr [rdx + rax], 0
         jne 5f"
     };
@@ -180,7 +180,7 @@ macro_rules! look_at_page {
 pub(crate) use look_at_page;
 
 /// As `Countdown::passes`, of rcx bytes, and then jumps to the next one. Goes to local label 5, with nothing done, where this is the next sample or the first event under this word, where the thread
-/// has no state, where another mode is asked for, and where Python may want to know of the block. Changes rax, rcx and rdx.
+/// has no state, where there are more bytes than any block has, where another mode is asked for, and where Python may want to know of the block. Changes rax, rcx and rdx.
 macro_rules! count_down {
     () => {
         "cmp dword ptr [rip + {control} + {mode}], 0
@@ -194,6 +194,8 @@ macro_rules! count_down {
         mov rdx, [rip + {armed}]
         cmp [rax + {drawn_under}], rdx
         jne 5f
+        test rcx, rcx
+        js 5f
         mov rdx, [rax + {least}]
         cmp rcx, rdx
         cmovb rcx, rdx
@@ -265,6 +267,7 @@ macro_rules! enter_reallocate {
             $next,
             page_shift = const crate::sampled_pages::PAGE_SHIFT,
             samples = sym crate::sampled_pages::COUNTS,
+            base = const crate::memory::Table::<core::sync::atomic::AtomicU8>::BASE,
             hook = sym $hook,
         )
     };
@@ -383,6 +386,7 @@ macro_rules! enter_free {
             $next,
             page_shift = const crate::sampled_pages::PAGE_SHIFT,
             samples = sym crate::sampled_pages::COUNTS,
+            base = const crate::memory::Table::<core::sync::atomic::AtomicU8>::BASE,
             usual = sym $usual,
             light = sym $light,
             hook = sym $hook,

@@ -29,6 +29,11 @@ pub(crate) struct Table<T> {
     entry: core::marker::PhantomData<T>,
 }
 
+impl<T> Table<T> {
+    /// Where it has the address of its first entry; 0 there: not mapped.
+    pub(crate) const BASE: usize = core::mem::offset_of!(Table<T>, base);
+}
+
 impl<T: Zeroed> Table<T> {
     pub(crate) const fn new(len: usize) -> Table<T> {
         Table {

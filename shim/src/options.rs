@@ -21,7 +21,7 @@ pub(crate) struct Options {
     pub(crate) depth: usize,
     /// False for HEAPSHIM_PYTHON=off: stacks are native, and the interpreter's allocators are left alone.
     pub(crate) python: bool,
-    /// True for HEAPSHIM_UNWIND=fp: stacks are walked by frame pointers alone.
+    /// True for HEAPSHIM_UNWIND=fp: stacks are walked by frame pointers, where objects may keep them (`rules`).
     pub(crate) by_frame_pointers: bool,
     /// How much is recorded at first.
     pub(crate) mode: Mode,

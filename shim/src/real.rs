@@ -192,8 +192,8 @@ fn is_libc() -> bool {
 
 /// Load bias of the object that defines the next malloc: the allocator behind us.
 static ALLOCATOR_BIAS: AtomicU64 = AtomicU64::new(NO_BIAS);
-/// The same of libc.
-static LIBC_BIAS: AtomicU64 = AtomicU64::new(NO_BIAS);
+/// The same of libc, and of the object that has the functions of threads, which is another one before glibc 2.34.
+static LIBC_BIASES: [AtomicU64; 2] = [const { AtomicU64::new(NO_BIAS) }; 2];
 const NO_BIAS: u64 = u64::MAX;
 
 /// Ranges of this library, and of the allocator behind us unless that is libc.
@@ -217,14 +217,17 @@ fn range_of(is_it: impl Fn(&Image<'_>) -> bool) -> Option<Range> {
     find_object(|object| object.image.range().filter(|_| is_it(&object.image)))
 }
 
-/// True for the bias of libc.
+/// True for the bias of libc, or of its threads.
 pub(crate) fn is_libcs(bias: u64) -> bool {
-    LIBC_BIAS.peek() == bias
+    LIBC_BIASES.iter().any(|place| place.peek() == bias)
 }
 
 fn note_ranges(allocator: Found) {
     let libc = find_symbol(c"gnu_get_libc_version", 0).map(|found| found.bias);
-    LIBC_BIAS.put(libc.map_or(NO_BIAS, |bias| bias as u64));
+    let threads = find_symbol(c"pthread_create", 0).map(|found| found.bias);
+    for (place, bias) in LIBC_BIASES.iter().zip([libc, threads]) {
+        place.put(bias.map_or(NO_BIAS, |bias| bias as u64));
+    }
     let ours = range_of(|image| image.contains(our_address()));
     let theirs = range_of(|image| image.bias == allocator.bias && libc != Some(allocator.bias));
     let none = Range { start: 0, end: 0 };

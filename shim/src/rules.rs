@@ -83,14 +83,14 @@ fn find_slowly(pc: u64, generation: u32) -> Result<Rule, RuleError> {
         entry.generation.put(generation);
         return Ok(entry.rule());
     }
-    let rule = match module.section() {
-        Some(section) => rule_in(&section, pc)?,
-        None => Rule::FRAME_POINTER,
+    let told = match module.section() {
+        Some(section) => rule_in(&section, pc),
+        None => Ok(Rule::FRAME_POINTER),
     };
-    let is_framed = is_by_frame_pointers() && !real::is_libcs(module.bias);
-    let rule = match is_framed && rule.is_plain() {
+    let may_lie = told.is_err() || told.is_ok_and(Rule::is_usual);
+    let rule = match may_lie && is_by_frame_pointers() && !keeps_none(pc, module.bias) {
         true => Rule::FRAMED,
-        false => rule,
+        false => told?,
     };
     find_or_insert(&INDEX, mix(pc), same, || {
         add(pc, module.load, generation, rule)
@@ -98,10 +98,15 @@ fn find_slowly(pc: u64, generation: u32) -> Result<Rule, RuleError> {
     Ok(rule)
 }
 
-/// True where frame pointers are to be believed before unwind tables. These still say where a stack ends, and which frame is a signal's; libc's code keeps no frame pointers in
-/// most distributions, and every stack begins in it.
+/// True where frame pointers are to be believed before unwind tables, as far as these say where a caller's stack begins. They still say where a stack ends, which frame is a signal's,
+/// and where a function has moved its stack.
 fn is_by_frame_pointers() -> bool {
     tracer::get().is_some_and(|tracer| tracer.options.by_frame_pointers)
+}
+
+/// True for code that keeps no frame pointers in most distributions, and in which every stack begins, or a constructor's lies: libc's, ld.so's; and for this library's.
+fn keeps_none(pc: u64, bias: u64) -> bool {
+    real::is_ours(pc) || loader::is_loader(pc) || real::is_libcs(bias)
 }
 
 fn rule_in(section: &Section<'_>, pc: u64) -> Result<Rule, RuleError> {

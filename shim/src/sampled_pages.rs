@@ -5,6 +5,7 @@
 //! instructions (`entry`); of a heap larger than that some blocks are looked for in the shadow in vain. It tells of samples alone, so that it is asked only while nothing
 //! else can be in the shadow (`sampling::knows_pages`). A block counts where it begins, from before its entry is written until it is taken out. 255 is never left again.
 
+use crate::memory::Table;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// log2 of a page.
@@ -13,38 +14,46 @@ pub(crate) const PAGE_SHIFT: u32 = 12;
 const ADDRESS_BITS: u32 = 32;
 const FULL: u8 = u8::MAX;
 
-/// By page. Resident where a heap has samples, or is asked about.
-pub(crate) static COUNTS: [AtomicU8; 1 << (ADDRESS_BITS - PAGE_SHIFT)] =
-    [const { AtomicU8::new(0) }; 1 << (ADDRESS_BITS - PAGE_SHIFT)];
+/// By page; 1 MiB, of which is resident what is asked for.
+pub(crate) static COUNTS: Table<AtomicU8> = Table::new(1 << (ADDRESS_BITS - PAGE_SHIFT));
+
+/// Makes room. False where there is none: then nothing is a sample, and trampolines may not ask.
+pub(crate) fn prepare() -> bool {
+    COUNTS.entries().is_some()
+}
 
 /// The byte of an address.
 #[inline(always)]
-fn count(address: usize) -> &'static AtomicU8 {
-    #[expect(clippy::indexing_slicing, reason = "below its length by the mask")]
-    &COUNTS[address >> PAGE_SHIFT & (COUNTS.len() - 1)]
+fn count(counts: &'static [AtomicU8], address: usize) -> Option<&'static AtomicU8> {
+    counts.get(address >> PAGE_SHIFT & (counts.len() - 1))
 }
 
-/// A sample begins at this address.
-pub(crate) fn add(address: usize) {
-    change(address, |count| count.checked_add(1));
+/// A sample begins at this address. False where there is no memory for that.
+pub(crate) fn add(address: usize) -> bool {
+    let count = COUNTS.entries().and_then(|counts| count(counts, address));
+    count.is_some_and(|count| {
+        change(count, |count| count.checked_add(1));
+        true
+    })
 }
 
 /// It has gone.
 pub(crate) fn remove(address: usize) {
-    change(address, |count| {
-        count.checked_sub(1).filter(|_| count < FULL)
-    });
+    if let Some(count) = COUNTS.mapped().and_then(|counts| count(counts, address)) {
+        change(count, |count| count.checked_sub(1).filter(|_| count < FULL));
+    }
 }
 
-fn change(address: usize, to: impl FnMut(u8) -> Option<u8>) {
+fn change(count: &AtomicU8, to: impl FnMut(u8) -> Option<u8>) {
     // What cannot be counted stays as it is.
-    let _ = count(address).fetch_update(Ordering::Relaxed, Ordering::Relaxed, to);
+    let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, to);
 }
 
 /// True where a sample may begin in the page of this address.
 #[inline(always)]
 pub(crate) fn has_any(address: usize) -> bool {
-    count(address).load(Ordering::Relaxed) != 0
+    let count = COUNTS.mapped().and_then(|counts| count(counts, address));
+    count.is_some_and(|count| count.load(Ordering::Relaxed) != 0)
 }
 
 #[cfg(test)]
@@ -56,15 +65,14 @@ mod tests {
     fn counted() {
         let page = 0x7d00_0000_1000;
         assert!(!has_any(page));
-        add(page);
-        add(page + 4080);
+        assert!(add(page) && add(page + 4080));
         assert!(has_any(page + 8) && !has_any(page - 1) && !has_any(page + 4096));
         assert!(has_any(page + (1 << 32)) && !has_any(page + (1 << 31)));
         remove(page + 4080);
         assert!(has_any(page));
         remove(page);
         assert!(!has_any(page));
-        (0..300).for_each(|_| add(page));
+        assert!((0..300).all(|_| add(page)));
         (0..300).for_each(|_| remove(page));
         assert!(has_any(page));
     }

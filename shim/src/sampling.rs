@@ -17,7 +17,7 @@ use crate::real::{self, Block};
 use crate::shadow::Live;
 use crate::thread::{self, State};
 use crate::tracer;
-use crate::{loader, rings, shadow, start, sys};
+use crate::{loader, rings, sampled_pages, shadow, start, sys};
 use core::mem::offset_of;
 use heapshim_ledger::layout::{Header, Was};
 use heapshim_ledger::sampling::{
@@ -335,7 +335,9 @@ fn switch(mode: Mode) -> bool {
 fn sample_word(class: u32) -> u64 {
     let era = ERA.add_shared(1).wrapping_add(1);
     let only = match MODES.peek() & Was::Exact as u32 {
-        0 if real::is_leaf() && real::can_pass() => ONLY_SAMPLES | IN_TRAMPOLINES,
+        0 if real::is_leaf() && real::can_pass() && sampled_pages::prepare() => {
+            ONLY_SAMPLES | IN_TRAMPOLINES
+        }
         0 => ONLY_SAMPLES,
         _ => 0,
     };

@@ -117,8 +117,8 @@ impl Place {
 #[inline(always)]
 pub(crate) fn put(address: usize, live: Live) -> Put {
     let is_sample = is_sample(u64::from(live.site.0));
-    if is_sample {
-        sampled_pages::add(address);
+    if is_sample && !sampled_pages::add(address) {
+        return Put::NoRoom;
     }
     let put = Place::of(address).put(live);
     if is_sample && put == Put::NoRoom {

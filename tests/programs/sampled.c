@@ -2,7 +2,7 @@
 //!
 //! Commands: a = one filling more of each line, f = free all, t = the same by eight threads at once, k = a child that frees all and makes one filling,
 //! w = every other way to get a block, g = each block gets another size, b = one block aside, h = its end, which no hook sees, and its address again,
-//! e = its end, q = end.
+//! e = its end, n = more than there is, q = end.
 #include "step.h"
 #include <malloc.h>
 #include <pthread.h>
@@ -68,6 +68,13 @@ static void resize(void) {
   for (int i = 0; i < count; i++) kept[i] = realloc(kept[i], malloc_usable_size(kept[i]) + 100);
 }
 
+static void refused(void) {
+  volatile size_t much = 1ul << 62;
+  void *all[] = {malloc(3 * much), malloc(-1ul - much), calloc(much, 3), realloc(NULL, 2 * much), malloc(2 * much - 1)};
+  for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+    if (all[i]) abort();
+}
+
 static void *aside;
 
 static void put_aside(void) {
@@ -111,6 +118,7 @@ int main(int arguments, char **words) {
     case 'b': put_aside(); break;
     case 'h': replace_hidden(); break;
     case 'e': free(aside); break;
+    case 'n': refused(); break;
     default: return 0;
     }
   }

@@ -165,6 +165,22 @@ fn back_to_nothing() {
     assert!(running.finish().0.success());
 }
 
+/// Check that requests of more than there is, which get nothing, leave the draws as they are: what is made afterwards is sampled as before.
+#[test]
+fn refused() {
+    let mut running = started(4, INTERVAL);
+    for command in [b"n", b"a", b"n", b"a"] {
+        running.step(command);
+    }
+    let diff = running.diff(&["start", "now"]);
+    for (line, one) in lines() {
+        let row = diff.row("sampled.c", line);
+        let (found, right) = (row.growth().bytes, 2 * one.bytes);
+        assert!((right / 2..2 * right).contains(&found), "{}", row.brief());
+    }
+    diff.assert_adds_up();
+}
+
 /// Check that a sample whose end no hook has seen is taken off at the end of the block that got its address, which was passed over.
 #[test]
 fn replaced() {

@@ -5,7 +5,7 @@ use crate::arch::{Registers, Rule, SAVED};
 use crate::steps::Steps;
 use crate::walk::{End, Position, Rules};
 
-/// Sets of two places: the call sites of a hot loop, some times over; 32 KiB, of which pages are touched as they are used. With one place a set, two
+/// Sets of two places: the call sites of a hot loop, some times over; 32 KiB, resident where they are used, and in full once they were cleared. With one place a set, two
 /// of a dozen hot call sites evicted each other as often as not.
 const SETS: usize = 512;
 

@@ -2,7 +2,7 @@
 //!
 //! A compiler's threads come through thousands of call sites by turns, and of a rule (`recent`) it takes four words to know the one number that a lean frame has.
 
-/// Places: a word each, 32 KiB, of which pages are touched as they are used.
+/// Places: a word each, 32 KiB, resident where they are used, and in full once they were cleared.
 const PLACES: usize = 4096;
 /// Above these bits of a word is the address, below them an eighth of the step: no address of a process has more than 48 bits.
 const STEP_BITS: u32 = 16;

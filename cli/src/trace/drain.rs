@@ -5,7 +5,7 @@
 //! read, waits for the next one, since an earlier event may still come from another ring, or that one.
 //!
 //! A place that was claimed and is never published (a handler left by longjmp just there) would hold its ring up for good: it is passed over, and counted
-//! as lost, when the ring is full behind it and nothing has come for a while, and at the end, when nobody writes any more (a target that was killed there): what stands behind it was written.
+//! as lost, when the ring is full behind it and nothing has come for a while, and at the end, when no more is waited for (a target that was killed there, or that writes on without us): what stands behind it was written.
 
 use super::Happening;
 use super::clock::{self, Clock, Look};
@@ -52,7 +52,7 @@ impl Drain {
         self.skipped
     }
 
-    /// Reads what is there, a part at a time; how many events came. `last`: nobody writes any more, and all is read.
+    /// Reads what is there, a part at a time; how many events came. `last`: no more is waited for, and all is read.
     pub(super) fn pass(&mut self, control: &ControlFile, look: Look, last: bool) -> usize {
         let before = self.pending.len();
         self.horizon = look.ticks;

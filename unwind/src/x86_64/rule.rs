@@ -89,8 +89,8 @@ impl Rule {
         head: Kind::FramePointer as u64 | 1 << (8 + BP) | 16 << 32,
         slots: (SLOT_BIAS - 2).cast_unsigned(),
     };
-    /// Code that is known to keep a frame pointer: CFA = rbp + 16, the caller's rbp right below the return address. What it does with other registers is not known: they are
-    /// taken to be its caller's.
+    /// Code that is said to keep a frame pointer: CFA = rbp + 16, the caller's rbp right below the return address; nothing else is asked. What it does with other registers is not known:
+    /// they are taken to be its caller's.
     pub const FRAMED: Rule = Rule {
         head: Kind::Rbp as u64 | 1 << (8 + BP) | 16 << 32,
         slots: (SLOT_BIAS - 2).cast_unsigned(),
@@ -167,7 +167,7 @@ impl Rule {
 
     /// Whether everything is counted from the stack pointer or from the frame pointer, and saved registers from the CFA.
     #[inline(always)]
-    pub(crate) fn is_usual(self) -> bool {
+    pub fn is_usual(self) -> bool {
         self.is_simple() || self.is_framed()
     }
 
@@ -245,9 +245,9 @@ impl Rule {
             }
     }
 
-    /// Whether the caller can be remembered (`memo`): not across a signal, whose frame holds every register. Neither of an outermost frame, nor of what is no rule.
+    /// Whether the caller can be remembered (`memo`): not across a signal, whose frame holds every register.
     #[inline(always)]
-    pub fn is_plain(self) -> bool {
+    pub(crate) fn is_plain(self) -> bool {
         let plain = Kind::Rsp as u8..=Kind::FramePointer as u8;
         plain.contains(&self.kind_byte())
     }
