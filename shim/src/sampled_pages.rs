@@ -22,15 +22,16 @@ pub(crate) fn prepare() -> bool {
     COUNTS.entries().is_some()
 }
 
-/// The byte of an address.
+/// The byte of an address, where there is room for all.
 #[inline(always)]
-fn count(counts: &'static [AtomicU8], address: usize) -> Option<&'static AtomicU8> {
+fn count(counts: Option<&'static [AtomicU8]>, address: usize) -> Option<&'static AtomicU8> {
+    let counts = counts?;
     counts.get(address >> PAGE_SHIFT & (counts.len() - 1))
 }
 
 /// A sample begins at this address. False where there is no memory for that.
 pub(crate) fn add(address: usize) -> bool {
-    let count = COUNTS.entries().and_then(|counts| count(counts, address));
+    let count = count(COUNTS.entries(), address);
     count.is_some_and(|count| {
         change(count, |count| count.checked_add(1));
         true
@@ -39,7 +40,7 @@ pub(crate) fn add(address: usize) -> bool {
 
 /// It has gone.
 pub(crate) fn remove(address: usize) {
-    if let Some(count) = COUNTS.mapped().and_then(|counts| count(counts, address)) {
+    if let Some(count) = count(COUNTS.mapped(), address) {
         change(count, |count| count.checked_sub(1).filter(|_| count < FULL));
     }
 }
@@ -52,7 +53,7 @@ fn change(count: &AtomicU8, to: impl FnMut(u8) -> Option<u8>) {
 /// True where a sample may begin in the page of this address.
 #[inline(always)]
 pub(crate) fn has_any(address: usize) -> bool {
-    let count = COUNTS.mapped().and_then(|counts| count(counts, address));
+    let count = count(COUNTS.mapped(), address);
     count.is_some_and(|count| count.load(Ordering::Relaxed) != 0)
 }
 

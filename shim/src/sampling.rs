@@ -2,8 +2,7 @@
 //!
 //! The word that every hook tests (`tracer`) says which. Exact events never come here. In the other modes an event counts its bytes down to the next sampled
 //! one, in its thread's state, and where that is further on it passes: most in their trampoline (`entry`), the others after a look whether the shadow has something stale
-//! at its block's address. What is
-//! recorded is a usual event, whose entry in the shadow says at which interval (a *class*, one of seven), so that its free takes off what it has added, in
+//! at its block's address. What is recorded is a usual event, whose entry in the shadow says at which interval (a *class*, one of seven), so that its free takes off what it has added, in
 //! whatever mode the process is then.
 //!
 //! ```text

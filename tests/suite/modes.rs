@@ -1,6 +1,6 @@
 //! `heapshim mode`: a running program is switched between exact, samples and nothing, and its account is right across it.
 
-use crate::sampled::lines;
+use crate::sampled::{ASIDE, aside, lines};
 use heapshim_ledger::layout::Control;
 use heapshim_tests::{
     Amount, Diff, Recording, Row, Running, Target, as_nobody, as_root, descriptors_of, environment,
@@ -181,19 +181,10 @@ fn resized_and_replaced_in_another_mode() {
         running.step(b"a");
         running.step(b"b");
         switched(&mut running, other, b"w");
-        let one = Amount {
-            bytes: 777,
-            blocks: 1,
-        };
-        let aside = |running: &Running| {
-            let rows = running.diff(&["start", "now"]).rows_in("sampled.c");
-            let row = rows.into_iter().find(|row| row.total() == one);
-            row.expect("one block of 777 bytes").live()
-        };
-        assert_eq!(aside(&running), one, "{other}");
+        assert_eq!(aside(&running), ASIDE, "{other}");
         running.step(b"g");
         assert_nothing_left(&running);
-        assert_eq!(aside(&running), one, "{other}");
+        assert_eq!(aside(&running), ASIDE, "{other}");
         running.step(b"h");
         assert_eq!(aside(&running), Amount::default(), "{other}");
     }

@@ -35,6 +35,19 @@ pub(crate) fn lines() -> Vec<(u64, Amount)> {
     rows.collect()
 }
 
+/// The block that sampled.c puts aside.
+pub(crate) const ASIDE: Amount = Amount {
+    bytes: 777,
+    blocks: 1,
+};
+
+/// What is alive of it, as far as is known.
+pub(crate) fn aside(running: &Running) -> Amount {
+    let rows = running.diff(&["start", "now"]).rows_in("sampled.c");
+    let row = rows.into_iter().find(|row| row.total() == ASIDE);
+    row.expect("one block of 777 bytes").live()
+}
+
 fn is_within(found: i64, right: i64, error: i64) -> bool {
     (found - right).abs() <= error
 }
@@ -187,20 +200,11 @@ fn replaced() {
     let mut running = started(21, "1");
     running.step(b"b");
     switched(&mut running, "sample=64M", b"w");
-    let one = Amount {
-        bytes: 777,
-        blocks: 1,
-    };
-    let aside = |running: &Running| {
-        let rows = running.diff(&["start", "now"]).rows_in("sampled.c");
-        let row = rows.into_iter().find(|row| row.total() == one);
-        row.expect("one block of 777 bytes").live()
-    };
-    assert_eq!(aside(&running), one);
+    assert_eq!(aside(&running), ASIDE);
     // What `switched` has asked for last is there to be taken.
     running.step(b"w");
     running.step(b"h");
-    assert_eq!(aside(&running), one);
+    assert_eq!(aside(&running), ASIDE);
     running.step(b"e");
     assert_eq!(aside(&running), Amount::default());
 }
